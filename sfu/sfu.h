@@ -1,0 +1,48 @@
+/* The media plane's one public face: start it, send it commands, take its events.  Signaling sees nothing else.
+ * Commands and events go through bounded single-producer rings; nothing here ever waits for a shard.
+ * Thread: all calls from the one signaling thread. */
+#ifndef PL_SFU_SFU_H
+#define PL_SFU_SFU_H
+
+#include "media/addr.h"
+#include "sfu/conference.h"
+#include "sfu/types.h"
+
+enum { PL_SFU_ADDRESSES_MAX = 16 };
+
+struct pl_sfu_config {
+	uint16_t port;               /* of the first shard; 0: any free port (tests) */
+	uint16_t shards;             /* 0: as many as fit; one until rooms can spread */
+	bool with_loopback;          /* discovered addresses include 127.0.0.1 and ::1 */
+	uint8_t address_count;       /* 0: discovered from the interfaces */
+	struct pl_addr address[PL_SFU_ADDRESSES_MAX]; /* to advertise; the port is ignored */
+	uint32_t participants_max;   /* per shard */
+	uint32_t rooms_max;          /* per shard */
+};
+
+struct pl_sfu;
+
+/* On error *sfu is NULL, and error (of error_size bytes) has a sentence for the operator. */
+PL_MUST_USE enum pl_err pl_sfu_create(struct pl_sfu **sfu, const struct pl_sfu_config *config, char *error,
+                                      size_t error_size);
+/* Stops the threads; open sessions get their close_notify. */
+void pl_sfu_destroy(struct pl_sfu **sfu);
+
+const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu);
+
+/* Host candidates to put into answers, best first, each with the port of its shard. */
+size_t pl_sfu_candidates(const struct pl_sfu *sfu, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX]);
+
+/* False when the ring is full: the command (and its description) stays the caller's. */
+PL_MUST_USE bool pl_sfu_send(struct pl_sfu *sfu, const struct pl_command *command);
+
+/* Takes the next event.  False when there is none. */
+PL_MUST_USE bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event);
+
+/* Readable when events wait; pl_sfu_receive until false clears it. */
+int pl_sfu_event_fd(const struct pl_sfu *sfu);
+
+/* A copy of the counters of all shards, summed; at most a second old. */
+void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_conference_counters *counters);
+
+#endif

@@ -1,0 +1,83 @@
+/* The signaling front end as one sans-IO machine: connections, sessions, rooms' rosters.  Frames and the media
+ * plane's events go in; frames to send, connections to close and commands for the media plane come out.  The
+ * server around it (signaling/server.h) only moves bytes.
+ * No socket, no clock, no thread.  It allocates (JSON does), and is bounded by its configuration.
+ * Thread: signaling. */
+#ifndef PL_SIGNALING_FRONT_H
+#define PL_SIGNALING_FRONT_H
+
+#include "media/addr.h"
+#include "media/err.h"
+#include "signaling/message.h"
+#include "sfu/types.h"
+
+struct pl_front;
+
+struct pl_front_config {
+	uint32_t participants_max, rooms_max, room_participants_max, connections_max;
+	const struct pl_fingerprint *fingerprint; /* outlives the front */
+	struct pl_addr candidate[16];
+	size_t candidate_count;
+	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
+	void (*random)(void *context, void *data, size_t size);
+	void *random_context;
+};
+
+enum {
+	PL_FRONT_EVENTS_KEPT = 256,       /* per session, for resume */
+	PL_FRONT_JOIN_MS = 10000,
+	PL_FRONT_RESUME_MS = 60000,
+	PL_FRONT_CONNECTION_BYTES_MAX = 1 << 20, /* frames waiting for one connection; more is `bye slow` */
+};
+
+enum pl_front_output_kind {
+	PL_FRONT_SEND,    /* text to connection */
+	PL_FRONT_CLOSE,   /* close connection, after what was sent before; close_code is WebSocket's */
+	PL_FRONT_COMMAND, /* to the media plane; description is the receiver's to free */
+};
+
+struct pl_front_output {
+	enum pl_front_output_kind kind;
+	uint64_t connection;
+	const char *text;      /* valid until the next call */
+	size_t text_size;
+	uint16_t close_code;
+	struct pl_command command;
+};
+
+PL_MUST_USE enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_config *config);
+void pl_front_destroy(struct pl_front **front);
+
+/* A WebSocket was opened, or is gone.  connection: a number of the server's choice, not 0, never used again.
+ * False: too many connections; refuse it. */
+PL_MUST_USE bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t connection);
+void pl_front_lost(struct pl_front *front, int64_t now_us, uint64_t connection);
+
+/* One whole text message.  Hostile: answered, never trusted. */
+void pl_front_message(struct pl_front *front, int64_t now_us, uint64_t connection, struct pl_bytes text);
+
+/* The client sent a message that is too long, or binary: answered with an error and closed. */
+void pl_front_bad_frame(struct pl_front *front, int64_t now_us, uint64_t connection, enum pl_fault fault);
+
+/* How many bytes wait in the server for a connection that reads slowly; over the bound it is closed with `bye slow`. */
+void pl_front_backlog(struct pl_front *front, int64_t now_us, uint64_t connection, size_t bytes);
+
+void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event);
+
+/* commands_free: how many commands the media plane can take now: a request that needs one more is answered with `err busy`. */
+void pl_front_set_commands_free(struct pl_front *front, size_t commands_free);
+
+/* Tells everyone `bye shutdown` and closes. */
+void pl_front_shutdown(struct pl_front *front, int64_t now_us);
+
+void pl_front_tick(struct pl_front *front, int64_t now_us);
+int64_t pl_front_deadline(const struct pl_front *front);
+bool pl_front_next(struct pl_front *front, struct pl_front_output *output);
+
+struct pl_front_counters {
+	uint32_t connections, sessions, rooms;            /* now */
+	uint64_t joins, resumes, refusals, messages_in, messages_out, faults[PL_FAULT_COUNT];
+};
+const struct pl_front_counters *pl_front_counters(const struct pl_front *front);
+
+#endif
