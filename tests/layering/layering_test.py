@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The house's walls: which folder may include which, and what the pure archives may call.
+
+A pure object (media/, the core of sfu/ and of signaling/) takes time, randomness and memory as arguments.  So it may
+need from outside only what computes: an undefined symbol that is not on the list below is a socket, a clock, a
+thread, a lock or the heap on its way in.  Objects that wrap a library have a list of their own.  And no pure object has
+a mutable global.
+
+usage: layering_test.py SOURCE_DIR ARCHIVE...
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+# Folder of the including file -> what its quoted includes may start with.
+INCLUDES = {
+    "media": r"media/",
+    "sfu": r"(media|sfu)/",
+    "signaling": r"(media|signaling)/|sfu/(sfu|types|conference)\.h$",
+    "tests": r"(media|sfu|signaling|tests)/",
+}
+# Who names a library: its header -> the only files that may include it.
+WRAPPERS = {
+    r"openssl/": r"media/dtls\.c|signaling/certificate\.c|signaling/random\.c|tests/.*",
+    r"srtp2?/": r"media/srtp\.c|tests/.*",
+    r"stun/|nice/": r"media/ice\.c|tests/.*",
+    r"opus/|opus\.h": r"tests/.*",
+    r"libwebsockets\.h": r"signaling/server.*\.[ch]",
+    r"yaml\.h": r"signaling/config.*\.c",
+    r"jansson\.h": r"signaling/(message|front)[a-z_]*\.[ch]|tests/.*",
+}
+# What computes and touches nothing outside: allowed everywhere.
+COMPUTE = (
+    r"pl_\w+|mem(cpy|move|set|cmp|chr|mem)|str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|cspn|spn|pbrk|tol|toul|toull|toll)"
+    r"|v?snprintf|qsort|bsearch|__\w+_chk|__stack_chk_fail|__assert_fail|_GLOBAL_OFFSET_TABLE_|__isoc23_\w+"
+    r"|inet_(ntop|pton)|hton[sl]|ntoh[sl]|log10f?|powf?|lrintf?|sqrtf?|fabsf?|floorf?|__ctype_\w+|explicit_bzero"
+)
+# Object -> what it may need beyond that, because wrapping it is its job.
+ALLOWED = {
+    "base.c.o": r"fprintf|stderr|abort|fputs|fflush",
+    "ice.c.o": r"stun_\w+",
+    "srtp.c.o": r"srtp_\w+|calloc|free",
+    "dtls.c.o": r"[A-Z][A-Za-z0-9]*_\w+|OPENSSL_\w+|RAND_bytes|calloc|malloc|free|d2i_\w+|i2d_\w+|CRYPTO_\w+",
+    "conference.c.o": r"calloc|free",
+    "front": r"json_\w+|jsonp?_\w+|malloc|calloc|realloc|free|strdup",
+    "message": r"json_\w+|free|malloc",
+}
+
+
+def source_files(root):
+    for folder in INCLUDES:
+        for path in sorted((root / folder).rglob("*.[ch]")):
+            if "node_modules" not in path.parts:
+                yield folder, path.relative_to(root)
+
+
+def wrong_includes(root):
+    for folder, path in source_files(root):
+        for number, line in enumerate((root / path).read_text().splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+            if not match:
+                continue
+            quote, name = match.groups()
+            if quote == '"' and not re.match(INCLUDES[folder], name):
+                yield f"{path}:{number}: {folder}/ must not include {name}"
+            for header, owners in WRAPPERS.items():
+                if re.match(header, name) and not re.fullmatch(owners, str(path)):
+                    yield f"{path}:{number}: only {owners} may include {name}"
+
+
+def allowed_for(member):
+    patterns = [COMPUTE]
+    for name, pattern in ALLOWED.items():
+        if member == name or (not name.endswith(".o") and member.startswith(name)):
+            patterns.append(pattern)
+    return re.compile("|".join(patterns))
+
+
+def wrong_symbols(archive):
+    text = subprocess.run(["nm", "-f", "sysv", archive], check=True, capture_output=True, text=True).stdout
+    member, allowed = None, None
+    for line in text.splitlines():
+        heading = re.search(r"\[(\S+\.o)\]:$", line)
+        if heading:
+            member = heading.group(1)
+            allowed = allowed_for(member)
+            continue
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) != 7 or member is None or fields[0] == "Name":
+            continue
+        name, kind, section = fields[0], fields[2], fields[6]
+        if kind in "Uwv" and not allowed.fullmatch(name):
+            yield f"{pathlib.Path(archive).name}: {member} needs {name}"
+        if re.match(r"\.(data|bss|tdata|tbss)(\.|$)", section) and not section.startswith(".data.rel.ro") or section == "*COM*":
+            yield f"{pathlib.Path(archive).name}: {member} has the mutable global {name}"
+
+
+def main():
+    root, archives = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    files = sum(1 for _ in source_files(root))
+    wrong = list(wrong_includes(root))
+    for archive in archives:
+        wrong += wrong_symbols(archive)
+    print("\n".join(wrong) or f"{files} files and {len(archives)} archives keep the walls")
+    return 1 if wrong or files == 0 or not archives else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
