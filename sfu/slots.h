@@ -1,5 +1,5 @@
 /* One listener's slots: which of the room's sources on air flows into which of its streams.  A source stays in its
- * slot while it is on air; one that comes back gets its old slot when that is free or silent; nobody hears itself.
+ * slot while it is heard; one that comes back gets its old slot when that is free; nobody hears itself.
  * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns the listener. */
 #ifndef PL_SFU_SLOTS_H
 #define PL_SFU_SLOTS_H
@@ -7,17 +7,22 @@
 #include "sfu/speakers.h"
 
 struct pl_slots {
-	uint8_t count;                 /* audio slots of this listener, 0-PL_SLOTS_MAX */
-	uint32_t source[PL_SLOTS_MAX]; /* who flows into the slot, 0 for nobody */
+	uint8_t count;                   /* slots of this listener, all kinds, 0-PL_SLOTS_MAX */
+	uint16_t audio_mask;             /* bit i: slot i takes audio; the others are never filled here */
+	uint32_t source[PL_SLOTS_MAX];   /* who flows into the slot, 0 for nobody */
 	uint32_t track[PL_SLOTS_MAX];
-	uint32_t last[PL_SLOTS_MAX];   /* who was the last in it: its owner when it comes back */
+	uint32_t last[PL_SLOTS_MAX];     /* who was the last in it: its owner when it comes back; 0 before the first */
+	int64_t freed_us[PL_SLOTS_MAX];  /* when it became empty; INT64_MIN before the first use */
 };
 
-void pl_slots_init(struct pl_slots *slots, uint8_t count);
+void pl_slots_init(struct pl_slots *slots, uint8_t count, uint16_t audio_mask);
+
+/* Slot to of *slots goes on as slot from of *old did: after a renegotiation that renumbered it. */
+void pl_slots_carry(struct pl_slots *slots, uint8_t to, const struct pl_slots *old, uint8_t from);
 
 /* Fits the slots to the room's choice.  self: the listener's own source id.  When there are more sources on air
- * than slots the loudest are kept.  Returns true when the map changed. */
-bool pl_slots_update(struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self, int64_t now_us);
+ * than slots the best in the ranking are kept.  Returns a mask of the slots that changed. */
+uint32_t pl_slots_update(struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self, int64_t now_us);
 
 /* Returns the slot that a track flows into, or -1. */
 int pl_slots_find(const struct pl_slots *slots, uint32_t track);

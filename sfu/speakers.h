@@ -1,6 +1,13 @@
 /* Who is heard in a room: the loudest sources by their own level reports (RFC 6464), with hysteresis, so
  * that two talkers of equal voice never flap and a word is never cut.  One decision per room; each listener's
  * slots are filled from it (sfu/slots.h).
+ *
+ * The choice is a ranking.  A listener with n slots hears the first n others, so rooms of unequal listeners need one
+ * decision only, and whoever is on air itself hears one place further down: capacity is one more than the slots.
+ *   - A free place goes to the next packet of anybody: in a small room everyone is heard from the first packet on.
+ *   - Voices rank before silence, at once: a first syllable is never lost to a place that is silent.
+ *   - Between voices a place changes only for one that is louder by a margin, for a while, over somebody who
+ *     had the place for a while.
  * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns the room. */
 #ifndef PL_SFU_SPEAKERS_H
 #define PL_SFU_SPEAKERS_H
@@ -9,42 +16,54 @@
 #include "sfu/types.h"
 
 enum {
-	PL_SPEAKERS_CAPACITY = 17,       /* on air at most: PL_SLOTS_MAX for a listener, and itself */
+	PL_SPEAKERS_CAPACITY = 17,          /* on air at most: PL_SLOTS_MAX for a listener, and itself */
 	PL_SPEAKER_VOICE_HANGOVER_MS = 600, /* a voice counts as heard this long after its last voiced packet */
-	PL_SPEAKER_MARGIN_DB = 6,        /* how much louder a challenger must be than a talking one */
-	PL_SPEAKER_HOLD_MS = 300,        /* and for how long */
+	PL_SPEAKER_MARGIN_DB = 6,           /* how much louder a challenger must be than a talking one */
+	PL_SPEAKER_HOLD_MS = 300,           /* for how long, and how long a voice keeps a place at least */
+	PL_SPEAKER_DOMINANT_MS = 1000,      /* the dominant one is not challenged before */
 };
 
-/* One audio source's state, embedded in its track. */
+/* One audio source's state, embedded in its track.  Zero but for source and track: see pl_speaker_init. */
 struct pl_speaker {
-	uint32_t source, track;      /* source 0: unused entry */
-	int32_t level_q8;            /* smoothed loudness above silence: (127 - level) << 8; 0 is silence */
-	int64_t voice_us;            /* last voiced packet; INT64_MIN for never */
-	int64_t packet_us;           /* last packet; INT64_MIN for never */
-	int64_t louder_since_us;     /* since when it beats the weakest on air; INT64_MAX when it does not */
-	int64_t on_air_us;           /* when it came on air */
+	uint32_t source, track;
+	int32_t level_q8;        /* smoothed loudness of its voice above silence: (127 - level) << 8 */
+	int64_t voice_us;        /* last voiced packet; INT64_MIN for never */
+	int64_t spell_us;        /* first voiced packet of the present spell: without a pause as long as the hangover */
+	int64_t louder_since_us; /* since when it beats the weakest voice above it; INT64_MAX when it does not */
+	int64_t placed_us;       /* when it got its present place against somebody; has a meaning only on air */
 	bool is_on_air;
 };
 
 /* The room's choice. */
 struct pl_speakers {
-	uint8_t capacity;                                    /* how many may be on air: 1-PL_SPEAKERS_CAPACITY */
+	uint8_t capacity; /* how many may be on air: 1-PL_SPEAKERS_CAPACITY */
 	uint8_t count;
-	struct pl_speaker *on_air[PL_SPEAKERS_CAPACITY];     /* not sorted; an entry keeps its place while on air */
-	uint32_t dominant;                                   /* source */
-	int64_t dominant_us;
-	uint32_t generation;                                 /* rises when the on-air set changes */
+	struct pl_speaker *on_air[PL_SPEAKERS_CAPACITY]; /* best first */
+	struct pl_speaker *waiting;                      /* the loudest voice that found no place; NULL for none */
+	uint32_t dominant;                               /* source, 0 for none */
+	int64_t dominant_us;                             /* since when */
+	uint32_t generation;                             /* rises when the ranking changes */
 };
+
+/* source and track: ids, not 0. */
+void pl_speaker_init(struct pl_speaker *speaker, uint32_t source, uint32_t track);
 
 void pl_speakers_init(struct pl_speakers *s, uint8_t capacity);
 
-/* Takes the level of one packet of one source.  Returns true when the packet's source is on air now, and so
- * may be forwarded: a voiced packet finds its way at once when there is a free or a silent place.
- * level: -dBov, 0-127.  now_us never decreases. */
-bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);
+/* Another number of places, 1-PL_SPEAKERS_CAPACITY: the last ones in the ranking go off air when there are fewer. */
+void pl_speakers_resize(struct pl_speakers *s, uint8_t capacity);
 
-/* The source is muted or leaving. */
+/* Takes the level of one packet of one source.  Returns true when the packet's source is on air now, and so
+ * may be forwarded.  level: -dBov, 0-127.  is_voice: the V bit; some senders set it always and some never, so
+ * it counts only where the level allows a voice, and a loud packet counts without it.  now_us never decreases. */
+bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level,
+	bool is_voice);
+
+/* The source is muted or leaving: its place is free at once. */
 void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker);
+
+/* True when its voice was heard within the hangover. */
+bool pl_speaker_is_talking(const struct pl_speaker *speaker, int64_t now_us);
 
 /* Lists the sources whose voice is heard now, loudest first, at most PL_TOP_MAX, and moves the dominant one
  * when another has earned it.  Returns the count. */
