@@ -1,6 +1,7 @@
 /* DTLS 1.2 for SRTP keys (RFC 5764, RFC 8827) with OpenSSL over memory BIOs.
  * Sans-IO: datagrams and monotonic time in, datagrams out.  The last flight is kept and sent again by our
- * clock (RFC 6347 section 4.2.4), never by OpenSSL's, which would read the wall clock.
+ * clock (RFC 6347 section 4.2.4), never by OpenSSL's, which would read the wall clock.  No cookie exchange:
+ * only a path that passed a connectivity check gets here, which proves the same.
  * The only file that names OpenSSL's SSL API is dtls.c.  Thread: the shard that owns the session; an
  * identity may be shared by all threads once it is made. */
 #ifndef PL_MEDIA_DTLS_H
@@ -70,8 +71,9 @@ bool pl_dtls_next(struct pl_dtls *dtls, struct pl_bytes *datagram);
 
 enum pl_dtls_state pl_dtls_state(const struct pl_dtls *dtls);
 
-/* Connected only: the profile that was agreed on and the keying material of RFC 5764 section 4.2. */
-void pl_dtls_keys(const struct pl_dtls *dtls, struct pl_srtp_keys *keys);
+/* Connected only: the profile that was agreed on and the keying material of RFC 5764 section 4.2, which the caller
+ * wipes with pl_srtp_keys_wipe.  False when the library refused; *keys is then wiped. */
+PL_MUST_USE bool pl_dtls_keys(const struct pl_dtls *dtls, struct pl_srtp_keys *keys);
 
 /* Sends close_notify (take it with pl_dtls_next) and enters CLOSED. */
 void pl_dtls_close(struct pl_dtls *dtls, int64_t now_us);

@@ -49,7 +49,6 @@ struct pl_transport_config {
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
 	const char *remote_ufrag;                /* copied */
-	uint64_t tie_breaker;
 	/* Where an incoming packet is decrypted to, PL_DATAGRAM_SIZE_MAX bytes; may be shared by all transports of
 	 * a thread, because outputs are drained before the next feed. */
 	struct pl_span scratch;
