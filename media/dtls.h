@@ -14,8 +14,8 @@
 
 enum {
 	PL_DTLS_MTU = 1200,
-	PL_DTLS_FLIGHT_SIZE_MAX = 8192,     /* one flight of ours, at most */
-	PL_DTLS_RETRANSMIT_MS_FIRST = 250,  /* doubles to PL_DTLS_RETRANSMIT_MS_MAX */
+	PL_DTLS_FLIGHT_SIZE_MAX = 8192, /* one flight of ours, at most */
+	PL_DTLS_RETRANSMIT_MS_FIRST = 250, /* doubles to PL_DTLS_RETRANSMIT_MS_MAX */
 	PL_DTLS_RETRANSMIT_MS_MAX = 4000,
 	PL_FINGERPRINT_SIZE_MAX = 64,
 	PL_FINGERPRINT_TEXT_SIZE = 64 * 3,
@@ -52,7 +52,7 @@ const char *pl_fingerprint_format(const struct pl_fingerprint *fp, char text[sta
 /* peer: pinned, the handshake fails when the peer's certificate has another.  The association keeps a
  * pointer to identity. */
 PL_MUST_USE enum pl_err pl_dtls_create(struct pl_dtls **dtls, const struct pl_dtls_identity *identity,
-                                       enum pl_dtls_role role, const struct pl_fingerprint *peer);
+	enum pl_dtls_role role, const struct pl_fingerprint *peer);
 void pl_dtls_destroy(struct pl_dtls **dtls);
 
 /* Active: sends the ClientHello.  Passive: nothing.  Call once, when a path exists. */

@@ -55,8 +55,9 @@ void pl_ice_restart(struct pl_ice *ice, const struct pl_ice_credentials *local, 
 
 /* Takes one STUN message.  There is no tie-breaker: a lite agent is always the controlled one, so a peer that says
  * ICE-CONTROLLED gets 487 whatever it drew, and takes the other role (RFC 8445 sections 6.1.1 and 7.2.5.1).
- * A binding indication is accepted and means nothing; a response is a drop (we send no requests).  A peer's error (wrong integrity, unknown attribute, role conflict) may both be
- * a drop and have an error response in reply.  now_us: monotonic microseconds, never decreasing. */
+ * A binding indication is accepted and means nothing; a response is a drop, for we send no requests.
+ * A peer's error (wrong integrity, unknown attribute) may both be a drop and have an error response in reply.
+ * now_us: monotonic microseconds, never decreasing. */
 PL_MUST_USE enum pl_drop pl_ice_feed(struct pl_ice *ice, int64_t now_us, const struct pl_path *path,
 	struct pl_bytes datagram, uint8_t reply[static PL_ICE_REPLY_SIZE_MAX], struct pl_ice_result *result);
 

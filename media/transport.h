@@ -12,18 +12,18 @@
 #include "media/srtp.h"
 
 enum pl_transport_state {
-	PL_TRANSPORT_NEW,       /* waiting for the first nominated check */
-	PL_TRANSPORT_HANDSHAKE, /* a path is there, keys are not */
+	PL_TRANSPORT_NEW, /* waiting for the first nominated check */
+	PL_TRANSPORT_HANDSHAKE, /* a path is there, keys are not yet */
 	PL_TRANSPORT_CONNECTED,
-	PL_TRANSPORT_CLOSED,    /* for the reason of the CLOSED event */
+	PL_TRANSPORT_CLOSED, /* for the reason of the CLOSED event */
 };
 
-#define PL_CLOSE_LIST(X)                                                         \
-	X(NONE, "none")                                                          \
-	X(LOCAL, "closed by the server")                                         \
-	X(PEER, "the peer closed its DTLS association")                          \
-	X(CONSENT, "no connectivity check for 30 seconds")                       \
-	X(SETUP_TIMEOUT, "not connected within 30 seconds")                      \
+#define PL_CLOSE_LIST(X)                                                              \
+	X(NONE, "none")                                                               \
+	X(LOCAL, "closed by the server")                                              \
+	X(PEER, "the peer closed its DTLS association")                               \
+	X(CONSENT, "no connectivity check for 30 seconds")                            \
+	X(SETUP_TIMEOUT, "not connected within 30 seconds")                           \
 	X(FINGERPRINT, "the certificate is not the one of the offer, or DTLS failed") \
 	X(CRYPTO, "the cryptography library refused")
 
@@ -31,7 +31,7 @@ enum pl_close {
 #define X(name, text) PL_CLOSE_##name,
 	PL_CLOSE_LIST(X)
 #undef X
-	PL_CLOSE_COUNT
+		PL_CLOSE_COUNT
 };
 const char *pl_close_text(enum pl_close close);
 
@@ -45,22 +45,22 @@ enum {
 
 struct pl_transport_config {
 	const struct pl_dtls_identity *identity; /* outlives the transport */
-	enum pl_dtls_role dtls_role;             /* ours */
+	enum pl_dtls_role dtls_role; /* ours */
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
-	const char *remote_ufrag;                /* copied */
+	const char *remote_ufrag; /* copied */
 	/* Where an incoming packet is decrypted to, PL_DATAGRAM_SIZE_MAX bytes; may be shared by all transports of
 	 * a thread, because outputs are drained before the next feed. */
 	struct pl_span scratch;
 };
 
 enum pl_output_kind {
-	PL_OUTPUT_SEND,      /* datagram over path */
+	PL_OUTPUT_SEND, /* datagram over path */
 	PL_OUTPUT_CONNECTED, /* once: media may flow */
-	PL_OUTPUT_RTP,       /* packet: decrypted RTP */
-	PL_OUTPUT_RTCP,      /* packet: decrypted compound RTCP */
-	PL_OUTPUT_PATH,      /* path: the peer is reached here from now on */
-	PL_OUTPUT_CLOSED,    /* once, the last output */
+	PL_OUTPUT_RTP, /* packet: decrypted RTP */
+	PL_OUTPUT_RTCP, /* packet: decrypted compound RTCP */
+	PL_OUTPUT_PATH, /* path: the peer is reached here from now on */
+	PL_OUTPUT_CLOSED, /* once, the last output */
 };
 
 struct pl_output {
@@ -78,26 +78,27 @@ struct pl_transport {
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
 	struct pl_span scratch;
 	int64_t setup_deadline_us;
+	struct pl_path dtls_path; /* where DTLS last came from: the way back until a path is nominated */
 	struct {
 		uint8_t ice_reply[PL_ICE_REPLY_SIZE_MAX];
 		size_t ice_reply_size;
 		struct pl_path ice_reply_path;
 		struct pl_bytes packet;
-		bool has_rtp, has_rtcp, has_path, has_connected, has_closed;
+		bool has_rtp, has_rtcp, has_path, has_dtls, has_connected, has_closed;
 	} out;
 };
 
 /* PL_ERR_NONE: the transport is in NEW and must get pl_transport_fini.  Otherwise there is nothing to undo. */
-PL_MUST_USE enum pl_err pl_transport_init(struct pl_transport *t, int64_t now_us,
-                                          const struct pl_transport_config *config);
+PL_MUST_USE enum pl_err pl_transport_init(
+	struct pl_transport *t, int64_t now_us, const struct pl_transport_config *config);
 void pl_transport_fini(struct pl_transport *t);
 
 /* ICE restart. */
 void pl_transport_restart(struct pl_transport *t, const struct pl_ice_credentials *local, const char *remote_ufrag);
 
 /* One datagram from the network.  The reason, counted by the caller, when it led to nothing. */
-PL_MUST_USE enum pl_drop pl_transport_feed(struct pl_transport *t, int64_t now_us, const struct pl_path *path,
-                                           struct pl_bytes datagram);
+PL_MUST_USE enum pl_drop pl_transport_feed(
+	struct pl_transport *t, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 void pl_transport_tick(struct pl_transport *t, int64_t now_us); /* call at or after the deadline */
 bool pl_transport_next(struct pl_transport *t, struct pl_output *output);
 int64_t pl_transport_deadline(const struct pl_transport *t); /* INT64_MAX when closed */
@@ -109,8 +110,8 @@ void pl_transport_close(struct pl_transport *t, int64_t now_us);
 const struct pl_path *pl_transport_path(const struct pl_transport *t);
 
 /* Protects into out (see pl_srtp_protect_rtp).  0 when not connected. */
-PL_MUST_USE size_t pl_transport_protect_rtp(struct pl_transport *t, struct pl_bytes header, struct pl_bytes payload,
-                                            struct pl_span out);
+PL_MUST_USE size_t pl_transport_protect_rtp(
+	struct pl_transport *t, struct pl_bytes header, struct pl_bytes payload, struct pl_span out);
 PL_MUST_USE size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out);
 
 #endif
