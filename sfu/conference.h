@@ -15,14 +15,15 @@ struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
 	uint32_t participants_max;
 	uint32_t rooms_max;
-	uint64_t seed;           /* for what needs no secrecy, and for the hash tables */
-	int64_t ntp_offset_us;   /* microseconds since 1900 = now_us + this; for sender reports */
+	uint64_t seed; /* for what needs no secrecy, and for the hash tables */
+	int64_t ntp_offset_us; /* microseconds since 1900 = now_us + this; for sender reports */
 };
 
 /* What went on, counted by the one thread that owns the conference. */
 struct pl_conference_counters {
 	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
 	uint64_t rtp_in, rtp_out;
+	uint64_t nacks_in; /* packets that receivers asked for again */
 	uint64_t drop[PL_DROP_COUNT];
 	uint32_t participants, rooms; /* now */
 };
@@ -31,18 +32,24 @@ enum pl_conference_output_kind { PL_CONFERENCE_SEND, PL_CONFERENCE_EVENT };
 
 struct pl_conference_output {
 	enum pl_conference_output_kind kind;
-	struct pl_path path;     /* SEND */
-	size_t size;             /* SEND: bytes written into the caller's room */
-	struct pl_event event;   /* EVENT */
+	struct pl_path path; /* SEND */
+	size_t size; /* SEND: bytes written into the caller's room */
+	struct pl_event event; /* EVENT */
 };
 
-PL_MUST_USE enum pl_err pl_conference_create(struct pl_conference **conference, const struct pl_conference_config *config);
+PL_MUST_USE enum pl_err pl_conference_create(
+	struct pl_conference **conference, const struct pl_conference_config *config);
 void pl_conference_destroy(struct pl_conference **conference);
 
-/* Takes the command; its description is copied, and stays the caller's to free. */
+/* False while so many refusals wait to be taken as events that another JOIN might not be answered: leave the
+ * command where it is, and take events first. */
+bool pl_conference_accepts(const struct pl_conference *c);
+
+/* Takes the command; its description is copied, and stays the caller's to free.  Drained before (asserts); so that
+ * no refusal is lost, ask pl_conference_accepts first. */
 void pl_conference_command(struct pl_conference *c, int64_t now_us, const struct pl_command *command);
 
-/* One datagram.  Drained before (asserts).  The datagram may be gone after the drain that follows. */
+/* One datagram.  Drained before (asserts; events may wait).  The datagram may be gone after the drain that follows. */
 void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 
 /* Call at or after the deadline. */
@@ -54,7 +61,10 @@ int64_t pl_conference_deadline(const struct pl_conference *c); /* INT64_MAX when
  * place for an event now: they wait inside, and none is lost (a newer slot map or speaker list replaces an older).
  * False when drained. */
 bool pl_conference_next(struct pl_conference *c, int64_t now_us, struct pl_span room, bool with_events,
-                        struct pl_conference_output *output);
+	struct pl_conference_output *output);
+
+/* Everybody leaves: drain, and the goodbyes are sent.  No events follow. */
+void pl_conference_close(struct pl_conference *c, int64_t now_us);
 
 /* The caller counts what only it can see (PL_DROP_EGRESS_FULL, PL_DROP_TOO_LARGE). */
 void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop);

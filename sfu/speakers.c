@@ -175,8 +175,7 @@ static void note_waiting(struct pl_speakers *s, struct pl_speaker *speaker, int6
 		s->waiting = speaker;
 }
 
-bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level,
-	bool is_voice)
+bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice)
 {
 	PL_ASSERT(level <= 127);
 	const bool is_voiced = level <= LOUD_LEVEL || (is_voice && level <= QUIET_LEVEL);
@@ -227,12 +226,8 @@ size_t pl_speakers_top(struct pl_speakers *s, int64_t now_us, uint32_t top[stati
 	struct pl_speaker *talking[PL_SPEAKERS_CAPACITY];
 	size_t count = 0;
 	for (uint8_t i = 0; i < s->count; i++) {
-		if (!pl_speaker_is_talking(s->on_air[i], now_us))
-			continue;
-		size_t place = count++;
-		for (; place > 0 && talking[place - 1]->level_q8 < s->on_air[i]->level_q8; place--)
-			talking[place] = talking[place - 1];
-		talking[place] = s->on_air[i];
+		if (pl_speaker_is_talking(s->on_air[i], now_us))
+			talking[count++] = s->on_air[i];
 	}
 	move_dominant(s, now_us, talking, count);
 

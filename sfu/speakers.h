@@ -16,21 +16,21 @@
 #include "sfu/types.h"
 
 enum {
-	PL_SPEAKERS_CAPACITY = 17,          /* on air at most: PL_SLOTS_MAX for a listener, and itself */
+	PL_SPEAKERS_CAPACITY = 17, /* on air at most: PL_SLOTS_MAX for a listener, and itself */
 	PL_SPEAKER_VOICE_HANGOVER_MS = 600, /* a voice counts as heard this long after its last voiced packet */
-	PL_SPEAKER_MARGIN_DB = 6,           /* how much louder a challenger must be than a talking one */
-	PL_SPEAKER_HOLD_MS = 300,           /* for how long, and how long a voice keeps a place at least */
-	PL_SPEAKER_DOMINANT_MS = 1000,      /* the dominant one is not challenged before */
+	PL_SPEAKER_MARGIN_DB = 6, /* how much louder a challenger must be than a talking one */
+	PL_SPEAKER_HOLD_MS = 300, /* for how long, and how long a voice keeps a place at least */
+	PL_SPEAKER_DOMINANT_MS = 1000, /* the dominant one is not challenged before */
 };
 
 /* One audio source's state, embedded in its track.  Zero but for source and track: see pl_speaker_init. */
 struct pl_speaker {
 	uint32_t source, track;
-	int32_t level_q8;        /* smoothed loudness of its voice above silence: (127 - level) << 8 */
-	int64_t voice_us;        /* last voiced packet; INT64_MIN for never */
-	int64_t spell_us;        /* first voiced packet of the present spell: without a pause as long as the hangover */
+	int32_t level_q8; /* smoothed loudness of its voice above silence: (127 - level) << 8 */
+	int64_t voice_us; /* last voiced packet; INT64_MIN for never */
+	int64_t spell_us; /* first voiced packet of the present spell: without a pause as long as the hangover */
 	int64_t louder_since_us; /* since when it beats the weakest voice above it; INT64_MAX when it does not */
-	int64_t placed_us;       /* when it got its present place against somebody; has a meaning only on air */
+	int64_t placed_us; /* when it got its present place against somebody; has a meaning only on air */
 	bool is_on_air;
 };
 
@@ -39,10 +39,10 @@ struct pl_speakers {
 	uint8_t capacity; /* how many may be on air: 1-PL_SPEAKERS_CAPACITY */
 	uint8_t count;
 	struct pl_speaker *on_air[PL_SPEAKERS_CAPACITY]; /* best first */
-	struct pl_speaker *waiting;                      /* the loudest voice that found no place; NULL for none */
-	uint32_t dominant;                               /* source, 0 for none */
-	int64_t dominant_us;                             /* since when */
-	uint32_t generation;                             /* rises when the ranking changes */
+	struct pl_speaker *waiting; /* the loudest voice that found no place; NULL for none */
+	uint32_t dominant; /* source, 0 for none */
+	int64_t dominant_us; /* since when */
+	uint32_t generation; /* rises when the ranking changes */
 };
 
 /* source and track: ids, not 0. */
@@ -56,8 +56,8 @@ void pl_speakers_resize(struct pl_speakers *s, uint8_t capacity);
 /* Takes the level of one packet of one source.  Returns true when the packet's source is on air now, and so
  * may be forwarded.  level: -dBov, 0-127.  is_voice: the V bit; some senders set it always and some never, so
  * it counts only where the level allows a voice, and a loud packet counts without it.  now_us never decreases. */
-bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level,
-	bool is_voice);
+bool pl_speakers_packet(
+	struct pl_speakers *s, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);
 
 /* The source is muted or leaving: its place is free at once. */
 void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker);
@@ -65,8 +65,9 @@ void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker);
 /* True when its voice was heard within the hangover. */
 bool pl_speaker_is_talking(const struct pl_speaker *speaker, int64_t now_us);
 
-/* Lists the sources whose voice is heard now, loudest first, at most PL_TOP_MAX, and moves the dominant one
- * when another has earned it.  Returns the count. */
+/* Lists the sources whose voice is heard now, at most PL_TOP_MAX, loudest first: in the order of the ranking, so that
+ * equal voices do not change places with every syllable.  Moves the dominant one when another has earned it.
+ * Returns the count. */
 size_t pl_speakers_top(struct pl_speakers *s, int64_t now_us, uint32_t top[static PL_TOP_MAX]);
 
 #endif

@@ -11,9 +11,9 @@
 #include "media/transport.h"
 
 enum {
-	PL_TRACKS_MAX = 8,   /* that one participant publishes */
-	PL_SLOTS_MAX = 16,   /* that one participant receives, all kinds */
-	PL_TOP_MAX = 8,      /* talkers that a room's speaker list names */
+	PL_TRACKS_MAX = 8, /* that one participant publishes */
+	PL_SLOTS_MAX = 16, /* that one participant receives, all kinds */
+	PL_TOP_MAX = 8, /* talkers that a room's speaker list names */
 	PL_CNAME_SIZE = 17,
 };
 
@@ -21,9 +21,9 @@ enum pl_kind { PL_KIND_AUDIO, PL_KIND_VIDEO };
 
 /* An m-line the participant sends on. */
 struct pl_track_spec {
-	uint32_t track;                /* id, unique in the node, not 0 */
+	uint32_t track; /* id, unique in the node, not 0 */
 	char mid[PL_RTP_MID_MAX + 1];
-	uint32_t ssrc;                 /* from a=ssrc; 0 when the offer has none (then the mid extension tells) */
+	uint32_t ssrc; /* from a=ssrc; 0 when the offer has none (then the mid extension tells) */
 	uint32_t clock_hz;
 	uint8_t payload_type;
 	enum pl_kind kind;
@@ -33,7 +33,7 @@ struct pl_track_spec {
 /* An m-line the participant receives on. */
 struct pl_slot_spec {
 	char mid[PL_RTP_MID_MAX + 1];
-	uint32_t ssrc;                 /* ours, stable for the life of the slot, not 0 */
+	uint32_t ssrc; /* ours, stable for the life of the slot, not 0 */
 	uint32_t clock_hz;
 	uint8_t payload_type;
 	enum pl_kind kind;
@@ -44,28 +44,28 @@ struct pl_description {
 	struct pl_ice_credentials local;
 	char remote_ufrag[PL_ICE_UFRAG_MAX + 1];
 	uint64_t tie_breaker;
-	enum pl_dtls_role dtls_role;   /* ours */
+	enum pl_dtls_role dtls_role; /* ours */
 	struct pl_fingerprint fingerprint;
 	struct pl_rtp_ext_ids ext_ids; /* one numbering for the bundle, RFC 8843 section 9.2 */
-	char cname[PL_CNAME_SIZE];     /* of the streams we send */
+	char cname[PL_CNAME_SIZE]; /* of the streams we send */
 	uint8_t track_count, slot_count;
 	struct pl_track_spec track[PL_TRACKS_MAX];
 	struct pl_slot_spec slot[PL_SLOTS_MAX]; /* the order is the slot number */
 };
 
 enum pl_command_kind {
-	PL_COMMAND_JOIN,   /* room, source, description.  A source that is there already is replaced: its transport and
+	PL_COMMAND_JOIN, /* room, source, description.  A source that is there already is replaced: its transport and
 	                    * tracks are dropped first (a resume with a new peer connection) */
 	PL_COMMAND_UPDATE, /* source, description: tracks and slots added, removed or kept by mid; ICE restart when the
 	                    * local ufrag is new.  The DTLS association stays */
-	PL_COMMAND_MUTE,   /* source, track, is_on */
-	PL_COMMAND_LEAVE,  /* source: closed with close_notify; no event follows */
+	PL_COMMAND_MUTE, /* source, track, is_on */
+	PL_COMMAND_LEAVE, /* source: closed with close_notify; no event follows */
 };
 
 struct pl_command {
 	enum pl_command_kind kind;
-	uint32_t room;     /* id, not 0; lives from its first JOIN to its last participant */
-	uint32_t source;   /* the participant's numeric id, its CSRC; unique in the node, not 0 */
+	uint32_t room; /* id, not 0; lives from its first JOIN to its last participant */
+	uint32_t source; /* the participant's numeric id, its CSRC; unique in the node, not 0 */
 	uint32_t track;
 	bool is_on;
 	struct pl_description *description; /* heap; the receiver frees it with free() */
@@ -73,10 +73,10 @@ struct pl_command {
 
 enum pl_event_kind {
 	PL_EVENT_CONNECTED, /* source: media may flow */
-	PL_EVENT_SLOTS,     /* source: its whole slot map */
-	PL_EVENT_SPEAKERS,  /* room: who is talking, at most five a second */
-	PL_EVENT_GONE,      /* source: its transport closed (close), the participant has left the shard */
-	PL_EVENT_REFUSED,   /* source: a JOIN found no room in the shard's tables */
+	PL_EVENT_SLOTS, /* source: its whole slot map */
+	PL_EVENT_SPEAKERS, /* room: who is talking, at most five a second */
+	PL_EVENT_GONE, /* source: its transport closed (close), the participant has left the shard */
+	PL_EVENT_REFUSED, /* source: a JOIN found no room in the shard's tables */
 };
 
 struct pl_event {
@@ -90,9 +90,10 @@ struct pl_event {
 			} slot[PL_SLOTS_MAX];
 		} slots;
 		struct {
-			uint8_t count;      /* loudest first, only those whose voice is heard now */
+			uint8_t count; /* loudest first, only those whose voice is heard now */
 			uint32_t top[PL_TOP_MAX];
-			uint32_t dominant;  /* the one a view would show large; stays over short pauses; 0 before the first word */
+			uint32_t
+				dominant; /* the one a view would show large; stays over short pauses; 0 before the first word */
 		} speakers;
 		enum pl_close close;
 	};

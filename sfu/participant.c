@@ -1,0 +1,234 @@
+#include "sfu/participant.h"
+
+#include <string.h>
+
+static bool is_used(const struct pl_track *track)
+{
+	return track->spec.track != 0;
+}
+
+static void latch(struct pl_track *track, uint32_t ssrc)
+{
+	track->ssrc = ssrc;
+	track->is_latched = true;
+	pl_reception_init(&track->reception, ssrc, track->spec.clock_hz);
+}
+
+struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t id)
+{
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		if (is_used(&p->track[i]) && p->track[i].spec.track == id)
+			return &p->track[i];
+	}
+	return NULL;
+}
+
+struct pl_track *pl_participant_track_by_ssrc(struct pl_participant *p, uint32_t ssrc)
+{
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		struct pl_track *track = &p->track[i];
+		if (is_used(track) && track->is_latched && track->ssrc == ssrc)
+			return track;
+	}
+	return NULL;
+}
+
+static struct pl_track *track_by_mid(struct pl_participant *p, struct pl_bytes mid)
+{
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		const struct pl_track_spec *spec = &p->track[i].spec;
+		if (is_used(&p->track[i]) && strlen(spec->mid) == mid.size &&
+			memcmp(spec->mid, mid.data, mid.size) == 0)
+			return &p->track[i];
+	}
+	return NULL;
+}
+
+/* The audio track that may be the one of a packet which says nothing: only when there is no choice. */
+static struct pl_track *only_untold_track(struct pl_participant *p, uint8_t payload_type)
+{
+	struct pl_track *only = NULL;
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		struct pl_track *track = &p->track[i];
+		if (!is_used(track) || track->is_latched || track->spec.kind != PL_KIND_AUDIO)
+			continue;
+		if (only != NULL)
+			return NULL;
+		only = track;
+	}
+	return only != NULL && only->spec.payload_type == payload_type ? only : NULL;
+}
+
+enum pl_drop pl_participant_match(
+	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **found)
+{
+	struct pl_track *by_ssrc = pl_participant_track_by_ssrc(p, rtp->ssrc);
+	struct pl_track *track = ext->has[PL_RTP_EXT_MID] ? track_by_mid(p, ext->mid) : NULL;
+	if (track == NULL)
+		track = by_ssrc;
+	if (track == NULL)
+		track = only_untold_track(p, rtp->payload_type);
+	if (track == NULL || track->spec.kind != PL_KIND_AUDIO)
+		return PL_DROP_RTP_UNKNOWN_TRACK;
+	if (track->spec.payload_type != rtp->payload_type)
+		return PL_DROP_RTP_UNKNOWN_PAYLOAD;
+
+	if (track != by_ssrc) {
+		if (by_ssrc != NULL)
+			by_ssrc->is_latched = false;
+		latch(track, rtp->ssrc);
+	}
+	*found = track;
+	return PL_DROP_NONE;
+}
+
+static void remove_track(struct pl_track *track, struct pl_speakers *speakers)
+{
+	pl_speakers_remove(speakers, &track->speaker);
+	*track = (struct pl_track){ 0 };
+}
+
+void pl_track_end(struct pl_track *track, struct pl_speakers *speakers)
+{
+	pl_speakers_remove(speakers, &track->speaker);
+	track->is_latched = false;
+	if (track->spec.ssrc != 0)
+		latch(track, track->spec.ssrc);
+}
+
+void pl_track_mute(struct pl_track *track, bool is_muted, struct pl_speakers *speakers)
+{
+	if (is_muted && !track->is_muted)
+		pl_speakers_remove(speakers, &track->speaker);
+	track->is_muted = is_muted;
+}
+
+static const struct pl_track_spec *spec_of(const struct pl_description *description, const struct pl_track *track)
+{
+	for (uint8_t i = 0; i < description->track_count; i++) {
+		const struct pl_track_spec *spec = &description->track[i];
+		if (spec->track == track->spec.track && strcmp(spec->mid, track->spec.mid) == 0)
+			return spec;
+	}
+	return NULL;
+}
+
+static void add_track(struct pl_participant *p, const struct pl_track_spec *spec)
+{
+	size_t place = 0;
+	while (is_used(&p->track[place]))
+		place++;
+	PL_ASSERT(place < PL_TRACKS_MAX && spec->track != 0);
+	struct pl_track *track = &p->track[place];
+	*track = (struct pl_track){ .spec = *spec, .is_muted = spec->is_muted };
+	pl_speaker_init(&track->speaker, p->source, spec->track);
+	if (spec->ssrc != 0)
+		latch(track, spec->ssrc);
+}
+
+static void keep_track(struct pl_track *track, const struct pl_track_spec *spec, struct pl_speakers *speakers)
+{
+	const bool is_restarted = spec->ssrc != 0 && (!track->is_latched || spec->ssrc != track->ssrc);
+	track->spec = *spec;
+	if (is_restarted)
+		latch(track, spec->ssrc);
+	pl_track_mute(track, spec->is_muted, speakers);
+}
+
+static void apply_tracks(
+	struct pl_participant *p, const struct pl_description *description, struct pl_speakers *speakers)
+{
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		struct pl_track *track = &p->track[i];
+		if (!is_used(track))
+			continue;
+		const struct pl_track_spec *spec = spec_of(description, track);
+		if (spec != NULL)
+			keep_track(track, spec, speakers);
+		else
+			remove_track(track, speakers);
+	}
+	for (uint8_t i = 0; i < description->track_count; i++) {
+		if (pl_participant_track(p, description->track[i].track) == NULL)
+			add_track(p, &description->track[i]);
+	}
+}
+
+static int find_slot(const struct pl_slot *slot, uint8_t count, const struct pl_slot_spec *spec)
+{
+	for (uint8_t i = 0; i < count; i++) {
+		if (slot[i].spec.ssrc == spec->ssrc && strcmp(slot[i].spec.mid, spec->mid) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static struct pl_slot make_slot(const struct pl_slot_spec *spec, struct pl_rng *rng)
+{
+	struct pl_slot slot = { .spec = *spec };
+	/* A first number in the lower half keeps the peer's first guess of the rollover counter right even when the first
+	 * packets are reordered (RFC 3711 section 3.3.1). */
+	const uint16_t seq_first = (uint16_t)pl_rng_below(rng, 0x8000);
+	pl_rewrite_init(&slot.rewrite, spec->ssrc, spec->clock_hz / 1000, seq_first, (uint32_t)pl_rng_next(rng));
+	return slot;
+}
+
+static void apply_slots(struct pl_participant *p, const struct pl_description *description, struct pl_rng *rng)
+{
+	PL_ASSERT(description->slot_count <= PL_SLOTS_MAX);
+	struct pl_slot slot[PL_SLOTS_MAX];
+	struct pl_slots slots;
+	uint16_t audio_mask = 0;
+	for (uint8_t i = 0; i < description->slot_count; i++) {
+		if (description->slot[i].kind == PL_KIND_AUDIO)
+			audio_mask = (uint16_t)(audio_mask | 1u << i);
+	}
+	pl_slots_init(&slots, description->slot_count, audio_mask);
+	for (uint8_t i = 0; i < description->slot_count; i++) {
+		const struct pl_slot_spec *spec = &description->slot[i];
+		const int old = find_slot(p->slot, p->slots.count, spec);
+		if (old < 0) {
+			slot[i] = make_slot(spec, rng);
+			continue;
+		}
+		slot[i] = p->slot[old];
+		slot[i].spec = *spec;
+		pl_slots_carry(&slots, i, &p->slots, (uint8_t)old);
+	}
+	memcpy(p->slot, slot, description->slot_count * sizeof slot[0]);
+	p->slots = slots;
+}
+
+void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
+	struct pl_speakers *speakers, struct pl_rng *rng)
+{
+	p->ext_ids = description->ext_ids;
+	memcpy(p->cname, description->cname, sizeof p->cname);
+	p->cname[sizeof p->cname - 1] = '\0';
+	apply_tracks(p, description, speakers);
+	apply_slots(p, description, rng);
+}
+
+uint8_t pl_participant_audio_slots(const struct pl_participant *p)
+{
+	return (uint8_t)__builtin_popcount(p->slots.audio_mask);
+}
+
+bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us)
+{
+	const uint32_t changed = pl_slots_update(&p->slots, speakers, p->source, now_us);
+	for (uint8_t i = 0; i < p->slots.count; i++) {
+		/* Two talkers may have chosen the same SSRC, so the rewriter cannot see every change by itself. */
+		if ((changed >> i & 1) != 0)
+			pl_rewrite_reset_source(&p->slot[i].rewrite);
+	}
+	return changed != 0;
+}
+
+void pl_participant_fall_silent(struct pl_participant *p, struct pl_speakers *speakers)
+{
+	for (size_t i = 0; i < PL_TRACKS_MAX; i++) {
+		if (is_used(&p->track[i]))
+			remove_track(&p->track[i], speakers);
+	}
+}

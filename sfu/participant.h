@@ -1,0 +1,108 @@
+/* One participant as the media plane sees it: its transport, what it publishes (tracks) and what it receives (slots),
+ * and how an offer/answer changes them.
+ * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns it. */
+#ifndef PL_SFU_PARTICIPANT_H
+#define PL_SFU_PARTICIPANT_H
+
+#include "media/reception.h"
+#include "media/rewrite.h"
+#include "media/rng.h"
+#include "sfu/queue.h"
+#include "sfu/slots.h"
+#include "sfu/table.h"
+#include "sfu/timers.h"
+#include "sfu/types.h"
+
+struct pl_room;
+
+/* A published stream.  It never moves in memory while it is used: the room's ranking points to its speaker. */
+struct pl_track {
+	struct pl_track_spec spec; /* spec.track is 0 in an unused place */
+	uint32_t ssrc; /* valid when is_latched */
+	bool is_latched; /* its SSRC is known: from the offer, or from a packet */
+	bool is_muted;
+	struct pl_reception reception;
+	struct pl_speaker speaker;
+};
+
+/* A received stream, owned by the server. */
+struct pl_slot {
+	struct pl_slot_spec spec;
+	struct pl_rewrite rewrite;
+	uint32_t packets, octets; /* sent, as a sender report counts them */
+};
+
+enum pl_participant_state {
+	PL_PARTICIPANT_FREE,
+	PL_PARTICIPANT_LIVE,
+	PL_PARTICIPANT_CLOSING, /* has left; its transport says goodbye, nobody is told */
+	PL_PARTICIPANT_GONE, /* has no transport any more; waits for its GONE event to be taken */
+};
+
+struct pl_participant {
+	enum pl_participant_state state;
+	uint32_t source;
+	struct pl_room *room; /* NULL unless LIVE */
+	struct pl_participant *room_next, *room_prev; /* members of the room */
+	uint32_t room_id;
+	enum pl_close close; /* of a GONE one */
+	struct pl_transport transport;
+	struct pl_rtp_ext_ids ext_ids;
+	char cname[PL_CNAME_SIZE];
+
+	struct pl_track track[PL_TRACKS_MAX];
+	struct pl_slot slot[PL_SLOTS_MAX];
+	struct pl_slots slots; /* slots.count of slot are used */
+
+	/* how it is found: sfu/directory.h */
+	struct pl_table_node by_source;
+	struct {
+		struct pl_table_node node;
+		char ufrag[PL_ICE_LOCAL_UFRAG_SIZE];
+	} by_ufrag[2]; /* of now, and of before the last ICE restart */
+	struct pl_directory_path {
+		struct pl_table_node node;
+		struct pl_path path;
+		int64_t heard_us; /* last packet that its transport took */
+	} by_path[PL_ICE_PATHS_MAX];
+
+	struct pl_timer timer;
+	int64_t report_us; /* when the next RTCP report is due; INT64_MAX while no media flows */
+	bool is_active; /* media came or went since the last report */
+	struct pl_queue_node draining, reporting, telling;
+	bool tell_connected, tell_slots;
+};
+
+/* Takes what an offer/answer settled.  Tracks and slots are kept by mid (a track: while its id is the same, too) with
+ * their reception state and their numbering; others come and go.  speakers: the room's; removed and muted tracks
+ * free their place.  Credentials, fingerprint and role are the transport's matter, not this one's. */
+void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
+	struct pl_speakers *speakers, struct pl_rng *rng);
+
+/* NULL when it publishes no such track. */
+struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t track);
+
+/* Finds the track that an RTP packet belongs to (RFC 8843 section 9.2): by the mid extension, else by SSRC, else the one
+ * audio track of this payload type whose SSRC nobody told.  A new SSRC is a restart of the stream.  Returns
+ * PL_DROP_NONE with *track, or why there is none. */
+PL_MUST_USE enum pl_drop pl_participant_match(
+	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **track);
+
+/* NULL when no track has this SSRC. */
+struct pl_track *pl_participant_track_by_ssrc(struct pl_participant *p, uint32_t ssrc);
+
+/* The stream has ended (RTCP BYE): off air, and its SSRC is forgotten unless the offer told it. */
+void pl_track_end(struct pl_track *track, struct pl_speakers *speakers);
+
+void pl_track_mute(struct pl_track *track, bool is_muted, struct pl_speakers *speakers);
+
+/* How many of its slots take audio. */
+uint8_t pl_participant_audio_slots(const struct pl_participant *p);
+
+/* Fits its slots to the room's choice.  Returns true when the map changed. */
+bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us);
+
+/* Frees its places on air, when it leaves. */
+void pl_participant_fall_silent(struct pl_participant *p, struct pl_speakers *speakers);
+
+#endif

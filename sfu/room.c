@@ -1,0 +1,135 @@
+#include "sfu/room.h"
+
+#include <string.h>
+
+void pl_room_init(
+	struct pl_room *room, uint32_t id, struct pl_timers *timers, uint8_t timer_kind, struct pl_notices *notices)
+{
+	*room = (struct pl_room){
+		.id = id,
+		.timers = timers,
+		.timer = { .owner = room, .kind = timer_kind },
+		.looked_us = INT64_MIN,
+		.notices = notices,
+	};
+	pl_speakers_init(&room->speakers, 1);
+}
+
+void pl_room_fini(struct pl_room *room)
+{
+	PL_ASSERT(room->member_count == 0);
+	pl_timers_set(room->timers, &room->timer, INT64_MAX);
+	pl_queue_remove(&room->notices->rooms, &room->telling);
+	room->id = 0;
+}
+
+static void look_soon(struct pl_room *room, int64_t now_us)
+{
+	if (room->timer.place != 0)
+		return;
+	int64_t at_us = now_us;
+	if (room->looked_us > now_us - PL_ROOM_SPEAKERS_GAP_MS * 1000)
+		at_us = room->looked_us + PL_ROOM_SPEAKERS_GAP_MS * 1000;
+	pl_timers_set(room->timers, &room->timer, at_us);
+}
+
+static void refit_member(struct pl_room *room, struct pl_participant *p, int64_t now_us)
+{
+	if (!pl_participant_refit(p, &room->speakers, now_us))
+		return;
+	p->tell_slots = true;
+	pl_queue_push(&room->notices->participants, &p->telling, p);
+}
+
+void pl_room_refit(struct pl_room *room, int64_t now_us)
+{
+	if (room->fitted == room->speakers.generation)
+		return;
+	room->fitted = room->speakers.generation;
+	for (struct pl_participant *p = room->first; p != NULL; p = p->room_next)
+		refit_member(room, p, now_us);
+	look_soon(room, now_us);
+}
+
+/* Whoever has most slots, and is on air itself, hears that many others. */
+static void resize(struct pl_room *room)
+{
+	uint8_t slots = PL_SLOTS_MAX;
+	while (slots > 0 && room->members_by_slots[slots] == 0)
+		slots--;
+	pl_speakers_resize(&room->speakers, (uint8_t)(slots + 1));
+}
+
+void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
+{
+	p->room = room;
+	p->room_id = room->id;
+	p->room_next = NULL;
+	p->room_prev = room->last;
+	if (room->last != NULL)
+		room->last->room_next = p;
+	else
+		room->first = p;
+	room->last = p;
+	room->member_count++;
+	room->members_by_slots[pl_participant_audio_slots(p)]++;
+	resize(room);
+	pl_room_refit(room, now_us);
+	refit_member(room, p, now_us);
+}
+
+void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_us)
+{
+	PL_ASSERT(p->room == room);
+	if (p->room_prev != NULL)
+		p->room_prev->room_next = p->room_next;
+	else
+		room->first = p->room_next;
+	if (p->room_next != NULL)
+		p->room_next->room_prev = p->room_prev;
+	else
+		room->last = p->room_prev;
+	p->room = NULL;
+	p->room_next = p->room_prev = NULL;
+	room->member_count--;
+	room->members_by_slots[pl_participant_audio_slots(p)]--;
+	pl_participant_fall_silent(p, &room->speakers);
+	resize(room);
+	pl_room_refit(room, now_us);
+}
+
+void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
+	const struct pl_description *description, struct pl_rng *rng)
+{
+	room->members_by_slots[pl_participant_audio_slots(p)]--;
+	pl_participant_apply(p, description, &room->speakers, rng);
+	room->members_by_slots[pl_participant_audio_slots(p)]++;
+	resize(room);
+	pl_room_refit(room, now_us);
+	refit_member(room, p, now_us);
+}
+
+bool pl_room_packet(struct pl_room *room, struct pl_track *track, int64_t now_us, uint8_t level, bool is_voice)
+{
+	const bool is_on_air = pl_speakers_packet(&room->speakers, &track->speaker, now_us, level, is_voice);
+	pl_room_refit(room, now_us);
+	if (is_on_air && pl_speaker_is_talking(&track->speaker, now_us))
+		look_soon(room, now_us);
+	return is_on_air;
+}
+
+void pl_room_look(struct pl_room *room, int64_t now_us)
+{
+	uint32_t top[PL_TOP_MAX];
+	const size_t count = pl_speakers_top(&room->speakers, now_us, top);
+	room->looked_us = now_us;
+	if (count > 0)
+		look_soon(room, now_us);
+	if (count == room->top_count && memcmp(top, room->top, count * sizeof top[0]) == 0 &&
+		room->speakers.dominant == room->dominant)
+		return;
+	room->top_count = (uint8_t)count;
+	memcpy(room->top, top, count * sizeof top[0]);
+	room->dominant = room->speakers.dominant;
+	pl_queue_push(&room->notices->rooms, &room->telling, room);
+}

@@ -1,0 +1,61 @@
+/* A room: who is in it, who of them is heard, and what its listeners are told about that.
+ * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns it. */
+#ifndef PL_SFU_ROOM_H
+#define PL_SFU_ROOM_H
+
+#include "sfu/participant.h"
+
+enum { PL_ROOM_SPEAKERS_GAP_MS = 200 }; /* between two speaker lists */
+
+/* Who has events to be taken. */
+struct pl_notices {
+	struct pl_queue participants, rooms;
+};
+
+struct pl_room {
+	uint32_t id; /* 0: unused */
+	struct pl_table_node by_id;
+	struct pl_room *next_free;
+	struct pl_participant *first, *last;
+	uint32_t member_count;
+	uint32_t members_by_slots[PL_SLOTS_MAX + 1]; /* how many have so many audio slots */
+	struct pl_speakers speakers;
+	uint32_t fitted; /* the generation that the members' slots are fitted to */
+	struct pl_timers *timers;
+	struct pl_timer timer; /* the next look at who is talking; not set while nobody is */
+	int64_t looked_us; /* the last one; INT64_MIN before the first */
+	struct pl_notices *notices;
+	struct pl_queue_node telling; /* in notices->rooms */
+	uint8_t top_count; /* the speaker list as last found */
+	uint32_t top[PL_TOP_MAX];
+	uint32_t dominant;
+};
+
+/* timers, notices: the conference's.  timer_kind: the conference's mark for the room's timer. */
+void pl_room_init(
+	struct pl_room *room, uint32_t id, struct pl_timers *timers, uint8_t timer_kind, struct pl_notices *notices);
+
+/* Takes an empty room out of the conference's timers and notices. */
+void pl_room_fini(struct pl_room *room);
+
+/* The participant's tracks and slots are applied before the first, and go on air after it. */
+void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us);
+
+/* Takes its tracks off air and its place away, and fits the others' slots. */
+void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_us);
+
+/* A member's tracks and slots change to the description; everybody's slots are fitted. */
+void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
+	const struct pl_description *description, struct pl_rng *rng);
+
+/* Takes one packet's level.  Returns true when it may be forwarded. */
+bool pl_room_packet(struct pl_room *room, struct pl_track *track, int64_t now_us, uint8_t level, bool is_voice);
+
+/* Fits everybody's slots when the ranking has changed, and has the speaker list looked at soon.  Call after a
+ * track was muted or has ended. */
+void pl_room_refit(struct pl_room *room, int64_t now_us);
+
+/* The room's timer is due: makes the speaker list, and has it told when it is another. */
+void pl_room_look(struct pl_room *room, int64_t now_us);
+
+#endif
