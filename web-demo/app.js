@@ -1,0 +1,47 @@
+// @ts-check
+/** The page: a lobby, then a call, then the lobby again. */
+
+import { join, MicrophoneError } from './plenum.js';
+import { Lobby } from './lobby.js';
+import { Microphones } from './microphones.js';
+import { clearNotices, notify } from './notices.js';
+import { Stage } from './stage.js';
+import { inSeconds, sentenceFor, sentenceForEnd } from './words.js';
+
+const microphones = new Microphones();
+let joining = new AbortController();
+const lobby = new Lobby(microphones, enter, () => joining.abort());
+lobby.show();
+
+/** @param {import('./lobby.js').Choice} choice */
+async function enter({ name, room, isListener }) {
+	joining = new AbortController();
+	clearNotices();
+	lobby.setJoining(true);
+	if (isListener) microphones.close();
+	try {
+		const call = await join({
+			room, name, signal: joining.signal,
+			microphone: isListener ? false : await microphones.open(),
+			onrefused: (error) => lobby.setJoining(true, `${error.message} Trying again ${inSeconds(error.retryAfterMs)}…`),
+		});
+		showCall(call, room);
+	} catch (error) {
+		lobby.setJoining(false);
+		if (error instanceof MicrophoneError) lobby.hint(sentenceFor(error));
+		else if (!joining.signal.aborted) notify('ended', { text: sentenceFor(error) });
+	}
+}
+
+/** @param {import('./plenum.js').Call} call @param {string} room */
+function showCall(call, room) {
+	lobby.hide();
+	history.replaceState(null, '', `/#${encodeURIComponent(room)}`);
+	const stage = new Stage(call, room, microphones);
+	Object.assign(window, { plenum: { call } }); // for the curious, in the browser's console
+	call.on('closed', (end) => {
+		stage.close();
+		lobby.show();
+		if (end.code !== 'left') notify('ended', { text: sentenceForEnd(end) });
+	});
+}

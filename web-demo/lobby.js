@@ -1,0 +1,113 @@
+// @ts-check
+/** The lobby: who you are, which room, which microphone. */
+
+import { button, element, input, select, setText } from './dom.js';
+import { recall, remember } from './remember.js';
+import { inventRoom, sentenceFor } from './words.js';
+
+/** @typedef {{ name: string, room: string, isListener: boolean }} Choice */
+
+const METER_EVERY_MS = 60;
+
+export class Lobby {
+	#microphones;
+	#onjoin;
+	#oncancel;
+	#timer = 0;
+	#isJoining = false;
+
+	/**
+	 * @param {import('./microphones.js').Microphones} microphones
+	 * @param {(choice: Choice) => void} onjoin
+	 * @param {() => void} oncancel
+	 */
+	constructor(microphones, onjoin, oncancel) {
+		this.#microphones = microphones;
+		this.#onjoin = onjoin;
+		this.#oncancel = oncancel;
+		input('name').value = recall('name');
+		this.#readRoom();
+		addEventListener('hashchange', () => this.#readRoom());
+		element('lobby-form').addEventListener('submit', (event) => {
+			event.preventDefault();
+			if (this.#isJoining) this.#oncancel();
+			else this.#join(false);
+		});
+		button('listen-only').addEventListener('click', () => this.#join(true));
+		select('mic').addEventListener('change', () => this.#try(this.#microphones.choose(select('mic').value)));
+	}
+
+	/** A room in the address (/#kitchen or /?room=kitchen) is an invitation; without one, a new room is proposed. */
+	#readRoom() {
+		const invited = roomOfAddress();
+		if (invited || !input('room').value) input('room').value = invited || inventRoom();
+	}
+
+	show() {
+		element('lobby').hidden = false;
+		this.setJoining(false);
+		document.title = 'Plenum';
+		input(input('name').value ? 'join' : 'name').focus();
+		this.#microphones.onchange = () => this.#microphones.list(select('mic'));
+		this.#microphones.onchange();
+		this.#try(this.#microphones.open());
+		this.#timer = setInterval(() => this.#showLevel(), METER_EVERY_MS);
+	}
+
+	hide() {
+		element('lobby').hidden = true;
+		clearInterval(this.#timer);
+	}
+
+	/** @param {Promise<unknown>} opening */
+	async #try(opening) {
+		try {
+			await opening;
+			this.hint('');
+		} catch (error) {
+			this.hint(sentenceFor(error));
+		}
+	}
+
+	/** A sentence under the microphone. @param {string} text */
+	hint(text) {
+		setText(element('mic-hint'), text);
+		element('lobby').classList.toggle('no-mic', text !== '');
+	}
+
+	#showLevel() {
+		const level = Math.round(this.#microphones.level() * 100);
+		const meter = element('meter');
+		if (meter.dataset.level === String(level)) return;
+		meter.dataset.level = String(level);
+		meter.setAttribute('aria-valuenow', String(level));
+		meter.style.setProperty('--level', String(level / 100));
+	}
+
+	/** @param {boolean} isListener */
+	#join(isListener) {
+		const name = input('name').value.trim();
+		const room = input('room').value.trim();
+		if (!room) return input('room').focus();
+		remember('name', name);
+		this.#onjoin({ name: name || 'Guest', room, isListener });
+	}
+
+	/** While joining, the button takes it back. @param {boolean} isJoining @param {string} [text] */
+	setJoining(isJoining, text = 'Joining…') {
+		this.#isJoining = isJoining;
+		setText(button('join'), isJoining ? `${text} Cancel` : 'Join');
+		button('join').classList.toggle('busy', isJoining);
+		button('listen-only').disabled = isJoining;
+		input('name').readOnly = input('room').readOnly = isJoining;
+	}
+}
+
+function roomOfAddress() {
+	const hash = location.hash.slice(1);
+	try {
+		return decodeURIComponent(hash) || new URLSearchParams(location.search).get('room') || '';
+	} catch {
+		return hash;
+	}
+}

@@ -1,0 +1,1044 @@
+// @ts-check
+/**
+ * Plenum's client library: joins a call, plays it, and keeps it while networks come and go.
+ *
+ *     import { join } from './plenum.js';
+ *
+ *     const call = await join({ room: 'kitchen', name: 'Ann', microphone: true });
+ *     call.on('peer', ({ op, peer }) => console.log(op, peer.name));
+ *     call.on('speakers', ({ dominant }) => console.log('talking:', dominant));
+ *     call.mute();
+ *     call.leave();
+ *
+ * One file, no dependency, standard browser code.  Below, in this order: the words (types), the errors, `join`, the
+ * microphone, then three layers: `Call` (what the application sees, and the recovery), `Media` (one peer connection)
+ * and `Channel` (one WebSocket).  The protocol is docs/signaling.md; events have its names.
+ */
+
+/**
+ * @typedef {object} JoinOptions
+ * @property {string} room                 The room's name, 1-128 bytes.  Whoever joins first makes it.
+ * @property {string} [name]               How the others see you.
+ * @property {Record<string, any>} [attrs] Anything of your own that everyone in the room sees, at most 4 KB as JSON.
+ * @property {string} [url]                The server; default: where this page came from.
+ * @property {MediaStreamTrack|string|boolean} [microphone]  A track, a device's id, true for the default microphone;
+ *                                         false (the default) only listens.  A track stays yours: a clone is sent.
+ * @property {boolean} [muted]             Join muted.
+ * @property {number} [slots]              How many people are heard at the same time, 1-16; default 3.
+ * @property {string} [token]              For servers that ask for one.
+ * @property {AbortSignal} [signal]        Gives up joining.
+ * @property {(error: RefusedError) => void} [onrefused]  When given, a full server is asked again after the time it
+ *                                         named, and this is called each time; otherwise `join` rejects.
+ */
+
+/** @typedef {{ track: string, kind: string, muted: boolean, mid?: string }} Track  Something that a peer sends. */
+
+/**
+ * A stream that the server fills with whoever is loud: its mid and SSRC never change, the peer in it does.
+ * @typedef {{ slot: number, mid?: string, ssrc?: number, peer: string|null, track: string|null, source?: number|null }} Slot
+ */
+
+/** @typedef {'connecting'|'connected'|'reconnecting'|'closed'} CallState */
+
+/**
+ * What `call.stats()` tells.  Rates and losses are since the call of it before; null is "not known yet".
+ * @typedef {object} Stats
+ * @property {number|null} roundTripMs   Of media, to the server and back.
+ * @property {number|null} signalingMs   Of signaling.
+ * @property {number|null} lossIn        Share of packets lost on their way to you, 0-1.
+ * @property {number|null} lossOut       Share of your packets that the server missed, 0-1.
+ * @property {number|null} jitterMs
+ * @property {number} bitrateIn          Bits per second of audio, without headers.
+ * @property {number} bitrateOut
+ * @property {string|null} codec
+ * @property {{ local: string, remote: string }|null} path  The addresses that media flows between.
+ */
+
+/**
+ * @typedef {object} CallEvents
+ * @property {{ op: 'join'|'update'|'leave', peer: Peer, reason?: string }} peer  `reason`: left, lost or kicked.
+ * @property {{ op: 'add'|'update'|'remove', peer: Peer, track: Track }} track    Your own tracks too.
+ * @property {{ slots: Slot[] }} slots                                            Who is in which slot changed.
+ * @property {{ top: string[], dominant: string|null }} speakers                  Ids, the loudest first.
+ * @property {{ from: string, topic: string, body: any }} data
+ * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: what stands.
+ * @property {Stats} stats                                                        Every two seconds.
+ * @property {{}} blocked       The browser will not play sound before a click: call `call.unblock()` in one.
+ * @property {RefusedError} refused                                               The call waits and asks again.
+ * @property {{ code: string, msg: string, resumable: boolean }} bye              The server's reason.
+ * @property {PlenumError} error                                                  Something failed; the call goes on.
+ * @property {{ code: string, message: string }} closed                           The end, whatever the reason.
+ */
+
+const PROTOCOL = 'plenum.v1';
+const REQUEST_MS = 10000;
+const PING_EVERY_MS = 10000;
+const PING_MS = 4000;           // A socket that is silent for longer is dead, whatever TCP believes.
+const DISCONNECTED_MS = 5000;   // ICE often heals by itself; after this we help.
+const ICE_RESTART_MS = 8000;
+const STATS_EVERY_MS = 2000;
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 10000;
+
+/** A problem: `code` is for programs, `message` is a sentence for people. */
+export class PlenumError extends Error {
+	/** @param {string} code @param {string} message @param {unknown} [cause] */
+	constructor(code, message, cause) {
+		super(message, { cause });
+		this.name = new.target.name;
+		this.code = code;
+	}
+}
+
+/** The server takes nobody in now; `retryAfterMs` says when to ask again. */
+export class RefusedError extends PlenumError {
+	/** @param {string} code @param {string} reason @param {number} retryAfterMs */
+	constructor(code, reason, retryAfterMs) {
+		super(code, reason);
+		this.retryAfterMs = retryAfterMs;
+	}
+}
+
+/** No microphone; `code`: denied, missing, busy, insecure, unsupported or lost. */
+export class MicrophoneError extends PlenumError {}
+
+/**
+ * Joins a room.  Resolves when the server has let you in (`call.state` becomes `connected` a moment later, when media
+ * flows); rejects with a PlenumError.
+ * @param {JoinOptions} options
+ * @returns {Promise<Call>}
+ */
+export async function join(options) {
+	const call = new Call(options);
+	await call.start();
+	return call;
+}
+
+/**
+ * Opens a microphone, and says in words what stands in the way.
+ * @param {string} [deviceId] default: the system's choice
+ * @returns {Promise<MediaStreamTrack>}
+ */
+export async function openMicrophone(deviceId) {
+	if (!globalThis.isSecureContext)
+		throw new MicrophoneError('insecure', 'Browsers open the microphone only on pages that came by HTTPS or from this computer.');
+	if (!navigator.mediaDevices?.getUserMedia)
+		throw new MicrophoneError('unsupported', 'This browser cannot open a microphone.');
+	try {
+		const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true,
+			...(deviceId && { deviceId: { exact: deviceId } }) };
+		const stream = await navigator.mediaDevices.getUserMedia({ audio });
+		return stream.getAudioTracks()[0];
+	} catch (error) {
+		throw microphoneError(error);
+	}
+}
+
+/** @param {unknown} error @returns {MicrophoneError} */
+function microphoneError(error) {
+	const name = error instanceof Error || error instanceof DOMException ? error.name : '';
+	switch (name) {
+	case 'NotAllowedError':
+	case 'SecurityError':
+		return new MicrophoneError('denied', 'The browser does not allow this page to use the microphone.', error);
+	case 'NotFoundError':
+	case 'OverconstrainedError':
+		return new MicrophoneError('missing', 'There is no such microphone.', error);
+	case 'NotReadableError':
+	case 'AbortError':
+		return new MicrophoneError('busy', 'The microphone does not start; another program may be using it.', error);
+	default:
+		return new MicrophoneError('unsupported', `The microphone does not open: ${error}.`, error);
+	}
+}
+
+/** Somebody in the room. */
+export class Peer {
+	/** @param {any} wire as in `welcome.peers` */
+	constructor(wire) {
+		/** @type {string} */ this.id = wire.peer;
+		/** @type {number} The number by which packets name them (CSRC). */ this.source = wire.source;
+		/** @type {string} */ this.name = '';
+		/** @type {Record<string, any>} */ this.attrs = {};
+		/** @type {Track[]} */ this.tracks = [];
+		this.update(wire);
+	}
+
+	/** @param {any} wire */
+	update(wire) {
+		this.name = wire.name ?? this.name;
+		this.attrs = wire.attrs ?? this.attrs;
+		this.tracks = wire.tracks ?? this.tracks;
+	}
+
+	/** True when there is nothing to hear: all tracks are muted, or there is none. */
+	get isMuted() {
+		return this.tracks.every((track) => track.muted);
+	}
+}
+
+/** A call: what `join` gives you. */
+export class Call extends EventTarget {
+	/** @type {CallState} */ state = 'connecting';
+	/** @type {Peer|null} You; null before the first welcome. */ me = null;
+	/** @type {Map<string, Peer>} The others, by id. */ peers = new Map();
+	/** @type {Slot[]} */ slots = [];
+	/** @type {{ top: string[], dominant: string|null }} */ speakers = { top: [], dominant: null };
+	/** @type {{ level: number, name: string }} How loaded the server was when it let us in. */ pressure = { level: 0, name: 'nominal' };
+	/** @type {boolean} */ muted;
+	/** @type {boolean} The browser holds the sound back: see the event. */ blocked = false;
+
+	#options;
+	/** @type {Channel|null} Null while there is no connection. */ #channel = null;
+	/** @type {Media|null} Null: the next join makes a new one. */ #media = null;
+	/** @type {{ session: string, ticket: string, n: number }|null} Null: the next join starts anew. */ #session = null;
+	/** @type {MediaStreamTrack|null} What we send when not muted; ours to stop. */ #microphone = null;
+	/** @type {Map<string, number>} */ #volumes = new Map();
+	#hasBeenConnected = false;
+	#isRecovering = false;
+	#isRepairing = false;
+	#isProbing = false;
+	/** This session's media has been connected at least once. */ #hasMediaWorked = false;
+	/** @type {number|null} */ #signalingMs = null;
+	/** @type {Promise<unknown>} One offer at a time. */ #negotiation = Promise.resolve();
+	/** @type {(() => void)|null} Ends the wait between two attempts. */ #wake = null;
+	/** Everything that listens or ticks beyond the call's life ends with this. */ #end = new AbortController();
+
+	/** Use `join`. @param {JoinOptions} options */
+	constructor(options) {
+		super();
+		this.#options = { ...options, slots: options.slots ?? 3, microphone: options.microphone ?? false };
+		this.muted = options.muted ?? false;
+	}
+
+	/**
+	 * Calls listener with the event's detail; returns a function that ends it.  (addEventListener works too.)
+	 * @template {keyof CallEvents} T
+	 * @param {T} type
+	 * @param {(detail: CallEvents[T]) => void} listener
+	 * @returns {() => void}
+	 */
+	on(type, listener) {
+		/** @param {Event} event */
+		const call = (event) => listener(/** @type {CustomEvent} */ (event).detail);
+		this.addEventListener(type, call);
+		return () => this.removeEventListener(type, call);
+	}
+
+	/** @template {keyof CallEvents} T @param {T} type @param {CallEvents[T]} detail */
+	#emit(type, detail) {
+		this.dispatchEvent(new CustomEvent(type, { detail }));
+	}
+
+	/** Stops or starts sending.  Mute holds at once, and the server enforces it too. @param {boolean} [on] */
+	async mute(on = true) {
+		this.muted = on;
+		// Told before the audio starts: what arrives while the server believes us muted is lost.
+		const told = this.#tellMuted();
+		await this.#media?.send(this.#trackToSend());
+		await told;
+	}
+
+	/** Without a connection nothing is told: the next welcome brings us back here. */
+	async #tellMuted() {
+		const track = this.#published();
+		if (track && this.#channel) await this.#channel.request({ t: 'mute', track: track.track, on: this.#isSilent() });
+	}
+
+	#published() {
+		return this.me?.tracks.find(({ kind }) => kind === 'audio');
+	}
+
+	#isSilent() {
+		return this.muted || !this.#microphone;
+	}
+
+	#trackToSend() {
+		return this.muted ? null : this.#microphone;
+	}
+
+	/**
+	 * Changes the microphone without a gap in the call; false takes it away.
+	 * @param {MediaStreamTrack|string|boolean} microphone
+	 */
+	async setMicrophone(microphone) {
+		const track = await ownTrack(microphone);
+		if (this.state === 'closed') return track?.stop();
+		const old = this.#microphone;
+		this.#setMicrophone(track);
+		if (track && this.#media && !this.#media.canSend) {
+			this.#media.addMicrophone(null);
+			if (this.#channel) await this.#negotiate();
+		}
+		await this.#media?.send(this.#trackToSend());
+		old?.stop();
+		await this.#tellMuted();
+	}
+
+	/** @param {MediaStreamTrack|null} track */
+	#setMicrophone(track) {
+		this.#microphone = track;
+		track?.addEventListener('ended', () => {
+			if (track !== this.#microphone || this.state === 'closed') return;
+			this.#emit('error', new MicrophoneError('lost', 'The microphone is gone; it may have been unplugged.'));
+			this.setMicrophone(false).catch((error) => this.#emit('error', error));
+		});
+	}
+
+	/** The microphone as it is sent, also while muted; null when only listening. */
+	get microphone() {
+		return this.#microphone;
+	}
+
+	/**
+	 * Sends anything that JSON can hold to everyone else, or to some.
+	 * @param {string} topic @param {any} body @param {string[]} [to] peer ids
+	 */
+	async send(topic, body, to) {
+		await this.#request({ t: 'data', topic, body, ...(to && { to }) });
+	}
+
+	/** @param {string} name */
+	async setName(name) {
+		await this.#request({ t: 'meta', name });
+		this.#options.name = name;
+		this.me?.update({ name });
+	}
+
+	/** @param {Record<string, any>} attrs */
+	async setAttrs(attrs) {
+		await this.#request({ t: 'meta', attrs });
+		this.#options.attrs = attrs;
+		this.me?.update({ attrs });
+	}
+
+	/** How loud you hear somebody, 0-1, whichever slot they are in.  (iOS only knows 0 and 1.) @param {string} peer @param {number} volume */
+	setVolume(peer, volume) {
+		this.#volumes.set(peer, volume);
+		this.#applyVolumes();
+	}
+
+	/** Plays what the browser held back; call it in a click or a key. */
+	async unblock() {
+		this.blocked = false;
+		await this.#media?.play();
+	}
+
+	/**
+	 * Who is in each slot by the packets themselves, and how loud (0-1): true to the moment, and true while signaling
+	 * is away.
+	 * @returns {{ slot: number, peer: Peer|null, level: number }[]}
+	 */
+	heard() {
+		return this.slots.map(({ slot, mid }) => {
+			const now = this.#media?.heard(mid);
+			const peer = now ? [...this.peers.values()].find(({ source }) => source === now.source) : undefined;
+			return { slot, peer: peer ?? null, level: peer && now ? now.level : 0 };
+		});
+	}
+
+	/** @returns {Promise<Stats>} */
+	async stats() {
+		const media = await this.#media?.stats();
+		return { ...(media ?? NO_STATS), signalingMs: this.#signalingMs };
+	}
+
+	/** Leaves the room.  The others hear of it at once. */
+	leave() {
+		if (this.state === 'closed') return;
+		this.#channel?.tell({ t: 'leave' });
+		this.#close('left', 'You left the call.');
+	}
+
+	/* ---- joining and staying ---- */
+
+	/** Used by `join`. */
+	async start() {
+		const { signal } = this.#options;
+		signal?.throwIfAborted();
+		signal?.addEventListener('abort', () => this.leave(), { signal: this.#end.signal });
+		this.#listen();
+		try {
+			const track = await ownTrack(this.#options.microphone);
+			if (this.state === 'closed') track?.stop();
+			else this.#setMicrophone(track);
+			await this.#enter();
+		} catch (error) {
+			this.#close('not_joined', 'The room was not joined.');
+			throw signal?.aborted ? signal.reason : error;
+		}
+	}
+
+	/** The first time in; while the server is full, as long as the application likes to wait. */
+	async #enter() {
+		for (;;) {
+			try {
+				return await this.#connect();
+			} catch (error) {
+				const { onrefused } = this.#options;
+				if (!(error instanceof RefusedError) || !onrefused) throw error;
+				onrefused(error);
+				await this.#pause(error.retryAfterMs);
+			}
+		}
+	}
+
+	#listen() {
+		const { signal } = this.#end;
+		addEventListener('pagehide', () => this.leave(), { signal });
+		addEventListener('online', () => this.#wake?.(), { signal });
+		addEventListener('offline', () => this.#probe(), { signal });
+		every(PING_EVERY_MS, signal, () => this.#probe());
+		every(STATS_EVERY_MS, signal, async () => this.#emit('stats', await this.stats()));
+	}
+
+	/**
+	 * One attempt to be in the room.  Three cases meet here: a first join (no session, no media), taking the session
+	 * over on a new WebSocket (media goes on), and the same with a new peer connection.
+	 */
+	async #connect() {
+		if (this.state === 'closed') throw new PlenumError('closed', 'The call has ended.');
+		const isNew = !this.#session || !this.#media;
+		const media = isNew || !this.#media ? this.#createMedia() : this.#media;
+		/** @type {Channel|null} */ let channel = null;
+		try {
+			const { url, room, name, attrs, token } = this.#options;
+			const offering = isNew ? media.offer() : undefined;
+			channel = await Channel.open(url);
+			const sdp = await offering;
+			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio: 'forward', sdp,
+				...(this.#session && { resume: this.#session }) });
+			if (this.#state() === 'closed') throw new PlenumError('closed', 'The call has ended.');
+			this.#take(channel, media);
+			this.#welcome(welcome);
+			if (isNew) await media.accept(welcome.sdp);
+		} catch (error) {
+			this.#abandon(channel, isNew ? media : null);
+			throw error;
+		}
+		this.#applyVolumes();
+		this.#watchMedia(media);
+		await this.#tellChanges(media);
+	}
+
+	/** An attempt has failed half way: leaves nothing of it behind. @param {Channel|null} channel @param {Media|null} media */
+	#abandon(channel, media) {
+		if (media || this.state === 'closed') channel?.tell({ t: 'leave' }); // or the others would see us for a minute
+		if (channel === this.#channel) this.#channel = null;
+		channel?.close();
+		if (media === this.#media) this.#media = null;
+		media?.close();
+	}
+
+	/** What has changed here while there was nobody to tell. @param {Media} media */
+	async #tellChanges(media) {
+		try {
+			if (media.needsOffer) await this.#negotiate();
+			if (this.#published()?.muted !== this.#isSilent()) await this.#tellMuted();
+		} catch (error) {
+			if (error instanceof PlenumError) this.#emit('error', error);
+		}
+	}
+
+	/** @param {Channel} channel @param {Media} media */
+	#take(channel, media) {
+		this.#channel = channel;
+		channel.onevent = (event) => this.#onEvent(event);
+		channel.onclose = () => {
+			if (this.#channel !== channel) return;
+			this.#channel = null;
+			this.#recover();
+		};
+		if (media !== this.#media) this.#media?.close();
+		this.#media = media;
+	}
+
+	/** @param {any} welcome */
+	#welcome(welcome) {
+		const { session, ticket, you, pressure } = welcome;
+		// After a replay the missed events follow, and bring the roster of before to the present one by one.
+		this.#session = { session, ticket, n: welcome.replayed && this.#session ? this.#session.n : welcome.n };
+		if (this.me?.id === you.peer) this.me?.update(you);
+		else this.me = new Peer(you);
+		this.pressure = pressure ?? this.pressure;
+		if (!welcome.replayed) this.#setRoster(welcome.peers);
+		this.#setSlots(welcome.slots);
+	}
+
+	/** Makes the roster that of a snapshot, and tells only what is different. @param {any[]} peers */
+	#setRoster(peers) {
+		const present = new Set(peers.map(({ peer }) => peer));
+		for (const id of [...this.peers.keys()])
+			if (!present.has(id)) this.#onPeer({ op: 'leave', peer: { peer: id }, reason: 'left' });
+		for (const peer of peers) this.#onPeer({ op: 'join', peer });
+	}
+
+	/** Tries until we are in the room again, or have left. */
+	async #recover() {
+		if (this.#isRecovering || this.state === 'closed') return;
+		this.#isRecovering = true;
+		this.#update();
+		let delayMs = Math.random() * BACKOFF_FIRST_MS;
+		for (let attempt = 1; this.#state() !== 'closed' && !this.#channel; attempt++) {
+			await this.#pause(delayMs);
+			if (this.#state() === 'closed') break;
+			try {
+				await this.#connect();
+			} catch (error) {
+				delayMs = this.#afterFailure(error, attempt);
+			}
+		}
+		this.#isRecovering = false;
+		this.#update();
+	}
+
+	/** The state as of now, for loops that outlive an await. @returns {CallState} */
+	#state() {
+		return this.state;
+	}
+
+	/**
+	 * What a failed attempt means; returns how long to wait before the next.
+	 * @param {unknown} error @param {number} attempt
+	 */
+	#afterFailure(error, attempt) {
+		const code = error instanceof PlenumError ? error.code : '';
+		if (error instanceof RefusedError) {
+			this.#emit('refused', error);
+			return error.retryAfterMs;
+		}
+		if (code === 'no_session') {
+			this.#startAnew();
+			return 0;
+		}
+		if (['bad_json', 'bad_field', 'bad_sdp', 'unknown', 'unsupported', 'too_large'].includes(code))
+			this.#close(code, error instanceof Error ? error.message : code);
+		return Math.min(BACKOFF_FIRST_MS * 2 ** attempt, BACKOFF_MAX_MS) * (0.5 + Math.random() / 2);
+	}
+
+	#startAnew() {
+		this.#hasMediaWorked = false;
+		this.#session = null;
+		this.#media?.close();
+		this.#media = null;
+	}
+
+	/** @param {number} ms */
+	#pause(ms) {
+		return new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+			this.#wake = resolve;
+			setTimeout(resolve, ms);
+		});
+	}
+
+	/** Finds a socket that died without a word, as they do when a phone changes networks. */
+	async #probe() {
+		const channel = this.#channel;
+		if (!channel || this.#isProbing) return;
+		this.#isProbing = true;
+		const sentMs = performance.now();
+		try {
+			await channel.request({ t: 'ping' }, PING_MS);
+			this.#signalingMs = performance.now() - sentMs;
+		} catch {
+			channel.close();
+		}
+		this.#isProbing = false;
+	}
+
+	/** @param {string} code @param {string} message */
+	#close(code, message) {
+		if (this.state === 'closed') return;
+		this.state = 'closed';
+		this.#end.abort();
+		this.#wake?.();
+		this.#channel?.close();
+		this.#media?.close();
+		this.#microphone?.stop();
+		this.#channel = this.#media = this.#microphone = null;
+		this.#emit('state', { state: 'closed', signaling: false, media: false });
+		this.#emit('closed', { code, message });
+	}
+
+	/** Tells the application when what stands has changed. */
+	#update() {
+		if (this.state === 'closed') return;
+		const signaling = this.#channel !== null;
+		const media = this.#media?.isConnected ?? false;
+		this.#hasMediaWorked ||= media;
+		this.#hasBeenConnected ||= signaling && media;
+		const state = signaling && media ? 'connected' : this.#hasBeenConnected ? 'reconnecting' : 'connecting';
+		if (state === this.state && state !== 'reconnecting') return;
+		this.state = state;
+		this.#emit('state', { state, signaling, media });
+	}
+
+	/* ---- media ---- */
+
+	#createMedia() {
+		const media = new Media(this.#options.slots);
+		if (this.#microphone) media.addMicrophone(this.#trackToSend());
+		media.onstate = () => this.#watchMedia(media);
+		media.onblocked = () => {
+			this.blocked = true;
+			this.#emit('blocked', {});
+		};
+		return media;
+	}
+
+	/** Called at each change of the peer connection's state, and after each welcome. @param {Media} media */
+	#watchMedia(media) {
+		if (media !== this.#media) return;
+		this.#update();
+		if (media.isFailed) {
+			this.#repair(media);
+		} else if (media.isDisconnected) {
+			this.#probe(); // the same network may have taken the socket along
+			setTimeout(() => media.isDisconnected && this.#repair(media), DISCONNECTED_MS);
+		}
+	}
+
+	/** First an ICE restart; if that does not help, a new peer connection. @param {Media} media */
+	async #repair(media) {
+		// Without a connection there is nobody to send an offer to: the next welcome comes back here.
+		if (this.#isRepairing || media !== this.#media || !this.#channel) return;
+		this.#isRepairing = true;
+		try {
+			if (!media.canRestartIce) throw new PlenumError('media_failed', 'The encrypted connection failed.');
+			media.restartIce();
+			await this.#negotiate();
+			await media.connected(ICE_RESTART_MS);
+		} catch {
+			if (media === this.#media) {
+				media.close();
+				this.#media = null;
+				this.#channel?.close();
+			}
+		}
+		this.#isRepairing = false;
+	}
+
+	/** Sends the peer connection's changes; the answer makes them real. */
+	#negotiate() {
+		const turn = this.#negotiation.catch(() => {}).then(async () => {
+			const media = this.#media;
+			if (!media) return;
+			try {
+				const answer = await this.#request({ t: 'offer', sdp: await media.offer() });
+				this.me?.update({ tracks: answer.tracks });
+				this.#setSlots(answer.slots);
+				await media.accept(answer.sdp);
+			} catch (error) {
+				await media.rollback();
+				throw error;
+			}
+		});
+		this.#negotiation = turn;
+		return turn;
+	}
+
+	/** @param {Record<string, any>} message */
+	#request(message) {
+		if (!this.#channel) throw new PlenumError('disconnected', 'There is no connection to the server now.');
+		return this.#channel.request(message);
+	}
+
+	#applyVolumes() {
+		for (const { mid, peer } of this.slots)
+			this.#media?.setVolume(mid, peer ? this.#volumes.get(peer) ?? 1 : 1);
+	}
+
+	/** Events leave out what never changes (mid, ssrc). @param {Slot[]} slots */
+	#setSlots(slots) {
+		this.slots = slots.map((slot) => ({ ...this.slots.find((old) => old.slot === slot.slot), ...slot }));
+		this.#applyVolumes();
+		this.#emit('slots', { slots: this.slots });
+	}
+
+	/* ---- events of the server ---- */
+
+	/** @param {any} event */
+	#onEvent(event) {
+		if (typeof event.n === 'number' && this.#session) this.#session.n = event.n;
+		switch (event.t) {
+		case 'peer':
+			return this.#onPeer(event);
+		case 'track':
+			return this.#onTrack(event);
+		case 'slots':
+			return this.#setSlots(event.slots);
+		case 'speakers':
+			this.speakers = { top: event.top, dominant: event.dominant };
+			return this.#emit('speakers', this.speakers);
+		case 'data':
+			return this.#emit('data', { from: event.from, topic: event.topic, body: event.body });
+		case 'bye':
+			return this.#onBye(event);
+		case 'err':
+			return this.#emit('error', new PlenumError(event.code, event.msg));
+		}
+	}
+
+	/** @param {any} event */
+	#onPeer({ op, peer: wire, reason }) {
+		const known = wire.peer === this.me?.id ? this.me : this.peers.get(wire.peer);
+		if (op === 'leave') {
+			if (!this.peers.delete(wire.peer) || !known) return;
+			return this.#emit('peer', { op, peer: known, reason });
+		}
+		const before = known && JSON.stringify(known);
+		const peer = known ?? new Peer(wire);
+		peer.update(wire);
+		if (peer !== this.me) this.peers.set(peer.id, peer);
+		if (JSON.stringify(peer) !== before) this.#emit('peer', { op: known ? 'update' : 'join', peer });
+	}
+
+	/** @param {any} event */
+	#onTrack({ op, peer: id, track }) {
+		const peer = id === this.me?.id ? this.me : this.peers.get(id);
+		if (!peer) return;
+		const known = peer.tracks.find((other) => other.track === track.track);
+		const others = peer.tracks.filter((other) => other !== known);
+		peer.tracks = op === 'remove' ? others : [...others, { ...known, ...track }];
+		this.#emit('track', { op, peer, track });
+	}
+
+	/** @param {{ code: string, msg: string, resumable: boolean }} bye */
+	#onBye(bye) {
+		this.#emit('bye', { code: bye.code, msg: bye.msg, resumable: bye.resumable });
+		if (bye.resumable) return; // the close that follows makes us resume
+		// A server that ends is soon started again, and a network that took the media away may give it back; but
+		// where media never worked, another session would not make it work.
+		if (bye.code === 'shutdown' || (bye.code === 'media_lost' && this.#hasMediaWorked)) this.#startAnew();
+		else this.#close(bye.code, bye.msg);
+	}
+}
+
+/**
+ * A track that is ours to stop, from whatever the application gave.
+ * @param {MediaStreamTrack|string|boolean} microphone
+ * @returns {Promise<MediaStreamTrack|null>}
+ */
+async function ownTrack(microphone) {
+	if (!microphone) return null;
+	if (microphone instanceof MediaStreamTrack) return microphone.clone();
+	return openMicrophone(microphone === true ? undefined : microphone);
+}
+
+/** @param {number} ms @param {AbortSignal} signal @param {() => void} work */
+function every(ms, signal, work) {
+	const timer = setInterval(work, ms);
+	signal.addEventListener('abort', () => clearInterval(timer));
+}
+
+/** @type {Stats} */
+const NO_STATS = { roundTripMs: null, signalingMs: null, lossIn: null, lossOut: null, jitterMs: null, bitrateIn: 0,
+	bitrateOut: 0, codec: null, path: null };
+
+/** One peer connection: the microphone on its way out, and the slots, each with a hidden <audio> that plays it. */
+class Media {
+	onstate = () => {};
+	onblocked = () => {};
+	/** Something was changed that no answer has made real yet. */ needsOffer = true;
+	#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+	/** @type {RTCRtpSender|null} */ #sender = null;
+	/** @type {{ transceiver: RTCRtpTransceiver, element: HTMLAudioElement }[]} */ #slots = [];
+	/** @type {Totals|null} */ #totals = null;
+
+	/** @param {number} slots */
+	constructor(slots) {
+		for (let slot = 0; slot < slots; slot++) {
+			const transceiver = this.#pc.addTransceiver('audio', { direction: 'recvonly' });
+			this.#slots.push({ transceiver, element: hiddenAudio(transceiver.receiver.track) });
+		}
+		this.#pc.onconnectionstatechange = () => this.onstate();
+		this.#pc.oniceconnectionstatechange = () => this.onstate();
+	}
+
+	get isConnected() {
+		return this.#pc.connectionState === 'connected';
+	}
+
+	get isDisconnected() {
+		return this.#pc.connectionState === 'disconnected';
+	}
+
+	get isFailed() {
+		return this.#pc.connectionState === 'failed';
+	}
+
+	/** ICE can start again; failed DTLS needs a new peer connection. */
+	get canRestartIce() {
+		return this.#pc.iceConnectionState !== 'connected' && this.#pc.iceConnectionState !== 'completed';
+	}
+
+	get canSend() {
+		return this.#sender !== null;
+	}
+
+	/** @param {MediaStreamTrack|null} track */
+	addMicrophone(track) {
+		this.#sender = this.#pc.addTransceiver(track ?? 'audio', { direction: 'sendonly' }).sender;
+		this.needsOffer = true;
+	}
+
+	/**
+	 * Null sends nothing at all: neither packets nor the work of encoding silence, and the server is spared too.  The
+	 * microphone stays open, so the first syllable after unmuting is there.
+	 * @param {MediaStreamTrack|null} track
+	 */
+	async send(track) {
+		await this.#sender?.replaceTrack(track);
+	}
+
+	async offer() {
+		await this.#pc.setLocalDescription();
+		return this.#pc.localDescription?.sdp;
+	}
+
+	/** @param {string} sdp */
+	async accept(sdp) {
+		await this.#pc.setRemoteDescription({ type: 'answer', sdp });
+		this.needsOffer = false;
+		this.play(); // not awaited: Firefox resolves it with the first packet
+	}
+
+	/** Takes back an offer that was not answered. */
+	async rollback() {
+		if (this.#pc.signalingState === 'have-local-offer')
+			await this.#pc.setLocalDescription({ type: 'rollback' });
+	}
+
+	restartIce() {
+		this.#pc.restartIce();
+		this.needsOffer = true;
+	}
+
+	/** Resolves when media flows again, rejects after ms. @param {number} ms @returns {Promise<void>} */
+	connected(ms) {
+		return new Promise((resolve, reject) => {
+			const end = new AbortController();
+			const check = () => this.isConnected && (end.abort(), resolve());
+			setTimeout(() => (end.abort(), reject(new PlenumError('timeout', 'Media did not come back.'))), ms);
+			this.#pc.addEventListener('connectionstatechange', check, { signal: end.signal });
+			check();
+		});
+	}
+
+	async play() {
+		try {
+			await Promise.all(this.#slots.map(({ element }) => element.play()));
+		} catch (error) {
+			if (error instanceof DOMException && error.name === 'NotAllowedError') this.onblocked();
+		}
+	}
+
+	/** @param {string} [mid] */
+	#slot(mid) {
+		return this.#slots.find(({ transceiver }) => transceiver.mid === mid);
+	}
+
+	/** @param {string|undefined} mid @param {number} volume */
+	setVolume(mid, volume) {
+		const element = this.#slot(mid)?.element;
+		if (!element) return;
+		element.volume = volume;
+		element.muted = volume === 0;
+	}
+
+	/** Whose packets a slot plays now; undefined while it is silent. @param {string} [mid] */
+	heard(mid) {
+		const receiver = this.#slot(mid)?.transceiver.receiver;
+		const talker = receiver?.getContributingSources()[0];
+		if (!receiver || !talker || ageMs(talker.timestamp) > 500) return undefined;
+		return { source: talker.source, level: receiver.getSynchronizationSources()[0]?.audioLevel ?? 0 };
+	}
+
+	async stats() {
+		const totals = readStats(await this.#pc.getStats());
+		const before = this.#totals ?? totals;
+		this.#totals = totals;
+		return digest(before, totals);
+	}
+
+	close() {
+		this.onstate = this.onblocked = () => {};
+		this.#pc.close();
+		for (const { element } of this.#slots) {
+			element.srcObject = null;
+			element.remove();
+		}
+	}
+}
+
+/** In the document, because some browsers fall silent when they collect an element that is not. @param {MediaStreamTrack} track */
+function hiddenAudio(track) {
+	const element = document.createElement('audio');
+	element.hidden = true;
+	element.autoplay = true;
+	element.srcObject = new MediaStream([track]);
+	document.body.append(element);
+	return element;
+}
+
+/** Browsers differ in whether such timestamps count from 1970 or from the page's start. @param {number} timestamp */
+function ageMs(timestamp) {
+	return timestamp > performance.timeOrigin ? performance.timeOrigin + performance.now() - timestamp : performance.now() - timestamp;
+}
+
+/**
+ * @typedef {object} Totals
+ * @property {number} atMs
+ * @property {number} bytesIn @property {number} bytesOut @property {number} received @property {number} lost
+ * @property {number|null} jitterMs @property {number|null} lossOut @property {string|null} codec
+ * @property {any} pair @property {string|null} local @property {string|null} remote
+ */
+
+/** @param {RTCStatsReport} report @returns {Totals} */
+function readStats(report) {
+	/** @type {Totals} */
+	const totals = { atMs: 0, bytesIn: 0, bytesOut: 0, received: 0, lost: 0, jitterMs: null, lossOut: null, codec: null,
+		pair: null, local: null, remote: null };
+	/** @type {any} */ let transport = null;
+	report.forEach((/** @type {any} */ item) => {
+		totals.atMs = Math.max(totals.atMs, item.timestamp);
+		switch (item.type) {
+		case 'inbound-rtp':
+			totals.bytesIn += item.bytesReceived ?? 0;
+			totals.received += item.packetsReceived ?? 0;
+			totals.lost += item.packetsLost ?? 0;
+			if (item.packetsReceived) totals.jitterMs = Math.max(totals.jitterMs ?? 0, (item.jitter ?? 0) * 1000);
+			break;
+		case 'outbound-rtp':
+			totals.bytesOut += item.bytesSent ?? 0;
+			break;
+		case 'remote-inbound-rtp':
+			totals.lossOut = item.fractionLost ?? totals.lossOut;
+			break;
+		case 'codec':
+			totals.codec = String(item.mimeType).replace('audio/', '');
+			break;
+		case 'transport':
+			transport = item;
+			break;
+		case 'candidate-pair':
+			if (item.selected || (item.nominated && item.state === 'succeeded')) totals.pair = item;
+			break;
+		}
+	});
+	totals.pair = report.get(transport?.selectedCandidatePairId ?? '') ?? totals.pair;
+	totals.local = candidateText(report.get(totals.pair?.localCandidateId ?? ''));
+	totals.remote = candidateText(report.get(totals.pair?.remoteCandidateId ?? ''));
+	return totals;
+}
+
+/** @param {any} candidate */
+function candidateText(candidate) {
+	return candidate ? `${candidate.candidateType} ${candidate.address || 'hidden'}:${candidate.port}` : null;
+}
+
+/** @param {Totals} before @param {Totals} now @returns {Omit<Stats, 'signalingMs'>} */
+function digest(before, now) {
+	const seconds = (now.atMs - before.atMs) / 1000;
+	const received = now.received - before.received;
+	const lost = Math.max(0, now.lost - before.lost);
+	const trip = now.pair?.currentRoundTripTime;
+	return {
+		roundTripMs: trip === undefined ? null : trip * 1000,
+		lossIn: received + lost > 0 ? lost / (received + lost) : null,
+		lossOut: now.lossOut,
+		jitterMs: now.jitterMs,
+		bitrateIn: seconds > 0 ? (now.bytesIn - before.bytesIn) * 8 / seconds : 0,
+		bitrateOut: seconds > 0 ? (now.bytesOut - before.bytesOut) * 8 / seconds : 0,
+		codec: now.codec,
+		path: now.local && now.remote ? { local: now.local, remote: now.remote } : null,
+	};
+}
+
+/** One WebSocket: requests with their answers, and events. */
+class Channel {
+	onevent = (/** @type {any} */ _event) => {};
+	onclose = () => {};
+	#socket;
+	#idLast = 0;
+	/** @type {Map<number, { resolve: (answer: any) => void, reject: (error: PlenumError) => void }>} */ #waiting = new Map();
+
+	/** @param {string} [url] @returns {Promise<Channel>} */
+	static open(url) {
+		const socket = new WebSocket(socketUrl(url), PROTOCOL);
+		return new Promise((resolve, reject) => {
+			const fail = () => {
+				clearTimeout(timer);
+				socket.onclose = null;
+				socket.close();
+				reject(new PlenumError('unreachable', 'The server does not answer.'));
+			};
+			const timer = setTimeout(fail, REQUEST_MS);
+			socket.onclose = fail;
+			socket.onopen = () => {
+				clearTimeout(timer);
+				resolve(new Channel(socket));
+			};
+		});
+	}
+
+	/** @param {WebSocket} socket */
+	constructor(socket) {
+		this.#socket = socket;
+		socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+		socket.onclose = () => this.close();
+	}
+
+	/** @param {Record<string, any>} message @param {number} [timeoutMs] @returns {Promise<any>} the answer */
+	request(message, timeoutMs = REQUEST_MS) {
+		return new Promise((resolve, reject) => {
+			const id = this.tell(message);
+			const timer = setTimeout(() => {
+				this.#waiting.delete(id);
+				reject(new PlenumError('timeout', `The server did not answer "${message.t}" in time.`));
+			}, timeoutMs);
+			this.#waiting.set(id, {
+				resolve: (answer) => (clearTimeout(timer), resolve(answer)),
+				reject: (error) => (clearTimeout(timer), reject(error)),
+			});
+		});
+	}
+
+	/** Sends without waiting; returns the message's id. @param {Record<string, any>} message */
+	tell(message) {
+		const id = ++this.#idLast;
+		if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ ...message, id }));
+		return id;
+	}
+
+	/** @param {any} message */
+	#receive(message) {
+		const waiting = this.#waiting.get(message.id);
+		if (!waiting) return this.onevent(message);
+		this.#waiting.delete(message.id);
+		if (message.t === 'err') waiting.reject(new PlenumError(message.code, message.msg));
+		else if (message.t === 'refused') waiting.reject(new RefusedError(message.code, message.reason, message.retry_after_ms));
+		else waiting.resolve(message);
+	}
+
+	/** Also what happens when the other side closes. */
+	close() {
+		this.#socket.onmessage = this.#socket.onclose = null;
+		this.#socket.close();
+		for (const { reject } of this.#waiting.values())
+			reject(new PlenumError('disconnected', 'The connection to the server was lost.'));
+		this.#waiting.clear();
+		const { onclose } = this;
+		this.onclose = this.onevent = () => {};
+		onclose();
+	}
+}
+
+/** @param {string} [url] */
+function socketUrl(url) {
+	const result = new URL(url ?? '/v1/ws', location.href);
+	result.protocol = result.protocol.replace('http', 'ws');
+	if (result.pathname === '/') result.pathname = '/v1/ws';
+	result.hash = '';
+	return result.href;
+}

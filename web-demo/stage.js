@@ -1,0 +1,208 @@
+// @ts-check
+/** The page during a call: wires what the call tells to the tiles, the panel, the banner and the keys. */
+
+import { announce, clearNotices, notify } from './notices.js';
+import { button, element, setSymbol, setText } from './dom.js';
+import { Panel } from './panel.js';
+import { People } from './people.js';
+import { inSeconds, sentenceFor } from './words.js';
+
+const LEVELS_EVERY_MS = 80;
+const SPEAKS_ABOVE = 0.3;       // of the meter: -42 dB
+const SPEAKS_FOR_MS = 400;      // pauses between words do not put the light out
+const HINT_ABOVE = 0.5;         // -30 dB: that is speech, not the room
+const HINT_EVERY_MS = 20000;
+
+/** @typedef {import('./plenum.js').Call} Call */
+
+export class Stage {
+	#call;
+	#room;
+	#microphones;
+	#people;
+	#panel;
+	#timer;
+	#spokeAt = -Infinity;
+	#hintedAt = -Infinity;
+	#isPushing = false;
+	#end = new AbortController();
+
+	/** @param {Call} call @param {string} room @param {import('./microphones.js').Microphones} microphones */
+	constructor(call, room, microphones) {
+		this.#call = call;
+		this.#room = room;
+		this.#microphones = microphones;
+		this.#people = new People(call);
+		this.#panel = new Panel(call, microphones, (deviceId) => this.#changeMicrophone(deviceId));
+		this.#timer = setInterval(() => this.#showLevels(), LEVELS_EVERY_MS);
+		element('call').hidden = false;
+		setText(element('call-room'), room);
+		document.title = `${room} · Plenum`;
+		this.#listen();
+		this.#wire();
+		this.#showMute();
+		this.#showState();
+		if (call.blocked) this.#showBlocked();
+		button('mute').focus({ preventScroll: true });
+		announce(`You are in ${room}`);
+	}
+
+	close() {
+		this.#end.abort();
+		clearInterval(this.#timer);
+		this.#panel.close();
+		clearNotices();
+		element('call').hidden = true;
+	}
+
+	#listen() {
+		const call = this.#call;
+		call.on('peer', ({ op, peer }) => {
+			this.#people.touch(peer.id);
+			if (op === 'join') announce(`${peer.name || 'Someone'} joined`);
+			if (op === 'leave') announce(`${peer.name || 'Someone'} left`);
+		});
+		call.on('track', ({ peer }) => this.#people.touch(peer.id));
+		call.on('speakers', ({ top }) => top.forEach((id) => this.#people.touch(id)));
+		call.on('state', () => this.#showState());
+		call.on('refused', ({ message, retryAfterMs }) =>
+			notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }));
+		call.on('bye', ({ code }) => code === 'shutdown' &&
+			notify('connection', { text: 'The server restarts. The call goes on when it is back…' }));
+		call.on('blocked', () => this.#showBlocked());
+		call.on('error', (error) => {
+			notify('microphone', { text: sentenceFor(error) });
+			this.#showMute();
+		});
+	}
+
+	#wire() {
+		const { signal } = this.#end;
+		button('mute').addEventListener('click', () => this.#mute(!this.#isMuted()), { signal });
+		button('leave').addEventListener('click', () => this.#call.leave(), { signal });
+		button('share').addEventListener('click', () => this.#share(), { signal });
+		addEventListener('keydown', (event) => this.#onKey(event), { signal });
+		addEventListener('keyup', (event) => event.code === 'Space' && this.#push(false), { signal });
+		addEventListener('blur', () => this.#push(false), { signal });
+	}
+
+	/** @param {KeyboardEvent} event */
+	#onKey(event) {
+		const target = /** @type {Element} */ (event.target);
+		if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || target.matches('input, select, textarea')) return;
+		if (event.key === 'Escape') this.#panel.toggle(false);
+		if (event.key.toLowerCase() === 'm') this.#mute(!this.#isMuted());
+		// On a button, space is that button's own key.
+		if (event.code !== 'Space' || target.matches('button, summary, a')) return;
+		event.preventDefault();
+		if (this.#isMuted()) this.#push(true);
+	}
+
+	/** Push to talk: the key held down unmutes. @param {boolean} isDown */
+	#push(isDown) {
+		if (isDown === this.#isPushing) return;
+		this.#isPushing = isDown;
+		this.#mute(!isDown);
+	}
+
+	#isMuted() {
+		return this.#call.muted || !this.#call.microphone;
+	}
+
+	/** @param {boolean} on */
+	async #mute(on) {
+		try {
+			// Who came to listen and now wants to talk has no microphone yet.
+			if (!on && !this.#call.microphone) await this.#call.setMicrophone(await this.#microphones.open());
+			const done = this.#call.mute(on);
+			this.#showMute();
+			announce(on ? 'You are muted' : 'You can be heard');
+			await done;
+		} catch (error) {
+			notify('microphone', { text: sentenceFor(error) });
+			this.#showMute();
+		}
+	}
+
+	#showMute() {
+		const isMuted = this.#isMuted();
+		const mute = button('mute');
+		mute.setAttribute('aria-pressed', String(isMuted));
+		setSymbol(mute, isMuted ? 'i-mic-off' : 'i-mic');
+		setText(/** @type {Element} */ (mute.querySelector('span')), isMuted ? 'Unmute' : 'Mute');
+		mute.title = isMuted ? 'Unmute (M), or hold the space bar to talk' : 'Mute (M)';
+		if (!isMuted) notify('hint', null);
+		if (this.#call.me) this.#people.touch(this.#call.me.id);
+	}
+
+	/** @param {string} deviceId */
+	async #changeMicrophone(deviceId) {
+		try {
+			await this.#call.setMicrophone(await this.#microphones.choose(deviceId));
+			notify('microphone', null);
+		} catch (error) {
+			notify('microphone', { text: sentenceFor(error) });
+		}
+		this.#showMute();
+	}
+
+	#showState() {
+		const { state } = this.#call;
+		element('call').dataset.state = state;
+		if (state === 'connected') notify('connection', null);
+		if (state === 'reconnecting') notify('connection', { text: 'The connection was interrupted. Reconnecting…' });
+		if (this.#call.me) this.#people.touch(this.#call.me.id);
+	}
+
+	#showBlocked() {
+		notify('blocked', { text: 'The browser holds the sound back until you click.', action: 'Play sound', run: () => this.#call.unblock() });
+	}
+
+	#showLevels() {
+		const { call, people } = { call: this.#call, people: this.#people };
+		const me = call.me?.id ?? '';
+		const own = this.#microphones.level();
+		const now = performance.now();
+		if (own > SPEAKS_ABOVE && !this.#isMuted()) this.#spokeAt = now;
+		const speaking = new Set(call.speakers.top);
+		speaking.delete(me);
+		if (now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
+		for (const { peer, level } of call.heard()) if (peer) people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
+		people.setLevel(me, own);
+		people.setSpeaking(speaking);
+		if (call.muted && own > HINT_ABOVE && now - this.#hintedAt > HINT_EVERY_MS) this.#hintMuted(now);
+	}
+
+	/** @param {number} now */
+	#hintMuted(now) {
+		this.#hintedAt = now;
+		notify('hint', { text: 'You are muted.', action: 'Unmute', run: () => this.#mute(false) });
+		setTimeout(() => notify('hint', null), 5000);
+	}
+
+	async #share() {
+		const url = new URL(`/#${encodeURIComponent(this.#room)}`, location.href).href;
+		try {
+			if (matchMedia('(pointer: coarse)').matches && navigator.share) {
+				await navigator.share({ title: `${this.#room} · Plenum`, url });
+				return;
+			}
+			await navigator.clipboard.writeText(url);
+			this.#say(isThisComputer() ? 'Copied (for this computer only)' : 'Copied');
+		} catch (error) {
+			if (error instanceof DOMException && error.name === 'AbortError') return;
+			notify('hint', { text: `The link: ${url}` });
+		}
+	}
+
+	/** @param {string} text */
+	#say(text) {
+		setText(element('share-text'), text);
+		announce(text);
+		setTimeout(() => setText(element('share-text'), 'Copy link'), 2500);
+	}
+}
+
+function isThisComputer() {
+	return ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+}
