@@ -1,0 +1,550 @@
+/* Two of our associations against each other, and one of ours against OpenSSL used as a plain library (what aiortc,
+ * GStreamer and many others are). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "media/dtls.h"
+
+static struct pl_dtls_identity *alice_identity, *bob_identity;
+
+static int set_up(void **state)
+{
+	(void)state;
+	return pl_dtls_identity_create(&alice_identity) != PL_ERR_NONE ||
+	       pl_dtls_identity_create(&bob_identity) != PL_ERR_NONE;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	pl_dtls_identity_destroy(&alice_identity);
+	pl_dtls_identity_destroy(&bob_identity);
+	return 0;
+}
+
+/* Alice is active, Bob is passive; what one sends arrives at once, unless it is the datagram to lose. */
+struct pair {
+	struct pl_dtls *alice, *bob;
+	int64_t now_us;
+	int sent, lost_first, lost_last; /* datagrams of both, counted from 0 */
+};
+
+static void pair_init(struct pair *p, const struct pl_fingerprint *of_alice, const struct pl_fingerprint *of_bob)
+{
+	*p = (struct pair){ .lost_first = -1, .lost_last = -1 };
+	assert_int_equal(pl_dtls_create(&p->alice, alice_identity, PL_DTLS_ACTIVE, of_bob), PL_ERR_NONE);
+	assert_int_equal(pl_dtls_create(&p->bob, bob_identity, PL_DTLS_PASSIVE, of_alice), PL_ERR_NONE);
+}
+
+static void pair_fini(struct pair *p)
+{
+	pl_dtls_destroy(&p->alice);
+	pl_dtls_destroy(&p->bob);
+}
+
+/* Where a drop is as good as not: the state at the end tells. */
+static void feed(struct pl_dtls *dtls, int64_t now_us, struct pl_bytes datagram)
+{
+	const enum pl_drop drop = pl_dtls_feed(dtls, now_us, datagram);
+	(void)drop;
+}
+
+static bool deliver(struct pair *p, struct pl_dtls *from, struct pl_dtls *to)
+{
+	struct pl_bytes datagram;
+	uint8_t copy[PL_DTLS_MTU];
+	bool any = false;
+
+	while (pl_dtls_next(from, &datagram)) {
+		any = true;
+		assert_in_range(datagram.size, 1, PL_DTLS_MTU);
+		memcpy(copy, datagram.data, datagram.size);
+		const int number = p->sent++;
+		if (number < p->lost_first || number > p->lost_last)
+			feed(to, p->now_us, (struct pl_bytes){ copy, datagram.size });
+	}
+	return any;
+}
+
+static bool is_over(const struct pl_dtls *dtls)
+{
+	return pl_dtls_state(dtls) != PL_DTLS_HANDSHAKE;
+}
+
+/* Runs until both are through, or 30 s have passed. */
+static void run(struct pair *p)
+{
+	for (;;) {
+		while (deliver(p, p->alice, p->bob) | deliver(p, p->bob, p->alice))
+			;
+		if (is_over(p->alice) && is_over(p->bob))
+			return;
+		const int64_t a = pl_dtls_deadline(p->alice), b = pl_dtls_deadline(p->bob);
+		p->now_us = a < b ? a : b;
+		if (p->now_us > 30 * INT64_C(1000000))
+			return;
+		pl_dtls_tick(p->alice, p->now_us);
+		pl_dtls_tick(p->bob, p->now_us);
+	}
+}
+
+static void assert_connected(const struct pair *p)
+{
+	struct pl_srtp_keys a, b;
+
+	assert_int_equal(pl_dtls_state(p->alice), PL_DTLS_CONNECTED);
+	assert_int_equal(pl_dtls_state(p->bob), PL_DTLS_CONNECTED);
+	assert_true(pl_dtls_keys(p->alice, &a));
+	assert_true(pl_dtls_keys(p->bob, &b));
+	assert_int_equal(a.profile, b.profile);
+	assert_memory_equal(&a.local, &b.remote, sizeof a.local);
+	assert_memory_equal(&a.remote, &b.local, sizeof a.remote);
+	assert_memory_not_equal(&a.local, &a.remote, sizeof a.local);
+}
+
+/* Both ends must come to the same keys, each the other's way round, or nobody hears anything. */
+static void test_dtls_both_roles_agree_on_keys(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, pl_dtls_identity_fingerprint(alice_identity), pl_dtls_identity_fingerprint(bob_identity));
+	pl_dtls_start(p.alice, 0);
+	pl_dtls_start(p.bob, 0);
+	run(&p);
+	assert_connected(&p);
+	assert_int_equal(p.now_us, 0);
+	struct pl_srtp_keys keys;
+	assert_true(pl_dtls_keys(p.alice, &keys));
+	assert_int_equal(keys.profile, PL_SRTP_AEAD_AES_128_GCM);
+	assert_int_equal(pl_dtls_deadline(p.alice), INT64_MAX);
+	assert_int_equal(pl_dtls_deadline(p.bob), INT64_MAX);
+	pair_fini(&p);
+}
+
+/* A lost datagram may cost a retransmission, never the call: lose each one, then each run of two and three. */
+static void test_dtls_survives_loss_of_any_datagram(void **state)
+{
+	(void)state;
+	for (int run_length = 1; run_length <= 3; run_length++)
+		for (int first = 0; first < 12; first++) {
+			struct pair p;
+			pair_init(&p, pl_dtls_identity_fingerprint(alice_identity),
+				pl_dtls_identity_fingerprint(bob_identity));
+			p.lost_first = first;
+			p.lost_last = first + run_length - 1;
+			pl_dtls_start(p.alice, 0);
+			run(&p);
+			if (pl_dtls_state(p.alice) != PL_DTLS_CONNECTED || pl_dtls_state(p.bob) != PL_DTLS_CONNECTED)
+				print_error("lost: %d datagrams from number %d on\n", run_length, first);
+			assert_connected(&p);
+			assert_in_range(p.now_us, 0, 4 * INT64_C(1000000));
+			pair_fini(&p);
+		}
+}
+
+static uint64_t record_number(struct pl_bytes record)
+{
+	uint64_t number = 0;
+	assert_true(record.size >= 13);
+	for (int i = 3; i < 11; i++) /* epoch and sequence number, RFC 6347 section 4.1 */
+		number = number << 8 | record.data[i];
+	return number;
+}
+
+/* Silence is asked again after 250 ms, doubling to 4 s, in records that are new each time: a peer takes a record that
+ * it has seen for a replay and would never answer. */
+static void test_dtls_repeats_in_new_records_with_backoff(void **state)
+{
+	(void)state;
+	static const int64_t at_ms[] = { 0, 250, 750, 1750, 3750, 7750, 11750, 15750 };
+	struct pair p;
+	uint64_t last_number = 0;
+	int64_t now_us = 0;
+
+	pair_init(&p, pl_dtls_identity_fingerprint(alice_identity), pl_dtls_identity_fingerprint(bob_identity));
+	pl_dtls_start(p.alice, 0);
+	for (size_t i = 0; i < PL_COUNT(at_ms); i++) {
+		struct pl_bytes datagram;
+		assert_int_equal(now_us, at_ms[i] * 1000);
+		assert_true(pl_dtls_next(p.alice, &datagram));
+		const uint64_t number = record_number(datagram);
+		assert_true(i == 0 || number > last_number);
+		last_number = number;
+		assert_false(pl_dtls_next(p.alice, &datagram));
+
+		now_us = pl_dtls_deadline(p.alice);
+		pl_dtls_tick(p.alice, now_us - 1);
+		assert_false(pl_dtls_next(p.alice, &datagram));
+		pl_dtls_tick(p.alice, now_us);
+	}
+	pair_fini(&p);
+}
+
+/* The certificate must be the one of the offer: anything else is somebody in the middle. */
+static void test_dtls_refuses_another_certificate(void **state)
+{
+	(void)state;
+	const struct pl_fingerprint *of_alice = pl_dtls_identity_fingerprint(alice_identity);
+	const struct pl_fingerprint *of_bob = pl_dtls_identity_fingerprint(bob_identity);
+	struct pl_fingerprint cut = *of_alice;
+	cut.size = 0;
+	const struct {
+		const struct pl_fingerprint *expected_of_alice, *expected_of_bob;
+	} cases[] = { { of_bob, of_bob }, { of_alice, of_alice }, { &cut, of_bob } };
+
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct pair p;
+		pair_init(&p, cases[i].expected_of_alice, cases[i].expected_of_bob);
+		pl_dtls_start(p.alice, 0);
+		run(&p);
+		assert_int_equal(pl_dtls_state(p.alice), PL_DTLS_FAILED);
+		assert_int_equal(pl_dtls_state(p.bob), PL_DTLS_FAILED);
+		assert_int_equal(p.now_us, 0); /* told by an alert, not found out by waiting */
+		pair_fini(&p);
+	}
+}
+
+/* Who hangs up is told to the other side at once. */
+static void test_dtls_close_reaches_the_peer(void **state)
+{
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		struct pair p;
+		pair_init(&p, pl_dtls_identity_fingerprint(alice_identity), pl_dtls_identity_fingerprint(bob_identity));
+		pl_dtls_start(p.alice, 0);
+		run(&p);
+		assert_connected(&p);
+		pl_dtls_close(who == 0 ? p.alice : p.bob, 1000);
+		while (deliver(&p, p.alice, p.bob) | deliver(&p, p.bob, p.alice))
+			;
+		assert_int_equal(pl_dtls_state(p.alice), PL_DTLS_CLOSED);
+		assert_int_equal(pl_dtls_state(p.bob), PL_DTLS_CLOSED);
+		assert_int_equal(pl_dtls_feed(p.bob, 2000, (struct pl_bytes){ (const uint8_t *)"\x16", 1 }),
+			PL_DROP_DTLS_CLOSED);
+		pair_fini(&p);
+	}
+}
+
+/* What somebody cut or wrote at random must not end a handshake that goes on behind it. */
+static void test_dtls_cut_datagrams_change_nothing(void **state)
+{
+	(void)state;
+	struct pair p;
+	struct pl_bytes hello;
+
+	pair_init(&p, pl_dtls_identity_fingerprint(alice_identity), pl_dtls_identity_fingerprint(bob_identity));
+	pl_dtls_start(p.alice, 0);
+	assert_true(pl_dtls_next(p.alice, &hello));
+	for (size_t size = 0; size < hello.size; size++) {
+		uint8_t *cut = malloc(size + 1); /* of the exact size, so that the sanitizer sees one byte too far */
+		memcpy(cut, hello.data, size);
+		assert_int_equal(pl_dtls_feed(p.bob, 0, (struct pl_bytes){ cut, size }),
+			size < 13 ? PL_DROP_DTLS_MALFORMED : PL_DROP_NONE);
+		free(cut);
+	}
+	assert_int_equal(pl_dtls_feed(p.bob, 0, hello), PL_DROP_NONE);
+	run(&p);
+	assert_connected(&p);
+	pair_fini(&p);
+}
+
+/* No flipped bit of a ClientHello may do more than fail this one handshake. */
+static void test_dtls_survives_any_flipped_byte(void **state)
+{
+	(void)state;
+	struct pair p;
+	struct pl_bytes hello;
+
+	pair_init(&p, pl_dtls_identity_fingerprint(alice_identity), pl_dtls_identity_fingerprint(bob_identity));
+	pl_dtls_start(p.alice, 0);
+	assert_true(pl_dtls_next(p.alice, &hello));
+	for (size_t at = 0; at < hello.size; at++) {
+		struct pl_dtls *bob;
+		uint8_t flipped[PL_DTLS_MTU];
+		struct pl_bytes reply;
+		memcpy(flipped, hello.data, hello.size);
+		flipped[at] ^= 0xff;
+		assert_int_equal(pl_dtls_create(&bob, bob_identity, PL_DTLS_PASSIVE,
+					 pl_dtls_identity_fingerprint(alice_identity)),
+			PL_ERR_NONE);
+		const enum pl_drop drop = pl_dtls_feed(bob, 0, (struct pl_bytes){ flipped, hello.size });
+		assert_int_equal(
+			drop == PL_DROP_NONE, pl_dtls_state(bob) == PL_DTLS_HANDSHAKE &&
+						      (flipped[0] >= 20 && flipped[0] <= 25 && flipped[1] == 0xfe));
+		while (pl_dtls_next(bob, &reply))
+			assert_in_range(reply.size, 1, PL_DTLS_MTU);
+		pl_dtls_destroy(&bob);
+	}
+	pair_fini(&p);
+}
+
+/* --- Against OpenSSL as a plain library --- */
+
+struct foreign {
+	SSL_CTX *ctx;
+	SSL *ssl;
+	EVP_PKEY *key;
+	X509 *certificate;
+	BIO_METHOD *method;
+	struct pl_bytes sent[64]; /* datagrams, in bytes */
+	size_t sent_count, used;
+	uint8_t bytes[16384];
+};
+
+struct foreign_config {
+	bool is_server, has_rsa, has_certificate;
+	const char *profiles; /* NULL: no use_srtp */
+	size_t extra_size;    /* of a made-up extension, as large as a post-quantum key share */
+	int mtu;
+};
+
+static int add_extension(SSL *ssl, unsigned type, unsigned context, const unsigned char **out, size_t *size, X509 *x,
+	size_t chain, int *alert, void *arg)
+{
+	(void)ssl, (void)type, (void)context, (void)x, (void)chain, (void)alert;
+	static const unsigned char zeros[4096];
+	*out = zeros;
+	*size = *(size_t *)arg;
+	return 1;
+}
+
+static int trust_all(X509_STORE_CTX *store, void *arg)
+{
+	(void)store, (void)arg;
+	return 1;
+}
+
+static int foreign_write(BIO *bio, const char *data, int size)
+{
+	struct foreign *f = BIO_get_data(bio);
+	assert_true(f->sent_count < PL_COUNT(f->sent) && f->used + (size_t)size <= sizeof f->bytes);
+	memcpy(f->bytes + f->used, data, (size_t)size);
+	f->sent[f->sent_count++] = (struct pl_bytes){ f->bytes + f->used, (size_t)size };
+	f->used += (size_t)size;
+	return size;
+}
+
+static long foreign_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static void foreign_init(struct foreign *f, const struct foreign_config *config)
+{
+	static size_t extra_size;
+
+	*f = (struct foreign){ 0 };
+	f->ctx = SSL_CTX_new(config->is_server ? DTLS_server_method() : DTLS_client_method());
+	f->key = config->has_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	f->certificate = X509_new();
+	X509_gmtime_adj(X509_getm_notBefore(f->certificate), 0);
+	X509_gmtime_adj(X509_getm_notAfter(f->certificate), 86400);
+	X509_set_pubkey(f->certificate, f->key);
+	assert_true(X509_sign(f->certificate, f->key, EVP_sha256()) > 0);
+	SSL_CTX_set_verify(f->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_cert_verify_callback(f->ctx, trust_all, NULL);
+	SSL_CTX_set_options(f->ctx, SSL_OP_NO_QUERY_MTU);
+	if (config->has_certificate) {
+		assert_int_equal(SSL_CTX_use_certificate(f->ctx, f->certificate), 1);
+		assert_int_equal(SSL_CTX_use_PrivateKey(f->ctx, f->key), 1);
+	}
+	if (config->profiles != NULL)
+		assert_int_equal(SSL_CTX_set_tlsext_use_srtp(f->ctx, config->profiles), 0);
+	extra_size = config->extra_size;
+	if (extra_size > 0)
+		assert_int_equal(SSL_CTX_add_custom_ext(f->ctx, 0xff77, SSL_EXT_CLIENT_HELLO, add_extension, NULL,
+					 &extra_size, NULL, NULL),
+			1);
+	f->ssl = SSL_new(f->ctx);
+	f->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "datagrams out");
+	BIO_meth_set_write(f->method, foreign_write);
+	BIO_meth_set_ctrl(f->method, foreign_ctrl);
+	BIO *out = BIO_new(f->method);
+	BIO_set_data(out, f);
+	BIO_set_init(out, 1);
+	SSL_set_bio(f->ssl, BIO_new(BIO_s_mem()), out);
+	BIO_set_mem_eof_return(SSL_get_rbio(f->ssl), -1);
+	SSL_set_mtu(f->ssl, config->mtu);
+	if (config->is_server)
+		SSL_set_accept_state(f->ssl);
+	else
+		SSL_set_connect_state(f->ssl);
+}
+
+static void foreign_fini(struct foreign *f)
+{
+	SSL_free(f->ssl);
+	SSL_CTX_free(f->ctx);
+	BIO_meth_free(f->method);
+	X509_free(f->certificate);
+	EVP_PKEY_free(f->key);
+}
+
+static struct pl_fingerprint foreign_fingerprint(const struct foreign *f, enum pl_fingerprint_hash hash)
+{
+	struct pl_fingerprint fp = { .hash = hash };
+	unsigned size;
+	const EVP_MD *md[] = { EVP_sha256(), EVP_sha384(), EVP_sha512() };
+	assert_int_equal(X509_digest(f->certificate, md[hash], fp.bytes, &size), 1);
+	fp.size = (uint8_t)size;
+	return fp;
+}
+
+/* Runs ours against it, to the end.  is_reversed: its first flight arrives last datagram first (later ones have a
+ * ChangeCipherSpec in them, which has no number: out of order it needs a retransmission, and there is no clock here).
+ * Returns how many datagrams its first flight had. */
+static size_t meet(struct foreign *f, struct pl_dtls *ours, bool is_reversed)
+{
+	size_t first_flight = 0;
+
+	pl_dtls_start(ours, 0);
+	for (int round = 0; round < 20; round++) {
+		struct pl_bytes datagram;
+		while (pl_dtls_next(ours, &datagram)) {
+			BIO_write(SSL_get_rbio(f->ssl), datagram.data, (int)datagram.size);
+			(void)SSL_do_handshake(f->ssl);
+		}
+		(void)SSL_do_handshake(f->ssl);
+		const size_t count = f->sent_count;
+		const bool is_first = first_flight == 0;
+		if (is_first)
+			first_flight = count;
+		for (size_t i = 0; i < count; i++)
+			feed(ours, 0, f->sent[is_first && is_reversed ? count - 1 - i : i]);
+		f->sent_count = 0, f->used = 0;
+	}
+	return first_flight;
+}
+
+static void assert_same_keys(struct foreign *f, const struct pl_dtls *ours, bool is_foreign_client)
+{
+	struct pl_srtp_keys keys;
+	uint8_t material[60];
+	const size_t salt_size =
+		strcmp(SSL_get_selected_srtp_profile(f->ssl)->name, "SRTP_AEAD_AES_128_GCM") == 0 ? 12 : 14;
+
+	assert_int_equal(SSL_is_init_finished(f->ssl), 1);
+	assert_int_equal(
+		SSL_export_keying_material(f->ssl, material, 32 + 2 * salt_size, "EXTRACTOR-dtls_srtp", 19, NULL, 0, 0),
+		1);
+	assert_true(pl_dtls_keys(ours, &keys));
+	assert_int_equal(keys.profile, salt_size == 12 ? PL_SRTP_AEAD_AES_128_GCM : PL_SRTP_AES128_CM_SHA1_80);
+	assert_memory_equal(is_foreign_client ? keys.remote.key : keys.local.key, material, 16);
+	assert_memory_equal(is_foreign_client ? keys.local.key : keys.remote.key, material + 16, 16);
+	assert_memory_equal(is_foreign_client ? keys.remote.salt : keys.local.salt, material + 32, salt_size);
+	assert_memory_equal(
+		is_foreign_client ? keys.local.salt : keys.remote.salt, material + 32 + salt_size, salt_size);
+}
+
+/* Every kind of client we know of gets in: both certificate types, both profiles, each fingerprint hash, hellos in
+ * pieces of 230 bytes (aiortc, GStreamer) and of more than a datagram (Chromium, Firefox), in any order. */
+static void test_dtls_meets_other_implementations(void **state)
+{
+	(void)state;
+	static const char both[] = "SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_128_GCM";
+	static const struct {
+		struct foreign_config config;
+		enum pl_fingerprint_hash hash;
+		bool is_reversed;
+		size_t pieces_min; /* of its first flight */
+	} cases[] = {
+		{ { .has_certificate = true, .profiles = both, .mtu = 1200 }, PL_FINGERPRINT_SHA256, false, 1 },
+		{ { .has_certificate = true, .profiles = "SRTP_AES128_CM_SHA1_80", .mtu = 1200 }, PL_FINGERPRINT_SHA384,
+			false, 1 },
+		{ { .has_certificate = true, .profiles = "SRTP_AEAD_AES_128_GCM", .mtu = 1200 }, PL_FINGERPRINT_SHA512,
+			false, 1 },
+		{ { .has_certificate = true, .has_rsa = true, .profiles = both, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
+			false, 1 },
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
+			false, 2 },
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
+			true, 2 },
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 250 }, PL_FINGERPRINT_SHA256,
+			false, 6 },
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 250 }, PL_FINGERPRINT_SHA256,
+			true, 6 },
+		{ { .is_server = true, .has_certificate = true, .profiles = both, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
+			false, 1 },
+		{ { .is_server = true, .has_rsa = true, .has_certificate = true, .profiles = both, .mtu = 250 },
+			PL_FINGERPRINT_SHA256, true, 1 },
+	};
+
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct foreign f;
+		struct pl_dtls *ours;
+		foreign_init(&f, &cases[i].config);
+		const struct pl_fingerprint fp = foreign_fingerprint(&f, cases[i].hash);
+		assert_int_equal(pl_dtls_create(&ours, alice_identity,
+					 cases[i].config.is_server ? PL_DTLS_ACTIVE : PL_DTLS_PASSIVE, &fp),
+			PL_ERR_NONE);
+		const size_t pieces = meet(&f, ours, cases[i].is_reversed);
+		if (pieces < cases[i].pieces_min || pl_dtls_state(ours) != PL_DTLS_CONNECTED)
+			print_error("case %zu, %zu pieces\n", i, pieces);
+		assert_true(pieces >= cases[i].pieces_min);
+		assert_int_equal(pl_dtls_state(ours), PL_DTLS_CONNECTED);
+		assert_same_keys(&f, ours, !cases[i].config.is_server);
+		pl_dtls_destroy(&ours);
+		foreign_fini(&f);
+	}
+}
+
+/* No certificate, or nothing to protect media with: refused at once. */
+static void test_dtls_refuses_the_incomplete(void **state)
+{
+	(void)state;
+	static const struct foreign_config cases[] = {
+		{ .profiles = "SRTP_AEAD_AES_128_GCM", .mtu = 1200 },
+		{ .has_certificate = true, .mtu = 1200 },
+		{ .has_certificate = true, .profiles = "SRTP_AES128_CM_SHA1_32", .mtu = 1200 },
+	};
+
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct foreign f;
+		struct pl_dtls *ours;
+		foreign_init(&f, &cases[i]);
+		const struct pl_fingerprint fp = foreign_fingerprint(&f, PL_FINGERPRINT_SHA256);
+		assert_int_equal(pl_dtls_create(&ours, alice_identity, PL_DTLS_PASSIVE, &fp), PL_ERR_NONE);
+		meet(&f, ours, false);
+		assert_int_equal(pl_dtls_state(ours), PL_DTLS_FAILED);
+		assert_int_equal(pl_dtls_deadline(ours), INT64_MAX);
+		pl_dtls_destroy(&ours);
+		foreign_fini(&f);
+	}
+}
+
+static void test_fingerprint_is_written_as_sdp_wants_it(void **state)
+{
+	(void)state;
+	char text[PL_FINGERPRINT_TEXT_SIZE];
+	const struct pl_fingerprint fp = { .hash = PL_FINGERPRINT_SHA256, .size = 3, .bytes = { 0x0a, 0xff, 0x70 } };
+	assert_string_equal(pl_fingerprint_format(&fp, text), "0A:FF:70");
+	assert_int_equal(pl_dtls_identity_fingerprint(alice_identity)->size, 32);
+	struct pl_fingerprint longest = { .size = PL_FINGERPRINT_SIZE_MAX };
+	assert_int_equal(strlen(pl_fingerprint_format(&longest, text)), PL_FINGERPRINT_TEXT_SIZE - 1);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dtls_both_roles_agree_on_keys),
+		cmocka_unit_test(test_dtls_survives_loss_of_any_datagram),
+		cmocka_unit_test(test_dtls_repeats_in_new_records_with_backoff),
+		cmocka_unit_test(test_dtls_refuses_another_certificate),
+		cmocka_unit_test(test_dtls_close_reaches_the_peer),
+		cmocka_unit_test(test_dtls_cut_datagrams_change_nothing),
+		cmocka_unit_test(test_dtls_survives_any_flipped_byte),
+		cmocka_unit_test(test_dtls_meets_other_implementations),
+		cmocka_unit_test(test_dtls_refuses_the_incomplete),
+		cmocka_unit_test(test_fingerprint_is_written_as_sdp_wants_it),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
