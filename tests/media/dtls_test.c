@@ -468,13 +468,13 @@ static void test_dtls_meets_other_implementations(void **state)
 			false, 2 },
 		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
 			true, 2 },
-		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 250 }, PL_FINGERPRINT_SHA256,
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 256 }, PL_FINGERPRINT_SHA256,
 			false, 6 },
-		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 250 }, PL_FINGERPRINT_SHA256,
+		{ { .has_certificate = true, .profiles = both, .extra_size = 1200, .mtu = 256 }, PL_FINGERPRINT_SHA256,
 			true, 6 },
 		{ { .is_server = true, .has_certificate = true, .profiles = both, .mtu = 1200 }, PL_FINGERPRINT_SHA256,
 			false, 1 },
-		{ { .is_server = true, .has_rsa = true, .has_certificate = true, .profiles = both, .mtu = 250 },
+		{ { .is_server = true, .has_rsa = true, .has_certificate = true, .profiles = both, .mtu = 256 },
 			PL_FINGERPRINT_SHA256, true, 1 },
 	};
 

@@ -1,0 +1,562 @@
+/* The messages here are built byte by byte, with OpenSSL's HMAC and a CRC of our own: another pen than the library
+ * that reads them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "media/ice.h"
+
+enum {
+	REQUEST = 0x0001,
+	INDICATION = 0x0011,
+	SUCCESS = 0x0101,
+	ERROR_RESPONSE = 0x0111,
+
+	USERNAME = 0x0006,
+	INTEGRITY = 0x0008,
+	ERROR_CODE = 0x0009,
+	UNKNOWN_ATTRIBUTES = 0x000a,
+	XOR_MAPPED_ADDRESS = 0x0020,
+	PRIORITY = 0x0024,
+	USE_CANDIDATE = 0x0025,
+	FINGERPRINT = 0x8028,
+	ICE_CONTROLLED = 0x8029,
+	ICE_CONTROLLING = 0x802a,
+	NETWORK_COST = 0xc057, /* Chromium's */
+};
+
+static const struct pl_ice_credentials server = { .ufrag = "server01", .pwd = "serverpasswordserverpass" };
+static const struct pl_ice_credentials server_next = { .ufrag = "server02", .pwd = "anotherpasswordanotherpa" };
+
+struct message {
+	uint8_t bytes[1500];
+	size_t size;
+};
+
+static void put_u16(uint8_t *at, size_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static void begin(struct message *m, uint16_t type)
+{
+	/* The transaction id of RFC 5769. */
+	static const uint8_t rest[] = { 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa,
+		0x87, 0xdf, 0xae };
+	memset(m, 0, sizeof *m);
+	put_u16(m->bytes, type);
+	memcpy(m->bytes + 4, rest, sizeof rest);
+	m->size = 20;
+}
+
+static void append(struct message *m, uint16_t type, const void *value, size_t size)
+{
+	put_u16(m->bytes + m->size, type);
+	put_u16(m->bytes + m->size + 2, size);
+	if (size > 0)
+		memcpy(m->bytes + m->size + 4, value, size);
+	m->size += 4 + ((size + 3) & ~(size_t)3);
+	put_u16(m->bytes + 2, m->size - 20);
+}
+
+static void append_integrity(struct message *m, const char *pwd)
+{
+	uint8_t mac[20];
+	unsigned mac_size = sizeof mac;
+	const size_t end = m->size;
+	put_u16(m->bytes + 2, end + 24 - 20); /* the length covers the attribute itself, RFC 8489 section 14.5 */
+	HMAC(EVP_sha1(), pwd, (int)strlen(pwd), m->bytes, end, mac, &mac_size);
+	append(m, INTEGRITY, mac, sizeof mac);
+}
+
+static uint32_t fingerprint_of(const uint8_t *bytes, size_t size)
+{
+	uint32_t crc = 0xffffffff;
+	for (size_t i = 0; i < size; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
+	}
+	return ~crc ^ 0x5354554e; /* RFC 8489 section 14.7 */
+}
+
+static void append_fingerprint(struct message *m)
+{
+	put_u16(m->bytes + 2, m->size + 8 - 20);
+	const uint32_t crc = fingerprint_of(m->bytes, m->size);
+	const uint8_t value[] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	append(m, FINGERPRINT, value, sizeof value);
+}
+
+static void finish(struct message *m, const char *pwd)
+{
+	append_integrity(m, pwd);
+	append_fingerprint(m);
+}
+
+/* A check as browsers send it. */
+static void build_check(struct message *m, const char *user, const char *pwd, bool is_nominating)
+{
+	begin(m, REQUEST);
+	append(m, USERNAME, user, strlen(user));
+	append(m, NETWORK_COST, "\0\1\0\12", 4);
+	append(m, ICE_CONTROLLING, "\x93\x2f\xf9\xb1\x51\x26\x3b\x36", 8);
+	if (is_nominating)
+		append(m, USE_CANDIDATE, NULL, 0);
+	append(m, PRIORITY, "\x6e\x00\x01\xff", 4);
+	finish(m, pwd);
+}
+
+/* Returns the value of an attribute of a reply, NULL when it has none. */
+static const uint8_t *find(const uint8_t *reply, size_t size, uint16_t type, size_t *value_size)
+{
+	for (size_t at = 20; at + 4 <= size;) {
+		*value_size = (size_t)(reply[at + 2] << 8 | reply[at + 3]);
+		if ((reply[at] << 8 | reply[at + 1]) == type)
+			return reply + at + 4;
+		at += 4 + ((*value_size + 3) & ~(size_t)3);
+	}
+	return NULL;
+}
+
+struct fixture {
+	struct pl_ice ice;
+	struct pl_ice_result result;
+	uint8_t reply[PL_ICE_REPLY_SIZE_MAX];
+	struct message message;
+};
+
+static const struct pl_path somewhere = { .remote = { .ip = { [10] = 0xff, 0xff, 192, 0, 2, 1 }, .port = 32853 },
+	.local = { .ip = { [10] = 0xff, 0xff, 198, 51, 100, 1 }, .port = 3478 } };
+
+static struct pl_path path_of(uint16_t port)
+{
+	struct pl_path path = somewhere;
+	path.remote.port = port;
+	return path;
+}
+
+static enum pl_drop feed(struct fixture *f, int64_t now_us, const struct pl_path *path)
+{
+	/* Of the exact size, so that the sanitizer sees one byte too far. */
+	uint8_t *copy = malloc(f->message.size + 1);
+	memcpy(copy, f->message.bytes, f->message.size);
+	const enum pl_drop drop =
+		pl_ice_feed(&f->ice, now_us, path, (struct pl_bytes){ copy, f->message.size }, f->reply, &f->result);
+	free(copy);
+	return drop;
+}
+
+static enum pl_drop check(struct fixture *f, int64_t now_us, uint16_t port, bool is_nominating)
+{
+	const struct pl_path path = path_of(port);
+	build_check(&f->message, "server01:browser", server.pwd, is_nominating);
+	return feed(f, now_us, &path);
+}
+
+static int error_of(const struct fixture *f)
+{
+	size_t size;
+	if (f->result.reply_size == 0)
+		return 0;
+	const uint8_t *value = find(f->reply, f->result.reply_size, ERROR_CODE, &size);
+	return value == NULL ? 0 : value[2] * 100 + value[3];
+}
+
+static bool is_success(const struct fixture *f)
+{
+	return f->result.reply_size > 0 && f->reply[0] == 0x01 && f->reply[1] == 0x01;
+}
+
+/* Writes the reply again without its last two attributes, signs it ourselves, and compares. */
+static void assert_signed(const struct fixture *f, const char *pwd)
+{
+	struct message again;
+	memcpy(again.bytes, f->reply, f->result.reply_size);
+	again.size = f->result.reply_size - 24 - 8;
+	finish(&again, pwd);
+	assert_int_equal(again.size, f->result.reply_size);
+	assert_memory_equal(again.bytes, f->reply, again.size);
+}
+
+/* RFC 5769 section 2.1 */
+static const uint8_t rfc5769_request[] = { 0x00, 0x01, 0x00, 0x58, 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc,
+	0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae, 0x80, 0x22, 0x00, 0x10, 0x53, 0x54, 0x55, 0x4e, 0x20, 0x74, 0x65,
+	0x73, 0x74, 0x20, 0x63, 0x6c, 0x69, 0x65, 0x6e, 0x74, 0x00, 0x24, 0x00, 0x04, 0x6e, 0x00, 0x01, 0xff, 0x80,
+	0x29, 0x00, 0x08, 0x93, 0x2f, 0xf9, 0xb1, 0x51, 0x26, 0x3b, 0x36, 0x00, 0x06, 0x00, 0x09, 0x65, 0x76, 0x74,
+	0x6a, 0x3a, 0x68, 0x36, 0x76, 0x59, 0x20, 0x20, 0x20, 0x00, 0x08, 0x00, 0x14, 0x9a, 0xea, 0xa7, 0x0c, 0xbf,
+	0xd8, 0xcb, 0x56, 0x78, 0x1e, 0xf2, 0xb5, 0xb2, 0xd3, 0xf2, 0x49, 0xc1, 0xb5, 0x71, 0xa2, 0x80, 0x28, 0x00,
+	0x04, 0xe5, 0x7a, 0x3b, 0xcf };
+
+static const struct pl_ice_credentials rfc5769 = { .ufrag = "evtj", .pwd = "VOkJxbRl1RmTxUk/WvJxBt" };
+
+/* The RFC's request says ICE-CONTROLLED, as we always are: it is authentic, so it gets 487 and no 401. */
+static void test_ice_takes_the_request_of_rfc_5769(void **state)
+{
+	(void)state;
+	struct fixture f;
+	pl_ice_init(&f.ice, 0, &rfc5769, "h6vY");
+	f.message.size = sizeof rfc5769_request;
+	memcpy(f.message.bytes, rfc5769_request, sizeof rfc5769_request);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_NONE);
+	assert_int_equal(error_of(&f), 487);
+	assert_signed(&f, rfc5769.pwd);
+	assert_null(pl_ice_selected(&f.ice));
+	assert_false(pl_ice_knows(&f.ice, &somewhere));
+
+	struct pl_bytes ufrag;
+	const struct pl_bytes datagram = { rfc5769_request, sizeof rfc5769_request };
+	assert_int_equal(pl_ice_peek_ufrag(datagram, &ufrag), PL_DROP_NONE);
+	assert_int_equal(ufrag.size, 4);
+	assert_memory_equal(ufrag.data, "evtj", 4);
+}
+
+/* A peer learns its own address from the reply: the attribute must be as in RFC 5769 sections 2.2 and 2.3. */
+static void test_ice_tells_the_peer_its_address(void **state)
+{
+	(void)state;
+	static const uint8_t v4[] = { 0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43 };
+	static const uint8_t v6[] = { 0x00, 0x02, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc,
+		0x25, 0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9 };
+	const struct {
+		struct pl_path path;
+		const uint8_t *value;
+		size_t size;
+	} cases[] = {
+		{ somewhere, v4, sizeof v4 },
+		{ { .remote = { .ip = { 0x20, 0x01, 0x0d, 0xb8, 0x12, 0x34, 0x56, 0x78, 0, 0x11, 0x22, 0x33, 0x44, 0x55,
+					0x66, 0x77 },
+			    .port = 32853 } },
+			v6, sizeof v6 },
+	};
+
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct fixture f;
+		size_t size;
+		pl_ice_init(&f.ice, 0, &server, "browser");
+		build_check(&f.message, "server01:browser", server.pwd, false);
+		assert_int_equal(feed(&f, 0, &cases[i].path), PL_DROP_NONE);
+		assert_true(is_success(&f));
+		assert_memory_equal(f.reply + 4, f.message.bytes + 4, 16);
+		const uint8_t *value = find(f.reply, f.result.reply_size, XOR_MAPPED_ADDRESS, &size);
+		assert_non_null(value);
+		assert_int_equal(size, cases[i].size);
+		assert_memory_equal(value, cases[i].value, size);
+		assert_signed(&f, server.pwd);
+	}
+}
+
+/* Media goes where the browser nominated last; checks alone change nothing. */
+static void test_ice_follows_the_latest_nomination(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t port;
+		bool is_nominating, is_new;
+		uint16_t selected;
+	} steps[] = {
+		{ 1000, false, false, 0 },
+		{ 1001, false, false, 0 },
+		{ 1001, true, true, 1001 },
+		{ 1001, true, false, 1001 },
+		{ 1000, false, false, 1001 },
+		{ 2000, true, true, 2000 }, /* from Wi-Fi to mobile: first seen and nominated at once */
+		{ 1001, false, false, 2000 },
+		{ 1000, true, true, 1000 },
+	};
+	struct fixture f;
+	pl_ice_init(&f.ice, 0, &server, "browser");
+	for (size_t i = 0; i < PL_COUNT(steps); i++) {
+		assert_int_equal(check(&f, (int64_t)i, steps[i].port, steps[i].is_nominating), PL_DROP_NONE);
+		assert_int_equal(f.result.is_selected_new, steps[i].is_new);
+		const struct pl_path *selected = pl_ice_selected(&f.ice);
+		assert_int_equal(selected == NULL ? 0 : selected->remote.port, steps[i].selected);
+		const struct pl_path path = path_of(steps[i].port);
+		assert_true(pl_ice_knows(&f.ice, &path));
+	}
+}
+
+/* Whoever does not know the password learns nothing, becomes nobody's path and prolongs nobody's consent. */
+static void test_ice_refuses_what_is_not_authentic(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct {
+		const char *user, *pwd;
+		enum pl_drop drop;
+		int error;
+	} cases[] = {
+		{ "server01:browser", "serverpasswordserverpasS", PL_DROP_STUN_UNAUTHORIZED, 401 },
+		{ "server01:browser", "", PL_DROP_STUN_UNAUTHORIZED, 401 },
+		{ "server09:browser", server.pwd, PL_DROP_STUN_UNKNOWN_USER, 401 },
+		{ "server01:somebody", server.pwd, PL_DROP_STUN_UNKNOWN_USER, 401 },
+		{ "server01", server.pwd, PL_DROP_STUN_UNKNOWN_USER, 401 },
+		{ ":browser", server.pwd, PL_DROP_STUN_UNKNOWN_USER, 401 },
+		{ "server01:browser:x", server.pwd, PL_DROP_STUN_UNKNOWN_USER, 401 },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		pl_ice_init(&f.ice, 0, &server, "browser");
+		build_check(&f.message, cases[i].user, cases[i].pwd, true);
+		assert_int_equal(feed(&f, 5000, &somewhere), cases[i].drop);
+		assert_int_equal(error_of(&f), cases[i].error);
+		assert_null(pl_ice_selected(&f.ice));
+		assert_false(pl_ice_knows(&f.ice, &somewhere));
+		assert_int_equal(pl_ice_consent_deadline(&f.ice), PL_ICE_CONSENT_MS * 1000);
+	}
+
+	/* No MESSAGE-INTEGRITY, then no USERNAME: 400 (RFC 8489 section 9.1.3). */
+	begin(&f.message, REQUEST);
+	append(&f.message, USERNAME, "server01:browser", 16);
+	append_fingerprint(&f.message);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
+	assert_int_equal(error_of(&f), 400);
+	begin(&f.message, REQUEST);
+	finish(&f.message, server.pwd);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
+	assert_int_equal(error_of(&f), 400);
+
+	/* No FINGERPRINT: not even taken for STUN. */
+	begin(&f.message, REQUEST);
+	append(&f.message, USERNAME, "server01:browser", 16);
+	append_integrity(&f.message, server.pwd);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+	assert_int_equal(f.result.reply_size, 0);
+}
+
+/* A browser of the future may say more than we understand: what it marks optional is passed over, for the rest
+ * it is told by name what we do not know. */
+static void test_ice_knows_what_it_does_not_know(void **state)
+{
+	(void)state;
+	struct fixture f;
+	size_t size;
+	pl_ice_init(&f.ice, 0, &server, "browser");
+	begin(&f.message, REQUEST);
+	append(&f.message, USERNAME, "server01:browser", 16);
+	append(&f.message, 0x7abc, "????", 4);
+	append(&f.message, 0xfabc, "????", 4);
+	finish(&f.message, server.pwd);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+	assert_int_equal(error_of(&f), 420);
+	const uint8_t *value = find(f.reply, f.result.reply_size, UNKNOWN_ATTRIBUTES, &size);
+	assert_int_equal(size, 2);
+	assert_memory_equal(value, "\x7a\xbc", 2);
+	assert_false(pl_ice_knows(&f.ice, &somewhere));
+
+	/* As many as fit into a datagram: more than fit into the reply. */
+	begin(&f.message, REQUEST);
+	append(&f.message, USERNAME, "server01:browser", 16);
+	while (f.message.size < 1400)
+		append(&f.message, 0x7abc, NULL, 0);
+	finish(&f.message, server.pwd);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+
+	assert_int_equal(check(&f, 0, 1000, false), PL_DROP_NONE); /* 0xC057 and 0x802A are in every check */
+	assert_true(is_success(&f));
+}
+
+static void test_ice_takes_requests_only(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t type;
+		enum pl_drop drop;
+	} cases[] = {
+		{ INDICATION, PL_DROP_NONE },
+		{ SUCCESS, PL_DROP_STUN_NOT_BINDING },
+		{ ERROR_RESPONSE, PL_DROP_STUN_NOT_BINDING },
+		{ 0x0003, PL_DROP_STUN_NOT_BINDING }, /* TURN's Allocate */
+		{ 0x03ef, PL_DROP_STUN_NOT_BINDING },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct fixture f;
+		pl_ice_init(&f.ice, 0, &server, "browser");
+		begin(&f.message, cases[i].type);
+		append(&f.message, USERNAME, "server01:browser", 16);
+		append(&f.message, USE_CANDIDATE, NULL, 0);
+		finish(&f.message, server.pwd);
+		assert_int_equal(feed(&f, 5000, &somewhere), cases[i].drop);
+		assert_int_equal(f.result.reply_size, 0);
+		assert_null(pl_ice_selected(&f.ice));
+		assert_int_equal(pl_ice_consent_deadline(&f.ice), PL_ICE_CONSENT_MS * 1000);
+	}
+}
+
+/* A killed browser is gone 30 s after its last check, a living one never. */
+static void test_ice_consent_lives_from_check_to_check(void **state)
+{
+	(void)state;
+	struct fixture f;
+	pl_ice_init(&f.ice, 1000, &server, "browser");
+	assert_int_equal(pl_ice_consent_deadline(&f.ice), 1000 + 30000000);
+	for (int64_t now_us = 2000; now_us < 100000000; now_us += 5000000) {
+		assert_int_equal(check(&f, now_us, 1000, now_us == 2000), PL_DROP_NONE);
+		assert_int_equal(pl_ice_consent_deadline(&f.ice), now_us + 30000000);
+	}
+}
+
+/* During an ICE restart media goes on over the old path until the new one is nominated. */
+static void test_ice_restart_keeps_the_old_path_until_the_new_one(void **state)
+{
+	(void)state;
+	struct fixture f;
+	pl_ice_init(&f.ice, 0, &server, "browser");
+	assert_int_equal(check(&f, 0, 1000, true), PL_DROP_NONE);
+	pl_ice_restart(&f.ice, &server_next, "again");
+	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 1000);
+	assert_int_equal(check(&f, 1, 1000, false), PL_DROP_NONE);
+	assert_signed(&f, server.pwd);
+
+	const struct pl_path next = path_of(2000);
+	build_check(&f.message, "server02:browser", server_next.pwd, true);
+	assert_int_equal(feed(&f, 2, &next), PL_DROP_STUN_UNKNOWN_USER); /* new name, old fragment of the peer */
+	build_check(&f.message, "server02:again", server_next.pwd, false);
+	assert_int_equal(feed(&f, 2, &next), PL_DROP_NONE);
+	assert_signed(&f, server_next.pwd);
+	assert_int_equal(check(&f, 3, 1000, false), PL_DROP_NONE);
+	build_check(&f.message, "server02:again", server_next.pwd, true);
+	assert_int_equal(feed(&f, 4, &next), PL_DROP_NONE);
+	assert_true(f.result.is_selected_new);
+	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 2000);
+
+	assert_int_equal(check(&f, 5, 1000, true), PL_DROP_STUN_UNKNOWN_USER);
+	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 2000);
+}
+
+/* A peer that hops through many addresses takes no memory, and keeps the path in use. */
+static void test_ice_remembers_a_bounded_number_of_paths(void **state)
+{
+	(void)state;
+	struct fixture f;
+	pl_ice_init(&f.ice, 0, &server, "");
+	assert_int_equal(check(&f, 0, 1000, true), PL_DROP_NONE);
+	for (uint16_t i = 1; i < 100; i++)
+		assert_int_equal(check(&f, i * 1000000, (uint16_t)(1000 + i), false), PL_DROP_NONE);
+	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 1000);
+	for (uint16_t i = 0; i < 100; i++) {
+		const struct pl_path path = path_of((uint16_t)(1000 + i));
+		assert_int_equal(pl_ice_knows(&f.ice, &path), i == 0 || i > 100 - PL_ICE_PATHS_MAX);
+	}
+}
+
+/* A flood costs us no more than its bound, and nobody but its sender. */
+static void test_ice_answers_at_a_bounded_rate(void **state)
+{
+	(void)state;
+	struct fixture f;
+	int answered = 0, refused = 0;
+	pl_ice_init(&f.ice, 0, &server, "browser");
+	build_check(&f.message, "server01:browser", "wrong", true);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
+		refused += error_of(&f) == 401;
+	}
+	assert_int_equal(refused, 10);
+
+	for (int i = 0; i < 1000; i++) {
+		const enum pl_drop drop = check(&f, 0, 1000, false);
+		assert_true(drop == PL_DROP_NONE || drop == PL_DROP_STUN_RATE);
+		assert_int_equal(drop == PL_DROP_NONE, is_success(&f));
+		answered += drop == PL_DROP_NONE;
+	}
+	assert_int_equal(answered, 200);
+	for (int i = 0; i < 1000; i++) /* in the next second */
+		answered += check(&f, (i + 1) * 1000, 1000, false) == PL_DROP_NONE;
+	assert_int_equal(answered, 300);
+}
+
+/* Names may be 256 bytes long each (RFC 8839 section 5.4); the reply must still fit. */
+static void test_ice_answers_the_longest_name(void **state)
+{
+	(void)state;
+	struct fixture f;
+	char remote[PL_ICE_UFRAG_MAX + 1], user[PL_ICE_UFRAG_MAX + 10];
+	memset(remote, 'x', PL_ICE_UFRAG_MAX);
+	remote[PL_ICE_UFRAG_MAX] = '\0';
+	strcpy(user, "server01:");
+	strcat(user, remote);
+	pl_ice_init(&f.ice, 0, &server, remote);
+	build_check(&f.message, user, server.pwd, true);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_NONE);
+	assert_true(is_success(&f));
+}
+
+/* Cut anywhere, or with any one byte changed, a check is no check. */
+static void test_ice_survives_any_cut_and_any_flipped_byte(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct message whole;
+	struct pl_bytes ufrag;
+	build_check(&whole, "server01:browser", server.pwd, true);
+	for (size_t size = 0; size < whole.size; size++) {
+		pl_ice_init(&f.ice, 0, &server, "browser");
+		f.message = whole;
+		f.message.size = size;
+		assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+		assert_int_equal(
+			pl_ice_peek_ufrag((struct pl_bytes){ whole.bytes, size }, &ufrag), PL_DROP_STUN_MALFORMED);
+	}
+	for (size_t at = 0; at < whole.size; at++)
+		for (int bit = 0; bit < 8; bit++) {
+			pl_ice_init(&f.ice, 0, &server, "browser");
+			f.message = whole;
+			f.message.bytes[at] ^= (uint8_t)(1 << bit);
+			(void)!feed(&f, 0, &somewhere);
+			assert_false(is_success(&f));
+			assert_null(pl_ice_selected(&f.ice));
+			assert_false(pl_ice_knows(&f.ice, &somewhere));
+		}
+}
+
+/* What libnice would read too far into, or take in an order that the RFC forbids. */
+static void test_ice_refuses_misplaced_attributes(void **state)
+{
+	(void)state;
+	struct fixture f;
+	pl_ice_init(&f.ice, 0, &server, "browser");
+
+	begin(&f.message, REQUEST); /* MESSAGE-INTEGRITY of no bytes, last but for the fingerprint */
+	append(&f.message, USERNAME, "server01:browser", 16);
+	append(&f.message, INTEGRITY, NULL, 0);
+	append_fingerprint(&f.message);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+
+	build_check(&f.message, "server01:browser", server.pwd, false); /* anything behind the fingerprint */
+	append(&f.message, USE_CANDIDATE, NULL, 0);
+	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
+
+	begin(&f.message, REQUEST); /* a USE-CANDIDATE that the integrity does not cover */
+	append(&f.message, USERNAME, "server01:browser", 16);
+	append_integrity(&f.message, server.pwd);
+	append(&f.message, USE_CANDIDATE, NULL, 0);
+	append_fingerprint(&f.message);
+	(void)!feed(&f, 0, &somewhere);
+	assert_null(pl_ice_selected(&f.ice));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ice_takes_the_request_of_rfc_5769),
+		cmocka_unit_test(test_ice_tells_the_peer_its_address),
+		cmocka_unit_test(test_ice_follows_the_latest_nomination),
+		cmocka_unit_test(test_ice_refuses_what_is_not_authentic),
+		cmocka_unit_test(test_ice_knows_what_it_does_not_know),
+		cmocka_unit_test(test_ice_takes_requests_only),
+		cmocka_unit_test(test_ice_consent_lives_from_check_to_check),
+		cmocka_unit_test(test_ice_restart_keeps_the_old_path_until_the_new_one),
+		cmocka_unit_test(test_ice_remembers_a_bounded_number_of_paths),
+		cmocka_unit_test(test_ice_answers_at_a_bounded_rate),
+		cmocka_unit_test(test_ice_answers_the_longest_name),
+		cmocka_unit_test(test_ice_survives_any_cut_and_any_flipped_byte),
+		cmocka_unit_test(test_ice_refuses_misplaced_attributes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
