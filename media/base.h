@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PL_MUST_USE __attribute__((warn_unused_result))
+#define PL_MUST_USE          __attribute__((warn_unused_result))
 #define PL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define PL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define PL_COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 
 /* Our own bug, never a peer's bytes: stays on in release builds, because a media server that goes
  * on with a broken invariant hurts every call instead of one process. */

@@ -9,15 +9,15 @@
 
 struct pl_reception {
 	uint32_t ssrc, clock_hz;
-	uint32_t cycles;               /* sequence wraps, times 65,536 */
-	uint32_t seq_base;             /* extended number of the first packet */
+	uint32_t cycles;   /* sequence wraps, times 65,536 */
+	uint32_t seq_base; /* extended number of the first packet */
 	uint16_t seq_max;
 	bool is_started;
-	uint32_t bad_seq;              /* the number that would confirm a restart of the sender, 65,537 for none */
+	uint32_t bad_seq; /* the number that would confirm a restart of the sender, 65,537 for none */
 	uint32_t received, expected_prior, received_prior;
 	uint32_t transit_last;
-	uint32_t jitter_q4;            /* jitter, times 16 */
-	uint32_t last_sr;              /* middle 32 bits of NTP, 0 before the first SR */
+	uint32_t jitter_q4; /* jitter, times 16 */
+	uint32_t last_sr;   /* middle 32 bits of NTP, 0 before the first SR */
 	int64_t last_sr_us;
 };
 

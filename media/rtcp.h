@@ -14,12 +14,12 @@ enum {
 
 /* One reception report block, RFC 3550 section 6.4.1. */
 struct pl_rtcp_block {
-	uint32_t ssrc;          /* the stream it speaks of */
-	uint8_t fraction_lost;  /* 1/256 */
-	int32_t lost;           /* cumulative, 24 bits signed */
-	uint32_t seq_highest;   /* extended */
-	uint32_t jitter;        /* in RTP clock units */
-	uint32_t last_sr;       /* middle 32 bits of the last SR's NTP time, 0 for none */
+	uint32_t ssrc;           /* the stream it speaks of */
+	uint8_t fraction_lost;   /* 1/256 */
+	int32_t lost;            /* cumulative, 24 bits signed */
+	uint32_t seq_highest;    /* extended */
+	uint32_t jitter;         /* in RTP clock units */
+	uint32_t last_sr;        /* middle 32 bits of the last SR's NTP time, 0 for none */
 	uint32_t delay_since_sr; /* 1/65536 s */
 };
 
@@ -38,8 +38,8 @@ struct pl_rtcp {
 	uint32_t ssrc; /* the sender; for BYE and SDES the first source, 0 when there is none */
 	union {
 		struct {
-			uint64_t ntp;  /* 32.32 fixed point seconds since 1900; SR only */
-			uint32_t ts;   /* SR only */
+			uint64_t ntp;             /* 32.32 fixed point seconds since 1900; SR only */
+			uint32_t ts;              /* SR only */
 			uint32_t packets, octets; /* SR only */
 			uint8_t block_count;
 			struct pl_rtcp_block block[PL_RTCP_BLOCKS_MAX];
@@ -74,13 +74,13 @@ struct pl_rtcp_sender {
 /* Each appends one packet at out->data and moves *out past it.  False: it does not fit (or a count is
  * over its maximum), and *out is untouched. */
 PL_MUST_USE bool pl_rtcp_write_sr(struct pl_span *out, const struct pl_rtcp_sender *sender,
-                                  const struct pl_rtcp_block *blocks, size_t block_count);
-PL_MUST_USE bool pl_rtcp_write_rr(struct pl_span *out, uint32_t ssrc, const struct pl_rtcp_block *blocks,
-                                  size_t block_count);
-PL_MUST_USE bool pl_rtcp_write_sdes(struct pl_span *out, const uint32_t *ssrcs, size_t ssrc_count,
-                                    struct pl_bytes cname);
+	const struct pl_rtcp_block *blocks, size_t block_count);
+PL_MUST_USE bool pl_rtcp_write_rr(
+	struct pl_span *out, uint32_t ssrc, const struct pl_rtcp_block *blocks, size_t block_count);
+PL_MUST_USE bool pl_rtcp_write_sdes(
+	struct pl_span *out, const uint32_t *ssrcs, size_t ssrc_count, struct pl_bytes cname);
 PL_MUST_USE bool pl_rtcp_write_bye(struct pl_span *out, const uint32_t *ssrcs, size_t ssrc_count);
-PL_MUST_USE bool pl_rtcp_write_nack(struct pl_span *out, uint32_t ssrc, uint32_t ssrc_media,
-                                    const uint16_t *seqs, size_t seq_count);
+PL_MUST_USE bool pl_rtcp_write_nack(
+	struct pl_span *out, uint32_t ssrc, uint32_t ssrc_media, const uint16_t *seqs, size_t seq_count);
 
 #endif

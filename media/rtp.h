@@ -30,8 +30,8 @@ struct pl_rtp {
 	bool marker;
 	uint8_t csrc_count; /* 0-15 */
 	uint32_t csrc[PL_RTP_CSRC_MAX];
-	uint16_t ext_profile;   /* 0xBEDE or 0x100x when ext holds elements, else 0 or unknown */
-	struct pl_bytes ext;    /* the extension block after its 4-byte header; empty when there is none */
+	uint16_t ext_profile;    /* 0xBEDE or 0x100x when ext holds elements, else 0 or unknown */
+	struct pl_bytes ext;     /* the extension block after its 4-byte header; empty when there is none */
 	struct pl_bytes payload; /* padding removed */
 };
 
@@ -55,10 +55,10 @@ struct pl_rtp_ext_ids {
 /* The values of the extensions of one packet. */
 struct pl_rtp_ext {
 	bool has[PL_RTP_EXT_COUNT];
-	struct pl_bytes mid;       /* 1-16 bytes, not terminated */
-	uint8_t audio_level;       /* -dBov: 0 loudest, 127 silence */
-	bool is_voice;             /* the V bit beside the level */
-	uint32_t abs_send_time;    /* 24 bits: 6.18 fixed point seconds */
+	struct pl_bytes mid;    /* 1-16 bytes, not terminated */
+	uint8_t audio_level;    /* -dBov: 0 loudest, 127 silence */
+	bool is_voice;          /* the V bit beside the level */
+	uint32_t abs_send_time; /* 24 bits: 6.18 fixed point seconds */
 	uint16_t transport_seq;
 };
 
@@ -71,7 +71,7 @@ void pl_rtp_parse_ext(const struct pl_rtp *rtp, const struct pl_rtp_ext_ids *ids
 
 /* Writes a header (12 bytes, CSRCs, and the extensions that ext has and ids numbers; rtp->ext is ignored,
  * so is rtp->payload) and returns its size, or 0 when it does not fit into out. */
-size_t pl_rtp_write(const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, const struct pl_rtp_ext_ids *ids,
-                    struct pl_span out);
+size_t pl_rtp_write(
+	const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, const struct pl_rtp_ext_ids *ids, struct pl_span out);
 
 #endif
