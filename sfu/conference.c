@@ -32,7 +32,7 @@ struct pl_conference {
 	struct pl_directory directory;
 	struct pl_table rooms_by_id;
 	struct pl_timers timers;
-	struct pl_queue draining; /* participants whose transport may have outputs */
+	struct pl_queue draining;  /* participants whose transport may have outputs */
 	struct pl_queue reporting; /* participants whose report is due */
 	struct pl_notices notices;
 	struct pl_forward forward;

@@ -15,7 +15,7 @@ struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
 	uint32_t participants_max;
 	uint32_t rooms_max;
-	uint64_t seed; /* for what needs no secrecy, and for the hash tables */
+	uint64_t seed;         /* for what needs no secrecy, and for the hash tables */
 	int64_t ntp_offset_us; /* microseconds since 1900 = now_us + this; for sender reports */
 };
 
@@ -32,8 +32,8 @@ enum pl_conference_output_kind { PL_CONFERENCE_SEND, PL_CONFERENCE_EVENT };
 
 struct pl_conference_output {
 	enum pl_conference_output_kind kind;
-	struct pl_path path; /* SEND */
-	size_t size; /* SEND: bytes written into the caller's room */
+	struct pl_path path;   /* SEND */
+	size_t size;           /* SEND: bytes written into the caller's room */
 	struct pl_event event; /* EVENT */
 };
 

@@ -15,8 +15,8 @@ enum {
 
 struct pl_forward {
 	struct pl_participant *next; /* who is looked at next; NULL: no packet is under way */
-	struct pl_rtp rtp; /* as it came; its payload lives in the publisher's transport */
-	struct pl_rtp_ext ext; /* as it came */
+	struct pl_rtp rtp;           /* as it came; its payload lives in the publisher's transport */
+	struct pl_rtp_ext ext;       /* as it came */
 	uint32_t source, track;
 };
 

@@ -18,8 +18,8 @@ struct pl_room;
 /* A published stream.  It never moves in memory while it is used: the room's ranking points to its speaker. */
 struct pl_track {
 	struct pl_track_spec spec; /* spec.track is 0 in an unused place */
-	uint32_t ssrc; /* valid when is_latched */
-	bool is_latched; /* its SSRC is known: from the offer, or from a packet */
+	uint32_t ssrc;             /* valid when is_latched */
+	bool is_latched;           /* its SSRC is known: from the offer, or from a packet */
 	bool is_muted;
 	struct pl_reception reception;
 	struct pl_speaker speaker;
@@ -36,13 +36,13 @@ enum pl_participant_state {
 	PL_PARTICIPANT_FREE,
 	PL_PARTICIPANT_LIVE,
 	PL_PARTICIPANT_CLOSING, /* has left; its transport says goodbye, nobody is told */
-	PL_PARTICIPANT_GONE, /* has no transport any more; waits for its GONE event to be taken */
+	PL_PARTICIPANT_GONE,    /* has no transport any more; waits for its GONE event to be taken */
 };
 
 struct pl_participant {
 	enum pl_participant_state state;
 	uint32_t source;
-	struct pl_room *room; /* NULL unless LIVE */
+	struct pl_room *room;                         /* NULL unless LIVE */
 	struct pl_participant *room_next, *room_prev; /* members of the room */
 	uint32_t room_id;
 	enum pl_close close; /* of a GONE one */
@@ -68,7 +68,7 @@ struct pl_participant {
 
 	struct pl_timer timer;
 	int64_t report_us; /* when the next RTCP report is due; INT64_MAX while no media flows */
-	bool is_active; /* media came or went since the last report */
+	bool is_active;    /* media came or went since the last report */
 	struct pl_queue_node draining, reporting, telling;
 	bool tell_connected, tell_slots;
 };

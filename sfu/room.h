@@ -23,10 +23,10 @@ struct pl_room {
 	uint32_t fitted; /* the generation that the members' slots are fitted to */
 	struct pl_timers *timers;
 	struct pl_timer timer; /* the next look at who is talking; not set while nobody is */
-	int64_t looked_us; /* the last one; INT64_MIN before the first */
+	int64_t looked_us;     /* the last one; INT64_MIN before the first */
 	struct pl_notices *notices;
 	struct pl_queue_node telling; /* in notices->rooms */
-	uint8_t top_count; /* the speaker list as last found */
+	uint8_t top_count;            /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];
 	uint32_t dominant;
 };

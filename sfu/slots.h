@@ -7,11 +7,11 @@
 #include "sfu/speakers.h"
 
 struct pl_slots {
-	uint8_t count; /* slots of this listener, all kinds, 0-PL_SLOTS_MAX */
-	uint16_t audio_mask; /* bit i: slot i takes audio; the others are never filled here */
+	uint8_t count;                 /* slots of this listener, all kinds, 0-PL_SLOTS_MAX */
+	uint16_t audio_mask;           /* bit i: slot i takes audio; the others are never filled here */
 	uint32_t source[PL_SLOTS_MAX]; /* who flows into the slot, 0 for nobody */
 	uint32_t track[PL_SLOTS_MAX];
-	uint32_t last[PL_SLOTS_MAX]; /* who was the last in it: its owner when it comes back; 0 before the first */
+	uint32_t last[PL_SLOTS_MAX];    /* who was the last in it: its owner when it comes back; 0 before the first */
 	int64_t freed_us[PL_SLOTS_MAX]; /* when it became empty; INT64_MIN before the first use */
 };
 

@@ -16,21 +16,21 @@
 #include "sfu/types.h"
 
 enum {
-	PL_SPEAKERS_CAPACITY = 17, /* on air at most: PL_SLOTS_MAX for a listener, and itself */
+	PL_SPEAKERS_CAPACITY = 17,          /* on air at most: PL_SLOTS_MAX for a listener, and itself */
 	PL_SPEAKER_VOICE_HANGOVER_MS = 600, /* a voice counts as heard this long after its last voiced packet */
-	PL_SPEAKER_MARGIN_DB = 6, /* how much louder a challenger must be than a talking one */
-	PL_SPEAKER_HOLD_MS = 300, /* for how long, and how long a voice keeps a place at least */
-	PL_SPEAKER_DOMINANT_MS = 1000, /* the dominant one is not challenged before */
+	PL_SPEAKER_MARGIN_DB = 6,           /* how much louder a challenger must be than a talking one */
+	PL_SPEAKER_HOLD_MS = 300,           /* for how long, and how long a voice keeps a place at least */
+	PL_SPEAKER_DOMINANT_MS = 1000,      /* the dominant one is not challenged before */
 };
 
 /* One audio source's state, embedded in its track.  Zero but for source and track: see pl_speaker_init. */
 struct pl_speaker {
 	uint32_t source, track;
-	int32_t level_q8; /* smoothed loudness of its voice above silence: (127 - level) << 8 */
-	int64_t voice_us; /* last voiced packet; INT64_MIN for never */
-	int64_t spell_us; /* first voiced packet of the present spell: without a pause as long as the hangover */
+	int32_t level_q8;        /* smoothed loudness of its voice above silence: (127 - level) << 8 */
+	int64_t voice_us;        /* last voiced packet; INT64_MIN for never */
+	int64_t spell_us;        /* first voiced packet of the present spell: without a pause as long as the hangover */
 	int64_t louder_since_us; /* since when it beats the weakest voice above it; INT64_MAX when it does not */
-	int64_t placed_us; /* when it got its present place against somebody; has a meaning only on air */
+	int64_t placed_us;       /* when it got its present place against somebody; has a meaning only on air */
 	bool is_on_air;
 };
 
@@ -39,10 +39,10 @@ struct pl_speakers {
 	uint8_t capacity; /* how many may be on air: 1-PL_SPEAKERS_CAPACITY */
 	uint8_t count;
 	struct pl_speaker *on_air[PL_SPEAKERS_CAPACITY]; /* best first */
-	struct pl_speaker *waiting; /* the loudest voice that found no place; NULL for none */
-	uint32_t dominant; /* source, 0 for none */
-	int64_t dominant_us; /* since when */
-	uint32_t generation; /* rises when the ranking changes */
+	struct pl_speaker *waiting;                      /* the loudest voice that found no place; NULL for none */
+	uint32_t dominant;                               /* source, 0 for none */
+	int64_t dominant_us;                             /* since when */
+	uint32_t generation;                             /* rises when the ranking changes */
 };
 
 /* source and track: ids, not 0. */

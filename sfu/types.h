@@ -13,7 +13,7 @@
 enum {
 	PL_TRACKS_MAX = 8, /* that one participant publishes */
 	PL_SLOTS_MAX = 16, /* that one participant receives, all kinds */
-	PL_TOP_MAX = 8, /* talkers that a room's speaker list names */
+	PL_TOP_MAX = 8,    /* talkers that a room's speaker list names */
 	PL_CNAME_SIZE = 17,
 };
 
@@ -47,24 +47,24 @@ struct pl_description {
 	enum pl_dtls_role dtls_role; /* ours */
 	struct pl_fingerprint fingerprint;
 	struct pl_rtp_ext_ids ext_ids; /* one numbering for the bundle, RFC 8843 section 9.2 */
-	char cname[PL_CNAME_SIZE]; /* of the streams we send */
+	char cname[PL_CNAME_SIZE];     /* of the streams we send */
 	uint8_t track_count, slot_count;
 	struct pl_track_spec track[PL_TRACKS_MAX];
 	struct pl_slot_spec slot[PL_SLOTS_MAX]; /* the order is the slot number */
 };
 
 enum pl_command_kind {
-	PL_COMMAND_JOIN, /* room, source, description.  A source that is there already is replaced: its transport and
+	PL_COMMAND_JOIN,   /* room, source, description.  A source that is there already is replaced: its transport and
 	                    * tracks are dropped first (a resume with a new peer connection) */
 	PL_COMMAND_UPDATE, /* source, description: tracks and slots added, removed or kept by mid; ICE restart when the
 	                    * local ufrag is new.  The DTLS association stays */
-	PL_COMMAND_MUTE, /* source, track, is_on */
-	PL_COMMAND_LEAVE, /* source: closed with close_notify; no event follows */
+	PL_COMMAND_MUTE,   /* source, track, is_on */
+	PL_COMMAND_LEAVE,  /* source: closed with close_notify; no event follows */
 };
 
 struct pl_command {
 	enum pl_command_kind kind;
-	uint32_t room; /* id, not 0; lives from its first JOIN to its last participant */
+	uint32_t room;   /* id, not 0; lives from its first JOIN to its last participant */
 	uint32_t source; /* the participant's numeric id, its CSRC; unique in the node, not 0 */
 	uint32_t track;
 	bool is_on;
@@ -73,10 +73,10 @@ struct pl_command {
 
 enum pl_event_kind {
 	PL_EVENT_CONNECTED, /* source: media may flow */
-	PL_EVENT_SLOTS, /* source: its whole slot map */
-	PL_EVENT_SPEAKERS, /* room: who is talking, at most five a second */
-	PL_EVENT_GONE, /* source: its transport closed (close), the participant has left the shard */
-	PL_EVENT_REFUSED, /* source: a JOIN found no room in the shard's tables */
+	PL_EVENT_SLOTS,     /* source: its whole slot map */
+	PL_EVENT_SPEAKERS,  /* room: who is talking, at most five a second */
+	PL_EVENT_GONE,      /* source: its transport closed (close), the participant has left the shard */
+	PL_EVENT_REFUSED,   /* source: a JOIN found no room in the shard's tables */
 };
 
 struct pl_event {

@@ -161,7 +161,8 @@ static void test_slots_any_ranking_fits(void **state)
 			for (uint8_t i = 0; i < count; i++)
 				filled += slots.source[i] != 0;
 			if (filled != wanted || pl_slots_find(&slots, TRACK + 1) >= 0)
-				fail_msg("seed %d: %u filled, %u wanted", (int)seed, (unsigned)filled, (unsigned)wanted);
+				fail_msg(
+					"seed %d: %u filled, %u wanted", (int)seed, (unsigned)filled, (unsigned)wanted);
 		}
 	}
 }

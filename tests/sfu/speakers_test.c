@@ -75,7 +75,8 @@ static void test_speakers_pause_shorter_than_hangover_keeps_place(void **state)
 	struct room room;
 	room_init(&room, 1);
 	talk(&room, 400, (uint8_t[]){ SPEECH }, 1);
-	assert_int_equal(talk(&room, PL_SPEAKER_VOICE_HANGOVER_MS - 2 * PACKET_MS, (uint8_t[]){ SILENCE, SPEECH }, 2), 0);
+	assert_int_equal(
+		talk(&room, PL_SPEAKER_VOICE_HANGOVER_MS - 2 * PACKET_MS, (uint8_t[]){ SILENCE, SPEECH }, 2), 0);
 	talk(&room, 3 * PACKET_MS, (uint8_t[]){ SILENCE, SPEECH }, 2);
 	assert_true(room.source[1].is_on_air);
 }
@@ -246,7 +247,8 @@ static void check_step(struct room *room, struct model *model, uint64_t seed, bo
 			model->entered_us[i] = room->now_us;
 		if (!speaker->is_on_air && model->is_on_air[i] && !is_removal) {
 			left++;
-			const bool was_talking = model->voiced_us[i] > room->now_us - PL_SPEAKER_VOICE_HANGOVER_MS * 1000;
+			const bool was_talking =
+				model->voiced_us[i] > room->now_us - PL_SPEAKER_VOICE_HANGOVER_MS * 1000;
 			if (was_talking && room->now_us - model->entered_us[i] < PL_SPEAKER_HOLD_MS * 1000)
 				fail_msg("seed %d: voice %d lost its place too early", (int)seed, i);
 		}

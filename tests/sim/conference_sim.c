@@ -1,0 +1,689 @@
+#include "tests/sim/conference_sim.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <opus/opus.h>
+
+enum {
+	CLOCK_HZ = 48000,
+	FRAME_SAMPLES = CLOCK_HZ / 1000 * PL_SIM_FRAME_MS,
+	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
+	CONCEALED_FRAMES_MAX = 5, /* a decoder that conceals for longer has faded out */
+	MS = 1000,
+};
+
+static const struct pl_rtp_ext_ids ext_ids = { .id = { [PL_RTP_EXT_MID] = 4, [PL_RTP_EXT_AUDIO_LEVEL] = 1 } };
+static const double pi = 3.14159265358979323846;
+
+static void *allocate(size_t size)
+{
+	void *memory = calloc(1, size);
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+static struct pl_addr server_addr(void)
+{
+	return pl_addr_ipv4(0xc0000201, 3478);
+}
+
+struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
+{
+	struct pl_sim *sim = allocate(sizeof *sim);
+	sim->config = *config;
+	sim->with_events = true;
+	sim->now_us = 0;
+	sim->next_port = 10000;
+	pl_rng_init(&sim->rng, config->seed);
+	sim->network = pl_network_create(config->seed, 4096);
+	if (pl_dtls_identity_create(&sim->server_identity) != PL_ERR_NONE ||
+		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE)
+		abort();
+	const struct pl_conference_config conference = {
+		.identity = sim->server_identity,
+		.participants_max = config->participants_max != 0 ? config->participants_max : PL_SIM_PEERS_MAX,
+		.rooms_max = config->rooms_max != 0 ? config->rooms_max : PL_SIM_PEERS_MAX,
+		.seed = config->seed,
+		.ntp_offset_us = INT64_C(3900000000) * 1000000,
+	};
+	if (pl_conference_create(&sim->conference, &conference) != PL_ERR_NONE)
+		abort();
+	return sim;
+}
+
+static void end_peer(struct pl_sim_peer *p)
+{
+	if (p->is_here)
+		pl_peer_fini(&p->peer);
+	p->is_here = false;
+}
+
+static void forget_packets(struct pl_sim_peer *p)
+{
+	for (size_t i = 0; i < PL_SLOTS_MAX; i++) {
+		free(p->slot[i].packet);
+		p->slot[i] = (struct pl_sim_slot){ 0 };
+	}
+}
+
+void pl_sim_destroy(struct pl_sim **sim)
+{
+	struct pl_sim *s = *sim;
+	*sim = NULL;
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->peer_count; i++) {
+		end_peer(s->peer[i]);
+		forget_packets(s->peer[i]);
+		opus_encoder_destroy(s->peer[i]->encoder);
+		free(s->peer[i]);
+	}
+	pl_conference_destroy(&s->conference);
+	pl_network_destroy(&s->network);
+	pl_dtls_identity_destroy(&s->server_identity);
+	pl_dtls_identity_destroy(&s->peer_identity);
+	free(s);
+}
+
+int64_t pl_sim_now_ms(const struct pl_sim *sim)
+{
+	return sim->now_us / MS;
+}
+
+/* ---- what the server says ---- */
+
+static struct pl_sim_peer *peer_by_source(struct pl_sim *sim, uint32_t source)
+{
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		if (sim->peer[i]->source == source)
+			return sim->peer[i];
+	}
+	return NULL;
+}
+
+static struct pl_sim_peer *peer_by_addr(struct pl_sim *sim, const struct pl_addr *addr)
+{
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		if (sim->peer[i]->is_here && pl_addr_equal(&sim->peer[i]->peer.path.local, addr))
+			return sim->peer[i];
+	}
+	return NULL;
+}
+
+static void take_event(struct pl_sim *sim, const struct pl_event *event)
+{
+	PL_ASSERT(sim->event_count < PL_SIM_EVENTS_MAX);
+	sim->event[sim->event_count++] = (struct pl_sim_event){ sim->now_us, *event };
+	struct pl_sim_peer *p = peer_by_source(sim, event->source);
+	if (event->kind == PL_EVENT_SPEAKERS)
+		return;
+	PL_ASSERT(p != NULL);
+	p->connected_events += event->kind == PL_EVENT_CONNECTED;
+	p->refused_events += event->kind == PL_EVENT_REFUSED;
+	if (event->kind == PL_EVENT_GONE) {
+		p->gone_events++;
+		p->close = event->close;
+	}
+	if (event->kind == PL_EVENT_SLOTS)
+		p->slots_event = *event;
+}
+
+static void drain_server(struct pl_sim *sim)
+{
+	static const struct pl_network_link gone = { 0 };
+	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
+	struct pl_conference_output output;
+	while (pl_conference_next(
+		sim->conference, sim->now_us, (struct pl_span){ room, sizeof room }, sim->with_events, &output)) {
+		if (output.kind == PL_CONFERENCE_EVENT) {
+			take_event(sim, &output.event);
+			continue;
+		}
+		PL_ASSERT(output.size > 0 && output.size <= PL_DATAGRAM_SIZE_MAX && output.path.remote.port != 0);
+		const struct pl_sim_peer *p = peer_by_addr(sim, &output.path.remote);
+		pl_network_send(sim->network, sim->now_us, p != NULL ? &p->link : &gone, &output.path,
+			(struct pl_bytes){ room, output.size });
+	}
+}
+
+static void command(struct pl_sim *sim, const struct pl_command *c)
+{
+	pl_conference_command(sim->conference, sim->now_us, c);
+	drain_server(sim);
+}
+
+/* ---- what a peer hears ---- */
+
+static void take_rtp(struct pl_sim_peer *p, struct pl_bytes bytes)
+{
+	struct pl_rtp rtp;
+	struct pl_rtp_ext ext;
+	if (pl_rtp_parse(bytes, &rtp) != PL_DROP_NONE)
+		abort();
+	pl_rtp_parse_ext(&rtp, &ext_ids, &ext);
+	uint8_t i = 0;
+	while (i < p->description.slot_count && p->description.slot[i].ssrc != rtp.ssrc)
+		i++;
+	if (i == p->description.slot_count || rtp.payload.size > sizeof p->slot[i].packet[0].payload ||
+		!ext.has[PL_RTP_EXT_MID] || ext.mid.size != strlen(p->description.slot[i].mid) ||
+		memcmp(ext.mid.data, p->description.slot[i].mid, ext.mid.size) != 0) {
+		p->foreign_packets++;
+		return;
+	}
+	struct pl_sim_slot *slot = &p->slot[i];
+	if (slot->count == slot->room) {
+		slot->room = slot->room * 2 + 64;
+		slot->packet = realloc(slot->packet, slot->room * sizeof slot->packet[0]);
+		if (slot->packet == NULL)
+			abort();
+	}
+	struct pl_sim_packet *packet = &slot->packet[slot->count++];
+	*packet = (struct pl_sim_packet){
+		.at_us = p->sim->now_us,
+		.ts = rtp.ts,
+		.csrc = rtp.csrc[0],
+		.seq = rtp.seq,
+		.size = (uint16_t)rtp.payload.size,
+		.csrc_count = rtp.csrc_count,
+		.payload_type = rtp.payload_type,
+		.has_level = ext.has[PL_RTP_EXT_AUDIO_LEVEL],
+		.marker = rtp.marker,
+	};
+	memcpy(packet->payload, rtp.payload.data, rtp.payload.size);
+}
+
+static void take_report(struct pl_sim_peer *p, const struct pl_rtcp *rtcp)
+{
+	for (uint8_t i = 0; i < rtcp->report.block_count; i++) {
+		if (rtcp->report.block[i].ssrc == p->ssrc)
+			p->block = rtcp->report.block[i];
+	}
+	for (uint8_t i = 0; i < p->description.slot_count && rtcp->kind == PL_RTCP_SR; i++) {
+		if (p->description.slot[i].ssrc != rtcp->ssrc)
+			continue;
+		p->sender_reports++;
+		p->sender[i] = (struct pl_rtcp_sender){ rtcp->ssrc, rtcp->report.ntp, rtcp->report.ts,
+			rtcp->report.packets, rtcp->report.octets };
+		p->sender_us[i] = p->sim->now_us;
+	}
+}
+
+static void take_rtcp(struct pl_sim_peer *p, struct pl_bytes bytes)
+{
+	p->reports++;
+	while (bytes.size > 0) {
+		struct pl_rtcp rtcp;
+		if (pl_rtcp_parse(&bytes, &rtcp) != PL_DROP_NONE)
+			abort();
+		if (rtcp.kind == PL_RTCP_SR || rtcp.kind == PL_RTCP_RR)
+			take_report(p, &rtcp);
+		if (rtcp.kind == PL_RTCP_SDES)
+			p->has_cname = rtcp.sdes.cname.size == strlen(p->description.cname) &&
+				       memcmp(rtcp.sdes.cname.data, p->description.cname, rtcp.sdes.cname.size) == 0;
+	}
+}
+
+static void drain_peer(struct pl_sim_peer *p)
+{
+	for (struct pl_peer_output out; pl_peer_next(&p->peer, &out);) {
+		if (out.kind == PL_PEER_SEND)
+			pl_network_send(p->sim->network, p->sim->now_us, &p->link, &out.path, out.bytes);
+		else if (out.kind == PL_PEER_RTP)
+			take_rtp(p, out.bytes);
+		else if (out.kind == PL_PEER_RTCP)
+			take_rtcp(p, out.bytes);
+	}
+}
+
+/* ---- what a peer says ---- */
+
+/* RFC 6464 section 3: the level of one packet in -dBov. */
+static uint8_t level_of(const int16_t *pcm, size_t count)
+{
+	double sum = 0;
+	for (size_t i = 0; i < count; i++)
+		sum += (double)pcm[i] * pcm[i];
+	const double rms = sqrt(sum / (double)count) / 32768;
+	const double level = rms > 0 ? -20 * log10(rms) : 127;
+	return level < 127 ? (uint8_t)lround(level) : 127;
+}
+
+static size_t encode(struct pl_sim_peer *p, uint8_t payload[static 400], uint8_t *level)
+{
+	int16_t pcm[FRAME_SAMPLES];
+	const double amplitude = p->is_talking ? p->amplitude * 32767 : 0;
+	for (size_t i = 0; i < FRAME_SAMPLES; i++, p->samples++) {
+		const double phase = 2 * pi * p->hz * (double)(p->samples % CLOCK_HZ) / CLOCK_HZ;
+		pcm[i] = (int16_t)lround(amplitude * sin(phase));
+	}
+	*level = level_of(pcm, FRAME_SAMPLES);
+	const int size = opus_encode(p->encoder, pcm, FRAME_SAMPLES, payload, 400);
+	PL_ASSERT(size > 0);
+	return (size_t)size;
+}
+
+static void send_frame(struct pl_sim_peer *p)
+{
+	uint8_t payload[400], level;
+	const size_t size = encode(p, payload, &level);
+	const struct pl_rtp rtp = {
+		.ssrc = p->ssrc,
+		.ts = p->ts,
+		.seq = p->seq,
+		.payload_type = PL_SIM_PAYLOAD_TYPE,
+		.payload = { payload, size },
+	};
+	const char *mid = p->description.track[0].mid;
+	const struct pl_rtp_ext ext = {
+		.has = { [PL_RTP_EXT_MID] = !p->sim->config.without_mids,
+			[PL_RTP_EXT_AUDIO_LEVEL] = !p->sim->config.without_levels },
+		.mid = { (const uint8_t *)mid, strlen(mid) },
+		.audio_level = level,
+		.is_voice = level < 127,
+	};
+	p->ts += FRAME_SAMPLES;
+	if (p->peer.state != PL_PEER_CONNECTED)
+		return;
+	p->seq++;
+	p->packets_sent++;
+	if (!pl_peer_send_rtp(&p->peer, &rtp, &ext))
+		abort();
+	drain_peer(p);
+}
+
+void pl_sim_send_rtp(struct pl_sim_peer *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext)
+{
+	if (!pl_peer_send_rtp(&p->peer, rtp, ext))
+		abort();
+	drain_peer(p);
+}
+
+void pl_sim_send_rtcp(struct pl_sim_peer *p, struct pl_bytes packet)
+{
+	if (!pl_peer_send_rtcp(&p->peer, packet))
+		abort();
+	drain_peer(p);
+}
+
+void pl_sim_inject(struct pl_sim *sim, const struct pl_addr *from, struct pl_bytes datagram)
+{
+	const struct pl_path path = { .remote = *from, .local = server_addr() };
+	pl_conference_feed(sim->conference, sim->now_us, &path, datagram);
+	drain_server(sim);
+}
+
+/* ---- joining and leaving ---- */
+
+static void make_credentials(struct pl_sim *sim, struct pl_ice_credentials *credentials)
+{
+	snprintf(credentials->ufrag, sizeof credentials->ufrag, "%08x", (unsigned)pl_rng_next(&sim->rng) & 0xffffffffu);
+	snprintf(credentials->pwd, sizeof credentials->pwd, "%012llx%012llx",
+		(unsigned long long)pl_rng_next(&sim->rng) & 0xffffffffffff,
+		(unsigned long long)pl_rng_next(&sim->rng) & 0xffffffffffff);
+}
+
+static uint32_t make_ssrc(struct pl_sim *sim)
+{
+	return (uint32_t)pl_rng_next(&sim->rng) | 1;
+}
+
+static struct pl_slot_spec make_slot(struct pl_sim *sim, uint8_t number)
+{
+	struct pl_slot_spec spec = {
+		.ssrc = make_ssrc(sim), .clock_hz = CLOCK_HZ, .payload_type = PL_SIM_PAYLOAD_TYPE, .kind = PL_KIND_AUDIO
+	};
+	snprintf(spec.mid, sizeof spec.mid, "s%u", (unsigned)number % 100);
+	return spec;
+}
+
+static struct pl_path next_path(struct pl_sim *sim)
+{
+	return (struct pl_path){ .remote = server_addr(), .local = pl_addr_ipv4(0xc6336401, sim->next_port++) };
+}
+
+/* The offer and the answer to it, and a peer that begins its checks. */
+static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bool hides_ssrc)
+{
+	struct pl_sim *sim = p->sim;
+	struct pl_ice_credentials local;
+	make_credentials(sim, &local);
+	p->ssrc = make_ssrc(sim);
+	p->description = (struct pl_description){
+		.dtls_role = PL_DTLS_PASSIVE,
+		.fingerprint = *pl_dtls_identity_fingerprint(sim->peer_identity),
+		.ext_ids = ext_ids,
+		.track_count = 1,
+		.slot_count = slots,
+	};
+	make_credentials(sim, &p->description.local);
+	snprintf(p->description.remote_ufrag, sizeof p->description.remote_ufrag, "%s", local.ufrag);
+	snprintf(p->description.cname, sizeof p->description.cname, "cname%u", (unsigned)p->source);
+	p->description.track[0] = (struct pl_track_spec){ .track = p->track,
+		.mid = "m",
+		.ssrc = hides_ssrc ? 0 : p->ssrc,
+		.clock_hz = CLOCK_HZ,
+		.payload_type = PL_SIM_PAYLOAD_TYPE,
+		.kind = PL_KIND_AUDIO,
+		.is_muted = is_muted };
+	for (uint8_t i = 0; i < slots; i++)
+		p->description.slot[i] = make_slot(sim, i);
+
+	const struct pl_peer_config config = {
+		.identity = sim->peer_identity,
+		.dtls_role = PL_DTLS_ACTIVE,
+		.server_fingerprint = *pl_dtls_identity_fingerprint(sim->server_identity),
+		.server = p->description.local,
+		.local = local,
+		.path = next_path(sim),
+		.ext_ids = ext_ids,
+	};
+	command(sim, &(struct pl_command){ .kind = PL_COMMAND_JOIN,
+			     .room = p->room,
+			     .source = p->source,
+			     .description = &p->description });
+	pl_peer_init(&p->peer, sim->now_us, &config);
+	p->is_here = true;
+	drain_peer(p);
+}
+
+static struct OpusEncoder *make_encoder(void)
+{
+	int error;
+	struct OpusEncoder *encoder = opus_encoder_create(CLOCK_HZ, 1, OPUS_APPLICATION_VOIP, &error);
+	if (encoder == NULL)
+		abort();
+	opus_encoder_ctl(encoder, OPUS_SET_BITRATE(32000));
+	opus_encoder_ctl(encoder, OPUS_SET_COMPLEXITY(0));
+	return encoder;
+}
+
+struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *join)
+{
+	PL_ASSERT(sim->peer_count < PL_SIM_PEERS_MAX);
+	struct pl_sim_peer *p = allocate(sizeof *p);
+	const uint32_t number = (uint32_t)sim->peer_count + 1;
+	sim->peer[sim->peer_count++] = p;
+	*p = (struct pl_sim_peer){
+		.sim = sim,
+		.link = { .delay_us = PL_SIM_LINK_DELAY_MS * MS },
+		.room = join->room,
+		.source = join->source != 0 ? join->source : 1000 + number,
+		.track = 5000 + number,
+		.hz = join->hz,
+		.is_talking = join->is_talking,
+		.amplitude = 0.25,
+		.encoder = make_encoder(),
+		.frame_us = sim->now_us + pl_rng_below(&sim->rng, PL_SIM_FRAME_MS * MS),
+		.seq = (uint16_t)pl_rng_next(&sim->rng),
+		.ts = (uint32_t)pl_rng_next(&sim->rng),
+	};
+	connect_peer(p, join->slots, join->is_muted, join->hides_ssrc);
+	return p;
+}
+
+void pl_sim_rejoin(struct pl_sim_peer *p)
+{
+	end_peer(p);
+	forget_packets(p);
+	connect_peer(p, p->description.slot_count, p->description.track[0].is_muted, p->description.track[0].ssrc == 0);
+}
+
+static void send_update(struct pl_sim_peer *p)
+{
+	command(p->sim,
+		&(struct pl_command){ .kind = PL_COMMAND_UPDATE, .source = p->source, .description = &p->description });
+}
+
+void pl_sim_set_slots(struct pl_sim_peer *p, uint8_t slots)
+{
+	for (uint8_t i = p->description.slot_count; i < slots; i++)
+		p->description.slot[i] = make_slot(p->sim, i);
+	p->description.slot_count = slots;
+	send_update(p);
+}
+
+void pl_sim_restart_ice(struct pl_sim_peer *p)
+{
+	struct pl_ice_credentials local;
+	make_credentials(p->sim, &local);
+	make_credentials(p->sim, &p->description.local);
+	snprintf(p->description.remote_ufrag, sizeof p->description.remote_ufrag, "%s", local.ufrag);
+	send_update(p);
+	pl_peer_restart(&p->peer, p->sim->now_us, &p->description.local, &local);
+	drain_peer(p);
+}
+
+void pl_sim_mute(struct pl_sim_peer *p, bool is_on)
+{
+	p->description.track[0].is_muted = is_on;
+	command(p->sim, &(struct pl_command){
+				.kind = PL_COMMAND_MUTE, .source = p->source, .track = p->track, .is_on = is_on });
+}
+
+void pl_sim_leave(struct pl_sim_peer *p)
+{
+	command(p->sim, &(struct pl_command){ .kind = PL_COMMAND_LEAVE, .source = p->source });
+	end_peer(p);
+}
+
+void pl_sim_kill(struct pl_sim_peer *p)
+{
+	end_peer(p);
+}
+
+void pl_sim_close(struct pl_sim_peer *p)
+{
+	pl_peer_close(&p->peer, p->sim->now_us);
+	drain_peer(p);
+}
+
+void pl_sim_move(struct pl_sim_peer *p)
+{
+	const struct pl_path path = next_path(p->sim);
+	pl_peer_move(&p->peer, p->sim->now_us, &path.local);
+	drain_peer(p);
+}
+
+void pl_sim_talk(struct pl_sim_peer *p, bool is_on)
+{
+	p->is_talking = is_on;
+}
+
+/* ---- time ---- */
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t next_us(const struct pl_sim *sim)
+{
+	int64_t at_us = min_i64(pl_network_deadline(sim->network), pl_conference_deadline(sim->conference));
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		const struct pl_sim_peer *p = sim->peer[i];
+		if (p->is_here)
+			at_us = min_i64(at_us, min_i64(p->frame_us, pl_peer_deadline(&p->peer)));
+	}
+	return at_us > sim->now_us ? at_us : sim->now_us;
+}
+
+static void deliver(struct pl_sim *sim)
+{
+	const struct pl_addr server = server_addr();
+	struct pl_path path;
+	struct pl_bytes datagram;
+	while (pl_network_receive(sim->network, sim->now_us, &path, &datagram)) {
+		if (pl_addr_equal(&path.local, &server)) {
+			pl_conference_feed(sim->conference, sim->now_us, &path, datagram);
+			drain_server(sim);
+			continue;
+		}
+		struct pl_sim_peer *p = peer_by_addr(sim, &path.local);
+		if (p == NULL)
+			continue;
+		pl_peer_feed(&p->peer, sim->now_us, datagram);
+		drain_peer(p);
+	}
+}
+
+static void step(struct pl_sim *sim)
+{
+	deliver(sim);
+	if (pl_conference_deadline(sim->conference) <= sim->now_us)
+		pl_conference_tick(sim->conference, sim->now_us);
+	drain_server(sim);
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		struct pl_sim_peer *p = sim->peer[i];
+		if (!p->is_here)
+			continue;
+		if (pl_peer_deadline(&p->peer) <= sim->now_us) {
+			pl_peer_tick(&p->peer, sim->now_us);
+			drain_peer(p);
+		}
+		if (p->frame_us <= sim->now_us) {
+			p->frame_us += PL_SIM_FRAME_MS * MS;
+			send_frame(p);
+		}
+	}
+}
+
+void pl_sim_run(struct pl_sim *sim, int64_t ms)
+{
+	const int64_t end_us = sim->now_us + ms * MS;
+	for (int64_t at_us; (at_us = next_us(sim)) <= end_us;) {
+		sim->now_us = at_us;
+		step(sim);
+	}
+	sim->now_us = end_us;
+}
+
+/* ---- what was played ---- */
+
+int pl_sim_slot_of(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker)
+{
+	for (uint8_t i = 0; i < listener->slots_event.slots.count; i++) {
+		if (listener->slots_event.slots.slot[i].source == talker->source)
+			return i;
+	}
+	return -1;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct pl_sim_packet *x = *(const struct pl_sim_packet *const *)a;
+	const struct pl_sim_packet *y = *(const struct pl_sim_packet *const *)b;
+	const int16_t ahead = (int16_t)(x->seq - y->seq);
+	return (ahead > 0) - (ahead < 0);
+}
+
+/* Numbers wrap, but a test's packets span less than half of them. */
+static const struct pl_sim_packet **in_order(const struct pl_sim_slot *slot)
+{
+	PL_ASSERT(slot->count < 0x8000);
+	const struct pl_sim_packet **order = allocate((slot->count + 1) * sizeof *order);
+	for (size_t i = 0; i < slot->count; i++)
+		order[i] = &slot->packet[i];
+	qsort(order, slot->count, sizeof *order, by_seq);
+	return order;
+}
+
+static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame)
+{
+	for (int64_t i = 0; i < PLAYED_FRAME_SAMPLES; i++) {
+		if (at + i >= 0 && at + i < count)
+			pcm[at + i] = frame[i];
+	}
+}
+
+int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from_ms, int64_t to_ms)
+{
+	const struct pl_sim_slot *slot = &p->slot[number];
+	const struct pl_sim_packet **order = in_order(slot);
+	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
+	int16_t *pcm = allocate((size_t)count * sizeof *pcm), frame[PLAYED_FRAME_SAMPLES];
+	int error;
+	OpusDecoder *decoder = opus_decoder_create(PL_SIM_RATE_HZ, 1, &error);
+	if (decoder == NULL)
+		abort();
+
+	for (size_t i = 0; i < slot->count; i++) {
+		const struct pl_sim_packet *packet = order[i];
+		const int64_t played = (int32_t)(packet->ts - order[0]->ts) / (CLOCK_HZ / PL_SIM_RATE_HZ);
+		const int64_t at = (order[0]->at_us / MS - from_ms) * (PL_SIM_RATE_HZ / 1000) + played;
+		int lost = i > 0 ? (uint16_t)(packet->seq - order[i - 1]->seq - 1) : 0;
+		if (lost > CONCEALED_FRAMES_MAX)
+			lost = CONCEALED_FRAMES_MAX;
+		for (; lost > 0; lost--) {
+			if (opus_decode(decoder, NULL, 0, frame, PLAYED_FRAME_SAMPLES, 0) != PLAYED_FRAME_SAMPLES)
+				abort();
+			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
+		}
+		if (opus_decode(decoder, packet->payload, packet->size, frame, PLAYED_FRAME_SAMPLES, 0) ==
+			PLAYED_FRAME_SAMPLES)
+			place(pcm, count, at, frame);
+	}
+	opus_decoder_destroy(decoder);
+	free(order);
+	return pcm;
+}
+
+/* The amplitude of one frequency, of full scale: one bin of a discrete Fourier transform. */
+static double amplitude_at(const int16_t *pcm, size_t count, uint32_t hz)
+{
+	double re = 0, im = 0;
+	for (size_t i = 0; i < count; i++) {
+		const double phase = 2 * pi * hz * (double)i / PL_SIM_RATE_HZ;
+		re += pcm[i] * cos(phase);
+		im += pcm[i] * sin(phase);
+	}
+	return 2 * sqrt(re * re + im * im) / (double)count / 32768;
+}
+
+double pl_sim_share(
+	const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms, int64_t to_ms)
+{
+	enum { WINDOW_MS = 100, WINDOW = PL_SIM_RATE_HZ / 1000 * WINDOW_MS };
+	const int64_t windows = (to_ms - from_ms) / WINDOW_MS;
+	bool *is_heard = allocate((size_t)windows * sizeof *is_heard);
+	for (uint8_t slot = 0; slot < listener->description.slot_count; slot++) {
+		int16_t *pcm = pl_sim_listen(listener, slot, from_ms, to_ms);
+		for (int64_t w = 0; w < windows; w++)
+			is_heard[w] = is_heard[w] ||
+				      amplitude_at(&pcm[w * WINDOW], WINDOW, talker->hz) > talker->amplitude / 4;
+		free(pcm);
+	}
+	int64_t heard = 0;
+	for (int64_t w = 0; w < windows; w++)
+		heard += is_heard[w];
+	free(is_heard);
+	return (double)heard / (double)windows;
+}
+
+const char *pl_sim_flaw(const struct pl_sim_peer *p, uint8_t number, uint32_t lost_max)
+{
+	const struct pl_sim_slot *slot = &p->slot[number];
+	const struct pl_sim_packet **order = in_order(slot);
+	const char *flaw = NULL;
+	uint32_t lost = 0;
+	for (size_t i = 0; i < slot->count && flaw == NULL; i++) {
+		if (order[i]->csrc_count != 1 || peer_by_source(p->sim, order[i]->csrc) == NULL)
+			flaw = "a packet without the CSRC of a talker";
+		else if (order[i]->csrc == p->source)
+			flaw = "a packet of the listener's own";
+		else if (order[i]->payload_type != PL_SIM_PAYLOAD_TYPE)
+			flaw = "a packet of another payload type";
+		if (i == 0)
+			continue;
+		if (order[i]->seq == order[i - 1]->seq)
+			flaw = "a sequence number twice";
+		else if ((int32_t)(order[i]->ts - order[i - 1]->ts) <= 0)
+			flaw = "a timestamp that does not rise";
+		lost += (uint16_t)(order[i]->seq - order[i - 1]->seq - 1);
+	}
+	free(order);
+	return flaw == NULL && lost > lost_max ? "numbers are missing" : flaw;
+}
