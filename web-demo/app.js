@@ -28,7 +28,7 @@ async function enter({ name, room, isListener }) {
 		showCall(call, room);
 	} catch (error) {
 		lobby.setJoining(false);
-		if (error instanceof MicrophoneError) lobby.hint(sentenceFor(error));
+		if (error instanceof MicrophoneError) lobby.offerListening(error);
 		else if (!joining.signal.aborted) notify('ended', { text: sentenceFor(error) });
 	}
 }

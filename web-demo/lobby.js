@@ -35,6 +35,7 @@ export class Lobby {
 		});
 		button('listen-only').addEventListener('click', () => this.#join(true));
 		select('mic').addEventListener('change', () => this.#try(this.#microphones.choose(select('mic').value)));
+		microphones.onallowed = () => !element('lobby').hidden && this.#try(microphones.open());
 	}
 
 	/** A room in the address (/#kitchen or /?room=kitchen) is an invitation; without one, a new room is proposed. */
@@ -56,6 +57,7 @@ export class Lobby {
 
 	hide() {
 		element('lobby').hidden = true;
+		this.setJoining(false);
 		clearInterval(this.#timer);
 	}
 
@@ -67,6 +69,12 @@ export class Lobby {
 		} catch (error) {
 			this.hint(sentenceFor(error));
 		}
+	}
+
+	/** Joining failed for want of a microphone: the way that remains is offered. @param {unknown} error */
+	offerListening(error) {
+		this.hint(sentenceFor(error));
+		button('listen-only').focus();
 	}
 
 	/** A sentence under the microphone. @param {string} text */

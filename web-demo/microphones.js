@@ -10,11 +10,22 @@ export class Microphones {
 	/** @type {Meter|null} */ meter = null;
 	/** @type {string} empty: the system's choice */ deviceId;
 	/** Called when the list of devices has changed. */ onchange = () => {};
+	/** Called when the browser's no has become a yes. */ onallowed = () => {};
 	/** @type {Promise<MediaStreamTrack>|null} */ #opening = null;
 
 	constructor() {
 		this.deviceId = recall('microphone');
 		navigator.mediaDevices?.addEventListener('devicechange', () => this.onchange());
+		this.#watchPermission();
+	}
+
+	async #watchPermission() {
+		try {
+			const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
+			permission.onchange = () => permission.state === 'granted' && this.onallowed();
+		} catch {
+			// Not every browser tells; a reload does the same.
+		}
 	}
 
 	/** Opens the chosen one; the track is there for the lobby's meter and for the call. Rejects with a MicrophoneError. */

@@ -95,7 +95,8 @@ function write(stat, text) {
 
 /** @param {number|null} ms */
 function inMs(ms) {
-	return ms === null ? '–' : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+	if (ms === null) return '–';
+	return ms < 1 ? 'under 1 ms' : `${Math.round(ms)} ms`;
 }
 
 /** @param {number|null} share */

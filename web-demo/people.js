@@ -4,14 +4,14 @@
  * and written a few times a second, and only where something differs: a room of a thousand costs no more than its changes.
  */
 
-import { element, icon, setText } from './dom.js';
+import { element, icon, setSymbol, setText } from './dom.js';
 
 const TILES_MAX = 12;
 const RENDER_MS = 40;
 
 /** @typedef {import('./plenum.js').Call} Call */
 /** @typedef {import('./plenum.js').Peer} Peer */
-/** @typedef {{ item: HTMLLIElement, name: Element, avatar: HTMLElement, volume: HTMLInputElement, talkedAt: number }} Tile */
+/** @typedef {{ item: HTMLLIElement, name: Element, avatar: HTMLElement, volume: HTMLInputElement, silence: Element, talkedAt: number }} Tile */
 
 export class People {
 	#call;
@@ -63,10 +63,11 @@ export class People {
 		this.#isScheduled = false;
 		for (const id of this.#dirty) {
 			const peer = this.#peer(id);
-			if (!peer) this.#remove(id);
-			else this.#write(this.#tiles.get(id) ?? this.#add(peer), peer);
+			if (peer) this.#write(this.#tiles.get(id) ?? this.#add(peer), peer);
 		}
 		this.#dirty.clear();
+		// Who left, and who you were before the server forgot you and you joined anew.
+		for (const id of this.#tiles.keys()) if (!this.#peer(id)) this.#remove(id);
 		this.#arrange();
 	}
 
@@ -89,7 +90,8 @@ export class People {
 		avatar.setAttribute('aria-hidden', 'true');
 		const name = part('tile-name');
 		const volume = volumeOf(peer, this.#call);
-		item.append(avatar, name, icon('i-mic-off', 'tile-muted'));
+		const silence = icon('i-mic-off', 'tile-muted');
+		item.append(avatar, name, silence);
 		if (this.#isMe(peer.id)) {
 			const you = part('tile-you');
 			you.textContent = 'you';
@@ -97,7 +99,7 @@ export class People {
 		} else {
 			item.append(volume);
 		}
-		const tile = { item, name, avatar, volume, talkedAt: 0 };
+		const tile = { item, name, avatar, volume, silence, talkedAt: 0 };
 		this.#tiles.set(peer.id, tile);
 		return tile;
 	}
@@ -110,22 +112,24 @@ export class People {
 
 	/** @param {Tile} tile @param {Peer} peer */
 	#write(tile, peer) {
-		const { item, name, avatar, volume } = tile;
+		const { item, name, avatar, volume, silence } = tile;
 		const isMuted = this.#isMe(peer.id) ? this.#call.muted || !this.#call.microphone : peer.isMuted;
+		const isListener = peer.tracks.length === 0;
 		const isSpeaking = !isMuted && this.#speaking.has(peer.id);
 		const shown = peer.name || 'Guest';
 		if (name.textContent !== shown) {
 			name.textContent = shown;
 			avatar.textContent = initials(shown);
-			avatar.style.setProperty('--hue', String(hueOf(shown)));
+			item.style.setProperty('--hue', String(hueOf(shown)));
 			volume.setAttribute('aria-label', `Volume of ${shown}`);
 		}
 		const { dataset } = item;
 		dataset.muted = String(isMuted);
 		dataset.speaking = String(isSpeaking);
 		dataset.dominant = String(isSpeaking && this.#call.speakers.dominant === peer.id);
-		dataset.listener = String(peer.tracks.length === 0);
-		const label = `${shown}${this.#isMe(peer.id) ? ' (you)' : ''}${peer.tracks.length === 0 ? ', listening' : isMuted ? ', muted' : ''}`;
+		dataset.listener = String(isListener);
+		setSymbol(silence, isListener ? 'i-listen' : 'i-mic-off');
+		const label = `${shown}${this.#isMe(peer.id) ? ' (you)' : ''}${isListener ? ', listening' : isMuted ? ', muted' : ''}`;
 		if (item.getAttribute('aria-label') !== label) item.setAttribute('aria-label', label);
 	}
 
@@ -141,7 +145,9 @@ export class People {
 			const home = chosen.has(id) ? tiles : list;
 			if (item && item.parentElement !== home) home.append(item);
 		}
-		tiles.dataset.count = String(chosen.size);
+		for (const [property, columns] of [['--columns', wideColumns(chosen.size)], ['--columns-narrow', narrowColumns(chosen.size)]])
+			tiles.style.setProperty(String(property), String(columns));
+		tiles.dataset.size = chosen.size <= 2 ? 'large' : chosen.size <= 8 ? 'medium' : 'small';
 		const others = everyone.length - chosen.size;
 		element('others').hidden = others === 0;
 		setText(element('others-title'), `Also here: ${others}`);
@@ -159,6 +165,16 @@ export class People {
 		return everyone.map((id) => ({ id, rank: rank(id) })).sort((a, b) => b.rank - a.rank)
 			.slice(0, TILES_MAX).map(({ id }) => id);
 	}
+}
+
+/** Tiles are about as wide as high, and no row has one left over where that can be helped. @param {number} count */
+function wideColumns(count) {
+	return count <= 3 ? count : Math.ceil(count / (count <= 8 ? 2 : 3));
+}
+
+/** @param {number} count */
+function narrowColumns(count) {
+	return count <= 2 ? 1 : count <= 8 ? 2 : 3;
 }
 
 /** @param {string} className */
@@ -183,9 +199,9 @@ function volumeOf(peer, call) {
 
 /** Two letters at most, also of names that are not written in ASCII. @param {string} name */
 function initials(name) {
-	const words = name.trim().split(/\s+/);
-	const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [words[0]];
-	return letters.map((word) => [...word][0] ?? '').join('').toLocaleUpperCase();
+	const words = name.match(/\p{L}[\p{L}\p{M}]*/gu) ?? [name];
+	const ends = words.length > 1 ? [words[0], words[words.length - 1]] : words;
+	return ends.map((word) => [...word][0] ?? '').join('').toLocaleUpperCase();
 }
 
 /** The same name has the same colour everywhere (FNV-1a). @param {string} name */

@@ -12,6 +12,7 @@ const SPEAKS_ABOVE = 0.3;       // of the meter: -42 dB
 const SPEAKS_FOR_MS = 400;      // pauses between words do not put the light out
 const HINT_ABOVE = 0.5;         // -30 dB: that is speech, not the room
 const HINT_EVERY_MS = 20000;
+const HINT_AFTER_MS = 2000;     // the end of the last word is no mistake
 
 /** @typedef {import('./plenum.js').Call} Call */
 
@@ -25,6 +26,7 @@ export class Stage {
 	#spokeAt = -Infinity;
 	#hintedAt = -Infinity;
 	#isPushing = false;
+	#hasServerEnded = false;
 	#end = new AbortController();
 
 	/** @param {Call} call @param {string} room @param {import('./microphones.js').Microphones} microphones */
@@ -41,7 +43,7 @@ export class Stage {
 		this.#listen();
 		this.#wire();
 		this.#showMute();
-		this.#showState();
+		this.#showState(false);
 		if (call.blocked) this.#showBlocked();
 		button('mute').focus({ preventScroll: true });
 		announce(`You are in ${room}`);
@@ -64,11 +66,10 @@ export class Stage {
 		});
 		call.on('track', ({ peer }) => this.#people.touch(peer.id));
 		call.on('speakers', ({ top }) => top.forEach((id) => this.#people.touch(id)));
-		call.on('state', () => this.#showState());
+		call.on('state', ({ media }) => this.#showState(media));
 		call.on('refused', ({ message, retryAfterMs }) =>
 			notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }));
-		call.on('bye', ({ code }) => code === 'shutdown' &&
-			notify('connection', { text: 'The server restarts. The call goes on when it is back…' }));
+		call.on('bye', ({ code }) => { this.#hasServerEnded = code === 'shutdown'; });
 		call.on('blocked', () => this.#showBlocked());
 		call.on('error', (error) => {
 			notify('microphone', { text: sentenceFor(error) });
@@ -114,6 +115,7 @@ export class Stage {
 		try {
 			// Who came to listen and now wants to talk has no microphone yet.
 			if (!on && !this.#call.microphone) await this.#call.setMicrophone(await this.#microphones.open());
+			this.#hintedAt = performance.now() + HINT_AFTER_MS - HINT_EVERY_MS;
 			const done = this.#call.mute(on);
 			this.#showMute();
 			announce(on ? 'You are muted' : 'You can be heard');
@@ -146,12 +148,24 @@ export class Stage {
 		this.#showMute();
 	}
 
-	#showState() {
+	/** @param {boolean} isHeard the sound goes on */
+	#showState(isHeard) {
 		const { state } = this.#call;
 		element('call').dataset.state = state;
-		if (state === 'connected') notify('connection', null);
-		if (state === 'reconnecting') notify('connection', { text: 'The connection was interrupted. Reconnecting…' });
+		if (state === 'connected') {
+			this.#hasServerEnded = false;
+			notify('connection', null);
+		} else if (state === 'reconnecting') {
+			notify('connection', { text: this.#interruption(isHeard) });
+		}
 		if (this.#call.me) this.#people.touch(this.#call.me.id);
+	}
+
+	/** @param {boolean} isHeard */
+	#interruption(isHeard) {
+		if (this.#hasServerEnded) return 'The server has ended. Reconnecting as soon as it is back…';
+		if (isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
+		return 'The connection was interrupted. Reconnecting…';
 	}
 
 	#showBlocked() {
@@ -159,7 +173,8 @@ export class Stage {
 	}
 
 	#showLevels() {
-		const { call, people } = { call: this.#call, people: this.#people };
+		const call = this.#call;
+		const people = this.#people;
 		const me = call.me?.id ?? '';
 		const own = this.#microphones.level();
 		const now = performance.now();

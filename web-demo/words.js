@@ -5,7 +5,7 @@ import { MicrophoneError, PlenumError } from './plenum.js';
 
 /** @type {Record<string, string>} */
 const MICROPHONE = {
-	denied: 'The browser keeps the microphone from this page. Allow it beside the address, then choose it again — or join to listen.',
+	denied: 'The browser keeps the microphone from this page. Allow it beside the address, or join to listen.',
 	missing: 'No microphone was found. Plug one in, or join to listen.',
 	busy: 'The microphone does not start; another program may be using it. Close that, or join to listen.',
 	insecure: 'Browsers open the microphone only on HTTPS pages. Ask for the https:// address — or join to listen.',
