@@ -24,14 +24,14 @@ enum {
 	RECORD_TYPE_MIN = 20,
 	RECORD_TYPE_MAX = 25,
 
-	COPIES_MAX = 10, /* enough for 30 s; OpenSSL gives up after 12 */
-	DATAGRAMS_MAX = 64, /* in all copies of a flight */
+	COPIES_MAX = 10,     /* enough for 30 s; OpenSSL gives up after 12 */
+	DATAGRAMS_MAX = 64,  /* in all copies of a flight */
 	RESERVE_SIZE = 1024, /* room that copies leave for an alert or a last flight */
 	TIMER_US_NOW = 1,
 	TIMER_US_NEVER = 1000 * 1000000,
 
 	CERTIFICATE_SIZE_MAX = 16384, /* a peer's chain; a WebRTC certificate has 300 to 1,000 bytes */
-	CERTIFICATE_DAYS = 3650, /* nobody checks it: the fingerprint is what is trusted */
+	CERTIFICATE_DAYS = 3650,      /* nobody checks it: the fingerprint is what is trusted */
 	BACKDATE_S = 86400,
 };
 
@@ -67,9 +67,10 @@ struct pl_dtls {
 	struct flight *flight; /* NULL when there is nothing to send or to repeat */
 	uint16_t first_copy_size;
 	uint8_t copy_written; /* OpenSSL is writing this copy */
-	uint8_t copy_sent; /* pl_dtls_next gives out this copy */
-	uint8_t cursor; /* the next datagram that pl_dtls_next looks at */
-	bool is_waiting; /* a flight went out that the peer must answer */
+	uint8_t copy_last;    /* the last one there is */
+	uint8_t copy_sent;    /* pl_dtls_next gives out this copy */
+	uint8_t cursor;       /* the next datagram that pl_dtls_next looks at */
+	bool is_waiting;      /* a flight went out that the peer must answer */
 	int64_t interval_us, deadline_us;
 };
 
@@ -162,6 +163,7 @@ static unsigned int timer_length(SSL *ssl, unsigned int current_us)
 		if (flight != NULL)
 			flight->count = 0, flight->used = 0;
 		dtls->copy_written = 0;
+		dtls->copy_last = 0;
 		dtls->copy_sent = 0;
 		dtls->cursor = 0;
 		dtls->is_waiting = true;
@@ -169,12 +171,12 @@ static unsigned int timer_length(SSL *ssl, unsigned int current_us)
 	}
 	if (flight == NULL)
 		return TIMER_US_NEVER;
-	if (dtls->copy_written == 0)
+	if (dtls->copy_last == 0)
 		dtls->first_copy_size = flight->used;
-	dtls->copy_written++;
+	dtls->copy_written = ++dtls->copy_last;
 	const size_t size_after_next = flight->used + 2 * (size_t)dtls->first_copy_size + RESERVE_SIZE;
 	const bool has_room = size_after_next <= sizeof flight->bytes;
-	return has_room && dtls->copy_written < COPIES_MAX ? TIMER_US_NOW : TIMER_US_NEVER;
+	return has_room && dtls->copy_last < COPIES_MAX ? TIMER_US_NOW : TIMER_US_NEVER;
 }
 
 /* --- Identity --- */
@@ -457,7 +459,7 @@ void pl_dtls_tick(struct pl_dtls *dtls, int64_t now_us)
 	if (!dtls->is_waiting || now_us < dtls->deadline_us)
 		return;
 	/* When all copies are used up the last one goes out again: it may still fill a gap. */
-	if (dtls->copy_sent < dtls->copy_written)
+	if (dtls->copy_sent < dtls->copy_last)
 		dtls->copy_sent++;
 	dtls->cursor = 0;
 	dtls->interval_us = min_i64(2 * dtls->interval_us, PL_DTLS_RETRANSMIT_MS_MAX * INT64_C(1000));

@@ -27,29 +27,29 @@
 enum {
 	PL_PEER_CHECK_SIZE_MAX = 640,
 	PL_PEER_CHECK_MS_FIRST = 50, /* an unanswered check goes out again, doubling ... */
-	PL_PEER_CHECK_MS_MAX = 800, /* ... up to this */
-	PL_PEER_CONSENT_MS = 2500, /* between answered checks, as Chromium does it */
-	PL_PEER_DEAD_MS = 30000, /* without any answer */
+	PL_PEER_CHECK_MS_MAX = 800,  /* ... up to this */
+	PL_PEER_CONSENT_MS = 2500,   /* between answered checks, as Chromium does it */
+	PL_PEER_DEAD_MS = 30000,     /* without any answer */
 };
 
 struct pl_peer_config {
 	const struct pl_dtls_identity *identity; /* the peer's own; outlives it; may be shared by all peers of a test */
-	enum pl_dtls_role dtls_role; /* the peer's: PL_DTLS_ACTIVE when the server is passive */
+	enum pl_dtls_role dtls_role;             /* the peer's: PL_DTLS_ACTIVE when the server is passive */
 	struct pl_fingerprint server_fingerprint;
 	struct pl_ice_credentials server; /* from the server's answer */
-	struct pl_ice_credentials local; /* the peer's; the ufrag is the one of its offer */
-	struct pl_path path; /* local: the peer's address; remote: the server's */
-	struct pl_rtp_ext_ids ext_ids; /* for pl_peer_send_rtp */
+	struct pl_ice_credentials local;  /* the peer's; the ufrag is the one of its offer */
+	struct pl_path path;              /* local: the peer's address; remote: the server's */
+	struct pl_rtp_ext_ids ext_ids;    /* for pl_peer_send_rtp */
 };
 
 enum pl_peer_state { PL_PEER_CHECKING, PL_PEER_HANDSHAKE, PL_PEER_CONNECTED, PL_PEER_CLOSED };
 
 enum pl_peer_output_kind {
-	PL_PEER_SEND, /* bytes over path */
+	PL_PEER_SEND,         /* bytes over path */
 	PL_PEER_IS_CONNECTED, /* once */
-	PL_PEER_RTP, /* bytes: decrypted RTP from the server */
-	PL_PEER_RTCP, /* bytes: decrypted compound RTCP */
-	PL_PEER_IS_CLOSED, /* once: the server closed, DTLS failed, or consent was lost */
+	PL_PEER_RTP,          /* bytes: decrypted RTP from the server */
+	PL_PEER_RTCP,         /* bytes: decrypted compound RTCP */
+	PL_PEER_IS_CLOSED,    /* once: the server closed, DTLS failed, or consent was lost */
 };
 
 struct pl_peer_output {
@@ -58,7 +58,7 @@ struct pl_peer_output {
 	struct pl_bytes bytes; /* valid until the next call on this peer */
 };
 
-/* The fields are there to be read; only the functions change them. */
+/* The fields are there to be read; only the functions change them.  It points into itself: it must not be moved. */
 struct pl_peer {
 	enum pl_peer_state state;
 	struct pl_path path;
@@ -73,7 +73,7 @@ struct pl_peer {
 	struct {
 		uint8_t bytes[PL_PEER_CHECK_SIZE_MAX];
 		size_t size;
-		bool is_open; /* no answer yet */
+		bool is_open;   /* no answer yet */
 		int64_t due_us; /* of the next transmission */
 		int64_t interval_us;
 	} check;
