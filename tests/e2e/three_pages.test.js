@@ -51,6 +51,12 @@ describe('three pages', { timeout: 180000 }, () => {
 		}
 	});
 
+	it('know by the packets alone whose voice is in a slot', async () => {
+		const names = await ann.page.evaluate(() =>
+			window.plenum.call.heard().map(({ peer }) => peer?.name).filter(Boolean).sort());
+		assert.deepEqual(names, ['Bob', 'Eve']);
+	});
+
 	it('light the tiles of those who speak', async () => {
 		for (const name of ['Bob', 'Eve'])
 			await ann.untilTile(name, { speaking: true, muted: false });

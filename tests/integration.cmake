@@ -1,0 +1,37 @@
+# The tests that need the real server in a process of its own: independent clients in Python (label integration) and
+# browsers driven by Node (label e2e).  PROCESSORS keeps two of the heavy ones from running at the same time on a small machine:
+# audio that stutters is not what they are about.
+set(PLENUM_INTEGRATION ${CMAKE_CURRENT_SOURCE_DIR}/integration)
+set(PLENUM_E2E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
+
+file(GLOB INTEGRATION_SOURCES CONFIGURE_DEPENDS ${PLENUM_INTEGRATION}/*_test.py)
+foreach(source IN LISTS INTEGRATION_SOURCES)
+	get_filename_component(name ${source} NAME_WE)
+	string(REGEX REPLACE "_test$" "" short ${name})
+	# A sanitizer's allocator keeps what was freed: its memory says nothing.
+	if(short STREQUAL "memory" AND PLENUM_SANITIZE)
+		continue()
+	endif()
+	set(test ${PLENUM_TEST_PREFIX}integration/${short})
+	# Debian's interpreter, which has Debian's modules; a plain python3 may be another.
+	add_test(NAME ${test} COMMAND /usr/bin/python3 ${source})
+	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 PROCESSORS 2
+		ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PYTHONDONTWRITEBYTECODE=1")
+endforeach()
+
+# Browsers take all of a small machine, so the sanitizers' trees leave them out.
+if(NOT PLENUM_SANITIZE)
+	find_program(PLENUM_NODE node)
+	if(NOT PLENUM_NODE)
+		message(STATUS "no node: the browser tests are left out")
+		return()
+	endif()
+	function(plenum_e2e name)
+		add_test(NAME e2e/${name} COMMAND ${ARGN} ${PLENUM_NODE} --test ${PLENUM_E2E}/${name}.test.js)
+		set_tests_properties(e2e/${name} PROPERTIES LABELS e2e TIMEOUT 240 PROCESSORS 2 SKIP_RETURN_CODE 77
+			ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_ARTIFACTS=${CMAKE_BINARY_DIR}/e2e")
+	endfunction()
+	plenum_e2e(three_pages)
+	plenum_e2e(trouble)
+	plenum_e2e(firefox ${PLENUM_E2E}/namespace.sh)
+endif()

@@ -1,0 +1,88 @@
+"""A participant of a test: joins by the signaling API, and hears with one ear per slot.  What speaks WebRTC is a subclass."""
+
+import asyncio
+
+from plenum_ws import PlenumSocket
+
+WAIT_S_MAX = 20
+TICK_S = 0.1  # silence makes no event that could be awaited
+
+
+class Peer:
+    """A subclass gives _offer(), which returns SDP, _accept(sdp) and _stop(), all coroutines; it adds to ears and calls
+    _happened.set() when something was heard.  After join, welcome is the server's answer, and events holds what it told since."""
+
+    @classmethod
+    async def join(cls, url, room, name, **options):
+        peer = cls(**options)
+        peer.socket = await PlenumSocket.connect(url)
+        peer.welcome = await peer.socket.request(t="join", v=1, room=room, name=name, sdp=await peer._offer())
+        assert peer.welcome["t"] == "welcome", peer.welcome
+        peer._spawn(peer._read_events())
+        await peer._accept(peer.welcome["sdp"])
+        await peer.until_event(t="connected")
+        return peer
+
+    def __init__(self):
+        self.events = []
+        self.ears = []
+        self._tasks = []
+        self._happened = asyncio.Event()
+
+    def _spawn(self, coroutine):
+        self._tasks.append(asyncio.ensure_future(coroutine))
+
+    async def _read_events(self):
+        while (event := await self.socket.event()) is not None:
+            self.events.append(event)
+            self._happened.set()
+
+    @property
+    def id(self):
+        return self.welcome["you"]["peer"]
+
+    async def mute(self, on):
+        track = self.welcome["you"]["tracks"][0]["track"]
+        answer = await self.socket.request(t="mute", track=track, on=on)
+        assert answer["t"] == "ok", answer
+
+    def heard(self, tones):
+        """The tones in the slots now, sorted; silent slots are left out."""
+        found = [ear.tone(tones) for ear in self.ears]
+        return sorted((tone for tone in found if tone is not None), key=str)
+
+    async def until_hears(self, tones, expected):
+        wanted = sorted(expected, key=str)
+        await self._until(lambda: self.heard(tones) == wanted, lambda: f"hears {self.heard(tones)}, not {wanted}")
+
+    async def until_event(self, **fields):
+        """Waits for an event with these fields (one that was there already counts) and returns it."""
+
+        def find():
+            return next((event for event in self.events if fields.items() <= event.items()), None)
+
+        await self._until(lambda: find() is not None, lambda: f"no event {fields} among {self.events}")
+        return find()
+
+    async def _until(self, is_true, describe):
+        deadline = asyncio.get_running_loop().time() + WAIT_S_MAX
+        while not is_true():
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"{type(self).__name__} {describe()}")
+            self._happened.clear()
+            try:
+                await asyncio.wait_for(self._happened.wait(), TICK_S)
+            except asyncio.TimeoutError:
+                pass
+
+    async def leave(self):
+        answer = await self.socket.request(t="leave")
+        assert answer["t"] == "ok", answer
+        await self.close()
+
+    async def close(self):
+        await self._stop()
+        await self.socket.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,68 @@
+"""Sines instead of voices: what the talkers of a test say, and how their listeners know them apart."""
+
+import asyncio
+import fractions
+import time
+
+import numpy
+from aiortc.mediastreams import MediaStreamTrack
+from av import AudioFrame
+
+RATE_HZ = 48000
+FRAME_SAMPLES = 960  # 20 ms
+AMPLITUDE = 0.25
+AUDIBLE_RMS = 0.01
+SILENT_AFTER_S = 0.25  # a slot that nothing flows into stands still: no frames, not silent ones
+
+
+class Tone(MediaStreamTrack):
+    """A microphone that hears one sine."""
+
+    kind = "audio"
+
+    def __init__(self, hz):
+        super().__init__()
+        self._hz = hz
+        self._sent = 0
+        self._start = time.monotonic()
+
+    async def recv(self):
+        await asyncio.sleep(self._start + self._sent / RATE_HZ - time.monotonic())
+        at = (self._sent + numpy.arange(FRAME_SAMPLES)) / RATE_HZ
+        wave = (AMPLITUDE * 32767 * numpy.sin(2 * numpy.pi * self._hz * at)).astype(numpy.int16)
+        frame = AudioFrame.from_ndarray(wave.reshape(1, -1), layout="mono")
+        frame.sample_rate = RATE_HZ
+        frame.pts = self._sent
+        frame.time_base = fractions.Fraction(1, RATE_HZ)
+        self._sent += FRAME_SAMPLES
+        return frame
+
+
+def tone_in(samples, tones):
+    """Which of the tones makes up these mono samples; None when they are silent."""
+    if len(samples) == 0 or numpy.sqrt(numpy.mean(samples**2)) < AUDIBLE_RMS:
+        return None
+    power = numpy.abs(numpy.fft.rfft(samples * numpy.hanning(len(samples)))) ** 2
+    hz = numpy.fft.rfftfreq(len(samples), 1 / RATE_HZ)
+    for tone in tones:
+        if power[numpy.abs(hz - tone) < 40].sum() > 0.7 * power.sum():
+            return tone
+    return "something else"
+
+
+class Ear:
+    """The last 100 ms that came out of one slot."""
+
+    def __init__(self):
+        self._samples = numpy.zeros(0)
+        self._heard_at = -1.0
+
+    def feed(self, samples):
+        """samples: mono, -1 to 1."""
+        self._samples = numpy.concatenate((self._samples, samples))[-RATE_HZ // 10 :]
+        self._heard_at = time.monotonic()
+
+    def tone(self, tones):
+        if time.monotonic() - self._heard_at > SILENT_AFTER_S:
+            return None
+        return tone_in(self._samples, tones)
