@@ -11,20 +11,20 @@
 enum { PL_SFU_ADDRESSES_MAX = 16 };
 
 struct pl_sfu_config {
-	uint16_t port;               /* of the first shard; 0: any free port (tests) */
-	uint16_t shards;             /* 0: as many as fit; one until rooms can spread */
-	bool with_loopback;          /* discovered addresses include 127.0.0.1 and ::1 */
-	uint8_t address_count;       /* 0: discovered from the interfaces */
+	uint16_t port;                                /* of the first shard; 0: any free port (tests) */
+	uint16_t shards;                              /* 0: as many as fit; one until rooms can spread */
+	bool with_loopback;                           /* discovered addresses include 127.0.0.1 and ::1 */
+	uint8_t address_count;                        /* 0: discovered from the interfaces */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX]; /* to advertise; the port is ignored */
-	uint32_t participants_max;   /* per shard */
-	uint32_t rooms_max;          /* per shard */
+	uint32_t participants_max;                    /* per shard */
+	uint32_t rooms_max;                           /* per shard */
 };
 
 struct pl_sfu;
 
 /* On error *sfu is NULL, and error (of error_size bytes) has a sentence for the operator. */
-PL_MUST_USE enum pl_err pl_sfu_create(struct pl_sfu **sfu, const struct pl_sfu_config *config, char *error,
-                                      size_t error_size);
+PL_MUST_USE enum pl_err pl_sfu_create(
+	struct pl_sfu **sfu, const struct pl_sfu_config *config, char *error, size_t error_size);
 /* Stops the threads; open sessions get their close_notify. */
 void pl_sfu_destroy(struct pl_sfu **sfu);
 
@@ -42,7 +42,22 @@ PL_MUST_USE bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event);
 /* Readable when events wait; pl_sfu_receive until false clears it. */
 int pl_sfu_event_fd(const struct pl_sfu *sfu);
 
-/* A copy of the counters of all shards, summed; at most a second old. */
-void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_conference_counters *counters);
+/* How many commands pl_sfu_send takes now, at least. */
+size_t pl_sfu_commands_free(struct pl_sfu *sfu);
+
+/* The sentence number index that the operator should read about this start (a small socket buffer and the command that
+ * mends it), NULL behind the last.  Valid as long as sfu. */
+const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index);
+
+struct pl_sfu_counters {
+	struct pl_conference_counters conference;
+	uint64_t kernel_drops;   /* datagrams that a socket's receive queue had no room for */
+	uint64_t send_full;      /* datagrams that a socket's send buffer had no room for */
+	uint64_t send_failed;    /* datagrams that the kernel refused to send to their destination */
+	uint64_t events_delayed; /* times that a shard's events had to wait for signaling */
+};
+
+/* The counters of all shards, summed; at most a second old. */
+void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters);
 
 #endif

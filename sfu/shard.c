@@ -1,0 +1,290 @@
+#include "sfu/shard.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sfu/io/udp.h"
+
+enum {
+	COMMANDS_CAPACITY = 1024,
+	EVENTS_CAPACITY = 4096,
+	/* A turn is bounded, so that neither a flood of datagrams nor one of commands starves the timers. */
+	BATCHES_PER_TURN = 8,
+	COMMANDS_PER_TURN = 64,
+	PUBLISH_US = 500000,
+	EVENTS_RETRY_US = 10000,
+};
+
+#define COUNTER_WORDS (sizeof(struct pl_sfu_counters) / sizeof(uint64_t))
+_Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
+
+struct pl_shard {
+	struct pl_udp udp;
+	struct pl_conference *conference;
+	struct pl_ring commands, events;
+	pthread_t thread;
+	atomic_bool is_stopping;
+	bool has_events_waiting; /* inside the conference, because the ring was full */
+	uint64_t events_delayed;
+	int64_t published_us;
+	_Atomic uint64_t published[COUNTER_WORDS];
+};
+
+static int64_t monotonic_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Takes everything out of the conference: datagrams into the egress batch, events into the ring as long as it has room. */
+static void drain(struct pl_shard *shard, int64_t now_us)
+{
+	size_t room = pl_ring_room(&shard->events);
+	struct pl_conference_output output;
+	while (pl_conference_next(shard->conference, now_us, pl_udp_room(&shard->udp), room > 0, &output)) {
+		if (output.kind == PL_CONFERENCE_SEND) {
+			pl_udp_push(&shard->udp, &output.path, output.size);
+		} else {
+			const bool is_pushed = pl_ring_push(&shard->events, &output.event);
+			PL_ASSERT(is_pushed);
+			room--;
+		}
+	}
+	shard->has_events_waiting = room == 0;
+	shard->events_delayed += room == 0;
+}
+
+static void take_commands(struct pl_shard *shard, int64_t now_us)
+{
+	struct pl_command command;
+	for (int i = 0; i < COMMANDS_PER_TURN; i++) {
+		if (!pl_conference_accepts(shard->conference) || !pl_ring_pop(&shard->commands, &command))
+			return;
+		pl_conference_command(shard->conference, now_us, &command);
+		free(command.description);
+		drain(shard, now_us);
+	}
+}
+
+static void take_datagrams(struct pl_shard *shard)
+{
+	for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
+		const size_t count = pl_udp_receive(&shard->udp);
+		const int64_t now_us = monotonic_us();
+		for (size_t i = 0; i < count; i++) {
+			pl_conference_feed(
+				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
+			drain(shard, now_us);
+		}
+		pl_udp_flush(&shard->udp);
+		if (count < PL_UDP_BATCH)
+			return;
+	}
+}
+
+static void publish_counters(struct pl_shard *shard, int64_t now_us)
+{
+	if (now_us - shard->published_us < PUBLISH_US)
+		return;
+	shard->published_us = now_us;
+	struct pl_sfu_counters counters = {
+		.conference = *pl_conference_counters(shard->conference),
+		.kernel_drops = shard->udp.counters.kernel_drops,
+		.send_full = shard->udp.counters.send_full,
+		.send_failed = shard->udp.counters.send_failed,
+		.events_delayed = shard->events_delayed,
+	};
+	counters.conference.drop[PL_DROP_TOO_LARGE] += shard->udp.counters.too_large;
+	counters.conference.drop[PL_DROP_EGRESS_FULL] += shard->udp.counters.send_full;
+	uint64_t word[COUNTER_WORDS];
+	memcpy(word, &counters, sizeof counters);
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		atomic_store_explicit(&shard->published[i], word[i], memory_order_relaxed);
+}
+
+/* Sleeps until a datagram, a command, or the conference's deadline. */
+static void wait_for_work(struct pl_shard *shard)
+{
+	struct pollfd fds[] = {
+		{ .fd = shard->udp.fd, .events = POLLIN },
+		{ .fd = shard->commands.event_fd, .events = POLLIN },
+	};
+	const int64_t now_us = monotonic_us();
+	int64_t until_us = pl_conference_deadline(shard->conference);
+	if (until_us > shard->published_us + PUBLISH_US)
+		until_us = shard->published_us + PUBLISH_US;
+	if (shard->has_events_waiting && until_us > now_us + EVENTS_RETRY_US)
+		until_us = now_us + EVENTS_RETRY_US;
+
+	/* Commands that the conference cannot take yet are no reason to stay awake. */
+	const bool may_sleep = until_us > now_us &&
+			       (pl_ring_prepare_sleep(&shard->commands) || !pl_conference_accepts(shard->conference));
+	const int64_t wait_us = may_sleep ? until_us - now_us : 0;
+	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
+	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
+	if (may_sleep)
+		pl_ring_wake_up(&shard->commands);
+}
+
+static void *run(void *argument)
+{
+	struct pl_shard *shard = argument;
+	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
+		wait_for_work(shard);
+		const int64_t now_us = monotonic_us();
+		drain(shard, now_us); /* events that waited for room in the ring */
+		take_commands(shard, now_us);
+		take_datagrams(shard);
+		const int64_t tick_us = monotonic_us();
+		if (pl_conference_deadline(shard->conference) <= tick_us) {
+			pl_conference_tick(shard->conference, tick_us);
+			drain(shard, tick_us);
+		}
+		pl_udp_flush(&shard->udp);
+		publish_counters(shard, tick_us);
+	}
+	const int64_t now_us = monotonic_us();
+	drain(shard, now_us);
+	pl_conference_close(shard->conference, now_us);
+	drain(shard, now_us);
+	pl_udp_flush(&shard->udp);
+	return NULL;
+}
+
+/* The process's signals are for the signaling thread. */
+static enum pl_err start_thread(struct pl_shard *shard, uint16_t index)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	const int error = pthread_create(&shard->thread, NULL, run, shard);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error != 0)
+		return PL_ERR_THREAD;
+	char name[16];
+	snprintf(name, sizeof name, "shard-%u", (unsigned)index);
+	pthread_setname_np(shard->thread, name);
+	return PL_ERR_NONE;
+}
+
+enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config *config)
+{
+	struct pl_shard *shard = aligned_alloc(64, (sizeof *shard + 63) / 64 * 64);
+	if (shard == NULL)
+		return PL_ERR_NO_MEMORY;
+	memset(shard, 0, sizeof *shard);
+	shard->published_us = monotonic_us();
+
+	enum pl_err err = pl_udp_open(&shard->udp, config->port);
+	if (err != PL_ERR_NONE)
+		goto fail_udp;
+	err = pl_conference_create(&shard->conference, &config->conference);
+	if (err != PL_ERR_NONE)
+		goto fail_conference;
+	err = pl_ring_init(&shard->commands, COMMANDS_CAPACITY, sizeof(struct pl_command));
+	if (err != PL_ERR_NONE)
+		goto fail_commands;
+	err = pl_ring_init(&shard->events, EVENTS_CAPACITY, sizeof(struct pl_event));
+	if (err != PL_ERR_NONE)
+		goto fail_events;
+	err = start_thread(shard, config->index);
+	if (err != PL_ERR_NONE)
+		goto fail_thread;
+	*out = shard;
+	return PL_ERR_NONE;
+
+fail_thread:
+	pl_ring_fini(&shard->events);
+fail_events:
+	pl_ring_fini(&shard->commands);
+fail_commands:
+	pl_conference_destroy(&shard->conference);
+fail_conference:
+	pl_udp_close(&shard->udp);
+fail_udp:;
+	const int error = errno;
+	free(shard);
+	errno = error;
+	return err;
+}
+
+void pl_shard_destroy(struct pl_shard **owned)
+{
+	struct pl_shard *shard = *owned;
+	if (shard == NULL)
+		return;
+	*owned = NULL;
+	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
+	pl_ring_poke(&shard->commands);
+	pthread_join(shard->thread, NULL);
+
+	struct pl_command command;
+	while (pl_ring_pop(&shard->commands, &command))
+		free(command.description);
+	pl_ring_fini(&shard->events);
+	pl_ring_fini(&shard->commands);
+	pl_conference_destroy(&shard->conference);
+	pl_udp_close(&shard->udp);
+	free(shard);
+}
+
+struct pl_ring *pl_shard_commands(struct pl_shard *shard)
+{
+	return &shard->commands;
+}
+
+struct pl_ring *pl_shard_events(struct pl_shard *shard)
+{
+	return &shard->events;
+}
+
+uint16_t pl_shard_port(const struct pl_shard *shard)
+{
+	return shard->udp.port;
+}
+
+bool pl_shard_has_ipv6(const struct pl_shard *shard)
+{
+	return shard->udp.is_ipv6;
+}
+
+int pl_shard_receive_bytes(const struct pl_shard *shard)
+{
+	return shard->udp.receive_bytes;
+}
+
+static void add_conference(struct pl_conference_counters *sum, const struct pl_conference_counters *add)
+{
+	sum->datagrams_in += add->datagrams_in;
+	sum->datagrams_out += add->datagrams_out;
+	sum->bytes_in += add->bytes_in;
+	sum->bytes_out += add->bytes_out;
+	sum->rtp_in += add->rtp_in;
+	sum->rtp_out += add->rtp_out;
+	sum->nacks_in += add->nacks_in;
+	sum->participants += add->participants;
+	sum->rooms += add->rooms;
+	for (size_t i = 0; i < PL_DROP_COUNT; i++)
+		sum->drop[i] += add->drop[i];
+}
+
+void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters *sum)
+{
+	uint64_t word[COUNTER_WORDS];
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		word[i] = atomic_load_explicit(&shard->published[i], memory_order_relaxed);
+	struct pl_sfu_counters counters;
+	memcpy(&counters, word, sizeof counters);
+	add_conference(&sum->conference, &counters.conference);
+	sum->kernel_drops += counters.kernel_drops;
+	sum->send_full += counters.send_full;
+	sum->send_failed += counters.send_failed;
+	sum->events_delayed += counters.events_delayed;
+}
