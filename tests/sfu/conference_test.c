@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "sfu/speakers.h"
 #include "tests/sim/conference_sim.h"
 
 enum { ROOM = 7, SETTLE_MS = 1000 };
@@ -187,6 +188,7 @@ static void test_conference_talkers_of_one_ssrc_keep_numbering(void **state)
 		talker[i] = pl_sim_join(
 			sim, &(struct pl_sim_join){ .room = ROOM, .hz = tone_hz[i + 1], .hides_ssrc = true });
 		talker[i]->ssrc = 4711;
+		talker[i]->seq = (uint16_t)(1000 + 200 * i);
 	}
 	pl_sim_mute(listener, true);
 	for (int turn = 0; turn < 6; turn++) {
@@ -481,6 +483,23 @@ static void test_conference_speakers_are_told_on_change(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* A talker whose packets stop in mid-word (its network is gone) is not shown as talking for the 30 s until it is missed. */
+static void test_conference_talker_that_breaks_off_is_told_silent(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(18);
+	struct pl_sim_peer *talker = join(sim, 3, true);
+	join(sim, 3, false);
+	pl_sim_run(sim, 2000);
+	pl_sim_kill(talker);
+	pl_sim_run(sim, PL_SPEAKER_VOICE_HANGOVER_MS + 300);
+	const struct pl_event *last = &sim->event[sim->event_count - 1].event;
+	assert_int_equal(last->kind, PL_EVENT_SPEAKERS);
+	assert_int_equal(last->speakers.count, 0);
+	assert_int_equal(last->speakers.dominant, talker->source);
+	pl_sim_destroy(&sim);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -515,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_conference_full_tables_refuse),
 		cmocka_unit_test(test_conference_events_wait_without_loss),
 		cmocka_unit_test(test_conference_speakers_are_told_on_change),
+		cmocka_unit_test(test_conference_talker_that_breaks_off_is_told_silent),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
