@@ -376,7 +376,7 @@ static enum pl_drop feed_stun(
 }
 
 static enum pl_drop feed_by_path(
-	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram, bool is_proven)
 {
 	struct pl_directory_path *held = pl_directory_by_path(&c->directory, path);
 	if (held == NULL)
@@ -384,7 +384,7 @@ static enum pl_drop feed_by_path(
 	struct pl_participant *p = held->node.owner;
 	const enum pl_drop drop = pl_transport_feed(&p->transport, now_us, path, datagram);
 	pl_queue_push(&c->draining, &p->draining, p);
-	if (drop == PL_DROP_NONE)
+	if (drop == PL_DROP_NONE && is_proven)
 		held->heard_us = now_us;
 	return drop;
 }
@@ -398,10 +398,11 @@ static enum pl_drop feed(struct pl_conference *c, int64_t now_us, const struct p
 	switch (pl_protocol_of(datagram)) {
 	case PL_PROTOCOL_STUN:
 		return feed_stun(c, now_us, path, datagram);
-	case PL_PROTOCOL_DTLS:
+	case PL_PROTOCOL_DTLS: /* anybody can say hello: no sign of life of the path's holder */
+		return feed_by_path(c, now_us, path, datagram, false);
 	case PL_PROTOCOL_RTP:
 	case PL_PROTOCOL_RTCP:
-		return feed_by_path(c, now_us, path, datagram);
+		return feed_by_path(c, now_us, path, datagram, true);
 	case PL_PROTOCOL_UNKNOWN:
 		break;
 	}

@@ -63,7 +63,7 @@ struct pl_participant {
 	struct pl_directory_path {
 		struct pl_table_node node;
 		struct pl_path path;
-		int64_t heard_us; /* last packet that its transport took */
+		int64_t heard_us; /* last packet from there that proved to be its own */
 	} by_path[PL_ICE_PATHS_MAX];
 
 	struct pl_timer timer;
