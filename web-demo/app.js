@@ -23,10 +23,12 @@ async function enter({ name, room, isListener }) {
 		const call = await join({
 			room, name, signal: joining.signal,
 			microphone: isListener ? false : await microphones.open(),
-			onrefused: (error) => lobby.setJoining(true, `${error.message} Trying again ${inSeconds(error.retryAfterMs)}…`),
+			onrefused: ({ message, retryAfterMs }) =>
+				notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }),
 		});
 		showCall(call, room);
 	} catch (error) {
+		clearNotices();
 		lobby.setJoining(false);
 		if (error instanceof MicrophoneError) lobby.offerListening(error);
 		else if (!joining.signal.aborted) notify('ended', { text: sentenceFor(error) });
@@ -35,6 +37,7 @@ async function enter({ name, room, isListener }) {
 
 /** @param {import('./plenum.js').Call} call @param {string} room */
 function showCall(call, room) {
+	clearNotices();
 	lobby.hide();
 	history.replaceState(null, '', `/#${encodeURIComponent(room)}`);
 	const stage = new Stage(call, room, microphones);

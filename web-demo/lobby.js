@@ -101,10 +101,10 @@ export class Lobby {
 		this.#onjoin({ name: name || 'Guest', room, isListener });
 	}
 
-	/** While joining, the button takes it back. @param {boolean} isJoining @param {string} [text] */
-	setJoining(isJoining, text = 'Joining…') {
+	/** While joining, the button takes it back. @param {boolean} isJoining */
+	setJoining(isJoining) {
 		this.#isJoining = isJoining;
-		setText(button('join'), isJoining ? `${text} Cancel` : 'Join');
+		setText(button('join'), isJoining ? 'Joining… (cancel)' : 'Join');
 		button('join').classList.toggle('busy', isJoining);
 		button('listen-only').disabled = isJoining;
 		input('name').readOnly = input('room').readOnly = isJoining;

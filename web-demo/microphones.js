@@ -36,6 +36,7 @@ export class Microphones {
 
 	async #open() {
 		if (this.track?.readyState === 'live') return this.track;
+		this.close();
 		const track = await openMicrophone(this.deviceId).catch((error) => {
 			// The remembered one is not plugged in today: any other will do.
 			if (error.code !== 'missing' || !this.deviceId) throw error;

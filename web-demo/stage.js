@@ -180,7 +180,6 @@ export class Stage {
 		const now = performance.now();
 		if (own > SPEAKS_ABOVE && !this.#isMuted()) this.#spokeAt = now;
 		const speaking = new Set(call.speakers.top);
-		speaking.delete(me);
 		if (now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
 		for (const { peer, level } of call.heard()) if (peer) people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
 		people.setLevel(me, own);
