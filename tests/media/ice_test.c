@@ -1,135 +1,21 @@
-/* The messages here are built byte by byte, with OpenSSL's HMAC and a CRC of our own: another pen than the library
- * that reads them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "media/ice.h"
-
-enum {
-	REQUEST = 0x0001,
-	INDICATION = 0x0011,
-	SUCCESS = 0x0101,
-	ERROR_RESPONSE = 0x0111,
-
-	USERNAME = 0x0006,
-	INTEGRITY = 0x0008,
-	ERROR_CODE = 0x0009,
-	UNKNOWN_ATTRIBUTES = 0x000a,
-	XOR_MAPPED_ADDRESS = 0x0020,
-	PRIORITY = 0x0024,
-	USE_CANDIDATE = 0x0025,
-	FINGERPRINT = 0x8028,
-	ICE_CONTROLLED = 0x8029,
-	ICE_CONTROLLING = 0x802a,
-	NETWORK_COST = 0xc057, /* Chromium's */
-};
+#include "tests/support/stun.h"
 
 static const struct pl_ice_credentials server = { .ufrag = "server01", .pwd = "serverpasswordserverpass" };
 static const struct pl_ice_credentials server_next = { .ufrag = "server02", .pwd = "anotherpasswordanotherpa" };
-
-struct message {
-	uint8_t bytes[1500];
-	size_t size;
-};
-
-static void put_u16(uint8_t *at, size_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-static void begin(struct message *m, uint16_t type)
-{
-	/* The transaction id of RFC 5769. */
-	static const uint8_t rest[] = { 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa,
-		0x87, 0xdf, 0xae };
-	memset(m, 0, sizeof *m);
-	put_u16(m->bytes, type);
-	memcpy(m->bytes + 4, rest, sizeof rest);
-	m->size = 20;
-}
-
-static void append(struct message *m, uint16_t type, const void *value, size_t size)
-{
-	put_u16(m->bytes + m->size, type);
-	put_u16(m->bytes + m->size + 2, size);
-	if (size > 0)
-		memcpy(m->bytes + m->size + 4, value, size);
-	m->size += 4 + ((size + 3) & ~(size_t)3);
-	put_u16(m->bytes + 2, m->size - 20);
-}
-
-static void append_integrity(struct message *m, const char *pwd)
-{
-	uint8_t mac[20];
-	unsigned mac_size = sizeof mac;
-	const size_t end = m->size;
-	put_u16(m->bytes + 2, end + 24 - 20); /* the length covers the attribute itself, RFC 8489 section 14.5 */
-	HMAC(EVP_sha1(), pwd, (int)strlen(pwd), m->bytes, end, mac, &mac_size);
-	append(m, INTEGRITY, mac, sizeof mac);
-}
-
-static uint32_t fingerprint_of(const uint8_t *bytes, size_t size)
-{
-	uint32_t crc = 0xffffffff;
-	for (size_t i = 0; i < size; i++) {
-		crc ^= bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
-	}
-	return ~crc ^ 0x5354554e; /* RFC 8489 section 14.7 */
-}
-
-static void append_fingerprint(struct message *m)
-{
-	put_u16(m->bytes + 2, m->size + 8 - 20);
-	const uint32_t crc = fingerprint_of(m->bytes, m->size);
-	const uint8_t value[] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
-	append(m, FINGERPRINT, value, sizeof value);
-}
-
-static void finish(struct message *m, const char *pwd)
-{
-	append_integrity(m, pwd);
-	append_fingerprint(m);
-}
-
-/* A check as browsers send it. */
-static void build_check(struct message *m, const char *user, const char *pwd, bool is_nominating)
-{
-	begin(m, REQUEST);
-	append(m, USERNAME, user, strlen(user));
-	append(m, NETWORK_COST, "\0\1\0\12", 4);
-	append(m, ICE_CONTROLLING, "\x93\x2f\xf9\xb1\x51\x26\x3b\x36", 8);
-	if (is_nominating)
-		append(m, USE_CANDIDATE, NULL, 0);
-	append(m, PRIORITY, "\x6e\x00\x01\xff", 4);
-	finish(m, pwd);
-}
-
-/* Returns the value of an attribute of a reply, NULL when it has none. */
-static const uint8_t *find(const uint8_t *reply, size_t size, uint16_t type, size_t *value_size)
-{
-	for (size_t at = 20; at + 4 <= size;) {
-		*value_size = (size_t)(reply[at + 2] << 8 | reply[at + 3]);
-		if ((reply[at] << 8 | reply[at + 1]) == type)
-			return reply + at + 4;
-		at += 4 + ((*value_size + 3) & ~(size_t)3);
-	}
-	return NULL;
-}
 
 struct fixture {
 	struct pl_ice ice;
 	struct pl_ice_result result;
 	uint8_t reply[PL_ICE_REPLY_SIZE_MAX];
-	struct message message;
+	struct pl_stun message;
 };
 
 static const struct pl_path somewhere = { .remote = { .ip = { [10] = 0xff, 0xff, 192, 0, 2, 1 }, .port = 32853 },
@@ -145,7 +31,7 @@ static struct pl_path path_of(uint16_t port)
 static enum pl_drop feed(struct fixture *f, int64_t now_us, const struct pl_path *path)
 {
 	/* Of the exact size, so that the sanitizer sees one byte too far. */
-	uint8_t *copy = malloc(f->message.size + 1);
+	uint8_t *copy = malloc(f->message.size > 0 ? f->message.size : 1);
 	memcpy(copy, f->message.bytes, f->message.size);
 	const enum pl_drop drop =
 		pl_ice_feed(&f->ice, now_us, path, (struct pl_bytes){ copy, f->message.size }, f->reply, &f->result);
@@ -156,7 +42,7 @@ static enum pl_drop feed(struct fixture *f, int64_t now_us, const struct pl_path
 static enum pl_drop check(struct fixture *f, int64_t now_us, uint16_t port, bool is_nominating)
 {
 	const struct pl_path path = path_of(port);
-	build_check(&f->message, "server01:browser", server.pwd, is_nominating);
+	pl_stun_check(&f->message, "server01:browser", server.pwd, is_nominating);
 	return feed(f, now_us, &path);
 }
 
@@ -165,7 +51,8 @@ static int error_of(const struct fixture *f)
 	size_t size;
 	if (f->result.reply_size == 0)
 		return 0;
-	const uint8_t *value = find(f->reply, f->result.reply_size, ERROR_CODE, &size);
+	const uint8_t *value =
+		pl_stun_find((struct pl_bytes){ f->reply, f->result.reply_size }, STUN_ERROR_CODE, &size);
 	return value == NULL ? 0 : value[2] * 100 + value[3];
 }
 
@@ -177,10 +64,10 @@ static bool is_success(const struct fixture *f)
 /* Writes the reply again without its last two attributes, signs it ourselves, and compares. */
 static void assert_signed(const struct fixture *f, const char *pwd)
 {
-	struct message again;
+	struct pl_stun again;
 	memcpy(again.bytes, f->reply, f->result.reply_size);
 	again.size = f->result.reply_size - 24 - 8;
-	finish(&again, pwd);
+	assert_true(pl_stun_finish(&again, pwd));
 	assert_int_equal(again.size, f->result.reply_size);
 	assert_memory_equal(again.bytes, f->reply, again.size);
 }
@@ -240,11 +127,12 @@ static void test_ice_tells_the_peer_its_address(void **state)
 		struct fixture f;
 		size_t size;
 		pl_ice_init(&f.ice, 0, &server, "browser");
-		build_check(&f.message, "server01:browser", server.pwd, false);
+		pl_stun_check(&f.message, "server01:browser", server.pwd, false);
 		assert_int_equal(feed(&f, 0, &cases[i].path), PL_DROP_NONE);
 		assert_true(is_success(&f));
 		assert_memory_equal(f.reply + 4, f.message.bytes + 4, 16);
-		const uint8_t *value = find(f.reply, f.result.reply_size, XOR_MAPPED_ADDRESS, &size);
+		const uint8_t *value =
+			pl_stun_find((struct pl_bytes){ f.reply, f.result.reply_size }, STUN_XOR_ADDRESS, &size);
 		assert_non_null(value);
 		assert_int_equal(size, cases[i].size);
 		assert_memory_equal(value, cases[i].value, size);
@@ -302,7 +190,7 @@ static void test_ice_refuses_what_is_not_authentic(void **state)
 	};
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
 		pl_ice_init(&f.ice, 0, &server, "browser");
-		build_check(&f.message, cases[i].user, cases[i].pwd, true);
+		pl_stun_check(&f.message, cases[i].user, cases[i].pwd, true);
 		assert_int_equal(feed(&f, 5000, &somewhere), cases[i].drop);
 		assert_int_equal(error_of(&f), cases[i].error);
 		assert_null(pl_ice_selected(&f.ice));
@@ -311,20 +199,20 @@ static void test_ice_refuses_what_is_not_authentic(void **state)
 	}
 
 	/* No MESSAGE-INTEGRITY, then no USERNAME: 400 (RFC 8489 section 9.1.3). */
-	begin(&f.message, REQUEST);
-	append(&f.message, USERNAME, "server01:browser", 16);
-	append_fingerprint(&f.message);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE);
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+	assert_true(pl_stun_append_fingerprint(&f.message));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
 	assert_int_equal(error_of(&f), 400);
-	begin(&f.message, REQUEST);
-	finish(&f.message, server.pwd);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE);
+	assert_true(pl_stun_finish(&f.message, server.pwd));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
 	assert_int_equal(error_of(&f), 400);
 
 	/* No FINGERPRINT: not even taken for STUN. */
-	begin(&f.message, REQUEST);
-	append(&f.message, USERNAME, "server01:browser", 16);
-	append_integrity(&f.message, server.pwd);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE);
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+	assert_true(pl_stun_append_integrity(&f.message, server.pwd));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
 	assert_int_equal(f.result.reply_size, 0);
 }
@@ -337,24 +225,24 @@ static void test_ice_knows_what_it_does_not_know(void **state)
 	struct fixture f;
 	size_t size;
 	pl_ice_init(&f.ice, 0, &server, "browser");
-	begin(&f.message, REQUEST);
-	append(&f.message, USERNAME, "server01:browser", 16);
-	append(&f.message, 0x7abc, "????", 4);
-	append(&f.message, 0xfabc, "????", 4);
-	finish(&f.message, server.pwd);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE);
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+	assert_true(pl_stun_append(&f.message, 0x7abc, "????", 4));
+	assert_true(pl_stun_append(&f.message, 0xfabc, "????", 4));
+	assert_true(pl_stun_finish(&f.message, server.pwd));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
 	assert_int_equal(error_of(&f), 420);
-	const uint8_t *value = find(f.reply, f.result.reply_size, UNKNOWN_ATTRIBUTES, &size);
+	const uint8_t *value = pl_stun_find((struct pl_bytes){ f.reply, f.result.reply_size }, STUN_UNKNOWN, &size);
 	assert_int_equal(size, 2);
 	assert_memory_equal(value, "\x7a\xbc", 2);
 	assert_false(pl_ice_knows(&f.ice, &somewhere));
 
 	/* As many as fit into a datagram: more than fit into the reply. */
-	begin(&f.message, REQUEST);
-	append(&f.message, USERNAME, "server01:browser", 16);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE);
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
 	while (f.message.size < 1400)
-		append(&f.message, 0x7abc, NULL, 0);
-	finish(&f.message, server.pwd);
+		assert_true(pl_stun_append(&f.message, 0x7abc, NULL, 0));
+	assert_true(pl_stun_finish(&f.message, server.pwd));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
 
 	assert_int_equal(check(&f, 0, 1000, false), PL_DROP_NONE); /* 0xC057 and 0x802A are in every check */
@@ -368,19 +256,19 @@ static void test_ice_takes_requests_only(void **state)
 		uint16_t type;
 		enum pl_drop drop;
 	} cases[] = {
-		{ INDICATION, PL_DROP_NONE },
-		{ SUCCESS, PL_DROP_STUN_NOT_BINDING },
-		{ ERROR_RESPONSE, PL_DROP_STUN_NOT_BINDING },
+		{ STUN_INDICATION_TYPE, PL_DROP_NONE },
+		{ STUN_SUCCESS_TYPE, PL_DROP_STUN_NOT_BINDING },
+		{ STUN_ERROR_TYPE, PL_DROP_STUN_NOT_BINDING },
 		{ 0x0003, PL_DROP_STUN_NOT_BINDING }, /* TURN's Allocate */
 		{ 0x03ef, PL_DROP_STUN_NOT_BINDING },
 	};
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
 		struct fixture f;
 		pl_ice_init(&f.ice, 0, &server, "browser");
-		begin(&f.message, cases[i].type);
-		append(&f.message, USERNAME, "server01:browser", 16);
-		append(&f.message, USE_CANDIDATE, NULL, 0);
-		finish(&f.message, server.pwd);
+		pl_stun_begin(&f.message, cases[i].type);
+		assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+		assert_true(pl_stun_append(&f.message, STUN_NOMINATE, NULL, 0));
+		assert_true(pl_stun_finish(&f.message, server.pwd));
 		assert_int_equal(feed(&f, 5000, &somewhere), cases[i].drop);
 		assert_int_equal(f.result.reply_size, 0);
 		assert_null(pl_ice_selected(&f.ice));
@@ -414,13 +302,13 @@ static void test_ice_restart_keeps_the_old_path_until_the_new_one(void **state)
 	assert_signed(&f, server.pwd);
 
 	const struct pl_path next = path_of(2000);
-	build_check(&f.message, "server02:browser", server_next.pwd, true);
+	pl_stun_check(&f.message, "server02:browser", server_next.pwd, true);
 	assert_int_equal(feed(&f, 2, &next), PL_DROP_STUN_UNKNOWN_USER); /* new name, old fragment of the peer */
-	build_check(&f.message, "server02:again", server_next.pwd, false);
+	pl_stun_check(&f.message, "server02:again", server_next.pwd, false);
 	assert_int_equal(feed(&f, 2, &next), PL_DROP_NONE);
 	assert_signed(&f, server_next.pwd);
 	assert_int_equal(check(&f, 3, 1000, false), PL_DROP_NONE);
-	build_check(&f.message, "server02:again", server_next.pwd, true);
+	pl_stun_check(&f.message, "server02:again", server_next.pwd, true);
 	assert_int_equal(feed(&f, 4, &next), PL_DROP_NONE);
 	assert_true(f.result.is_selected_new);
 	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 2000);
@@ -452,7 +340,7 @@ static void test_ice_answers_at_a_bounded_rate(void **state)
 	struct fixture f;
 	int answered = 0, refused = 0;
 	pl_ice_init(&f.ice, 0, &server, "browser");
-	build_check(&f.message, "server01:browser", "wrong", true);
+	pl_stun_check(&f.message, "server01:browser", "wrong", true);
 	for (int i = 0; i < 1000; i++) {
 		assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_UNAUTHORIZED);
 		refused += error_of(&f) == 401;
@@ -482,7 +370,7 @@ static void test_ice_answers_the_longest_name(void **state)
 	strcpy(user, "server01:");
 	strcat(user, remote);
 	pl_ice_init(&f.ice, 0, &server, remote);
-	build_check(&f.message, user, server.pwd, true);
+	pl_stun_check(&f.message, user, server.pwd, true);
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_NONE);
 	assert_true(is_success(&f));
 }
@@ -492,9 +380,9 @@ static void test_ice_survives_any_cut_and_any_flipped_byte(void **state)
 {
 	(void)state;
 	struct fixture f;
-	struct message whole;
+	struct pl_stun whole;
 	struct pl_bytes ufrag;
-	build_check(&whole, "server01:browser", server.pwd, true);
+	pl_stun_check(&whole, "server01:browser", server.pwd, true);
 	for (size_t size = 0; size < whole.size; size++) {
 		pl_ice_init(&f.ice, 0, &server, "browser");
 		f.message = whole;
@@ -522,21 +410,21 @@ static void test_ice_refuses_misplaced_attributes(void **state)
 	struct fixture f;
 	pl_ice_init(&f.ice, 0, &server, "browser");
 
-	begin(&f.message, REQUEST); /* MESSAGE-INTEGRITY of no bytes, last but for the fingerprint */
-	append(&f.message, USERNAME, "server01:browser", 16);
-	append(&f.message, INTEGRITY, NULL, 0);
-	append_fingerprint(&f.message);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE); /* MESSAGE-INTEGRITY of no bytes, last but for the fingerprint */
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+	assert_true(pl_stun_append(&f.message, STUN_INTEGRITY, NULL, 0));
+	assert_true(pl_stun_append_fingerprint(&f.message));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
 
-	build_check(&f.message, "server01:browser", server.pwd, false); /* anything behind the fingerprint */
-	append(&f.message, USE_CANDIDATE, NULL, 0);
+	pl_stun_check(&f.message, "server01:browser", server.pwd, false); /* anything behind the fingerprint */
+	assert_true(pl_stun_append(&f.message, STUN_NOMINATE, NULL, 0));
 	assert_int_equal(feed(&f, 0, &somewhere), PL_DROP_STUN_MALFORMED);
 
-	begin(&f.message, REQUEST); /* a USE-CANDIDATE that the integrity does not cover */
-	append(&f.message, USERNAME, "server01:browser", 16);
-	append_integrity(&f.message, server.pwd);
-	append(&f.message, USE_CANDIDATE, NULL, 0);
-	append_fingerprint(&f.message);
+	pl_stun_begin(&f.message, STUN_REQUEST_TYPE); /* a USE-CANDIDATE that the integrity does not cover */
+	assert_true(pl_stun_append(&f.message, STUN_USERNAME, "server01:browser", 16));
+	assert_true(pl_stun_append_integrity(&f.message, server.pwd));
+	assert_true(pl_stun_append(&f.message, STUN_NOMINATE, NULL, 0));
+	assert_true(pl_stun_append_fingerprint(&f.message));
 	(void)!feed(&f, 0, &somewhere);
 	assert_null(pl_ice_selected(&f.ice));
 }
