@@ -767,7 +767,7 @@ class Media {
 	}
 
 	get isFailed() {
-		return this.#pc.connectionState === 'failed';
+		return this.#pc.connectionState === 'failed' || this.#pc.connectionState === 'closed';
 	}
 
 	/** ICE can start again; failed DTLS needs a new peer connection. */
