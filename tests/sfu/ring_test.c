@@ -72,7 +72,7 @@ static void test_ring_wakes_a_sleeper_and_nobody_else(void **state)
 	assert_false(is_readable(&ring));
 
 	assert_true(pl_ring_push(&ring, &(int){ 2 }));
-	assert_false(is_readable(&ring)); /* awake: it will look by itself */
+	assert_false(is_readable(&ring));           /* awake: it will look by itself */
 	assert_false(pl_ring_prepare_sleep(&ring)); /* messages: it must not sleep */
 	assert_true(pl_ring_pop(&ring, &got));
 	assert_true(pl_ring_pop(&ring, &got));

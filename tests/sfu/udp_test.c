@@ -123,9 +123,9 @@ static void test_udp_datagram_over_the_bound_is_counted_and_dropped(void **state
 	(void)state;
 	struct pl_udp *server = udp_open();
 	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	const struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_port = htons(server->port),
-		.sin_addr.s_addr = htonl(0x7f000001) };
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(0x7f000001)
+	};
 	static uint8_t large[PL_DATAGRAM_SIZE_MAX + 1];
 	assert_int_equal(sendto(fd, large, sizeof large, 0, (const struct sockaddr *)&to, sizeof to), sizeof large);
 	assert_int_equal(receive(server, 1), 0);
