@@ -10,8 +10,10 @@
 enum {
 	PL_SDP_MEDIA_MAX = 64,
 	PL_SDP_SIZE_MAX = 65536,
+	PL_SDP_LINE_MAX = 4096, /* bytes, without its end */
 	PL_SDP_ANSWER_SIZE_MAX = 65536,
 	PL_SDP_ERROR_SIZE = 160,
+	PL_SDP_STREAM_ID_SIZE = 24,
 };
 
 enum pl_sdp_direction { PL_SDP_INACTIVE = 0, PL_SDP_SEND = 1, PL_SDP_RECV = 2, PL_SDP_SENDRECV = 3 };
@@ -20,38 +22,49 @@ enum pl_sdp_type { PL_SDP_AUDIO, PL_SDP_VIDEO, PL_SDP_APPLICATION, PL_SDP_OTHER 
 
 struct pl_sdp_media {
 	enum pl_sdp_type type;
-	uint16_t line;                  /* of the m= line, 1 is the first */
-	bool is_rejected;               /* offered with port 0 and not bundle-only */
+	char type_name[16]; /* as the m= line has it, for the answer */
+	uint16_t line;      /* of the m= line, 1 is the first */
+	bool is_rejected;   /* offered with port 0 and not bundle-only (RFC 9143 section 6) */
 	bool is_bundled;
 	enum pl_sdp_direction direction; /* as the offerer sees it */
-	char mid[PL_RTP_MID_MAX + 1];
-	char protocol[32];              /* "UDP/TLS/RTP/SAVPF" */
-	char formats[64];               /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
-	uint8_t opus_payload_type;      /* valid when has_opus */
+	char mid[PL_RTP_MID_MAX + 1];    /* empty when there is none */
+	char protocol[32];               /* "UDP/TLS/RTP/SAVPF" */
+	char formats[64]; /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
+	uint8_t opus_payload_type; /* valid when has_opus: the first of the m= line's formats that is Opus */
 	bool has_opus;
 	bool has_rtcp_mux;
-	uint32_t ssrc;                  /* first a=ssrc, 0 for none */
-	struct pl_rtp_ext_ids ext_ids;  /* this m-line's */
+	uint32_t ssrc;                 /* first a=ssrc, 0 for none */
+	struct pl_rtp_ext_ids ext_ids; /* this m-line's */
+	/* As the offerer sees it; SENDRECV when the a=extmap line says nothing (RFC 8285 section 7). */
+	enum pl_sdp_direction ext_direction[PL_RTP_EXT_COUNT];
 };
 
 struct pl_sdp_offer {
 	char ufrag[PL_ICE_UFRAG_MAX + 1], pwd[PL_ICE_PWD_MAX + 1];
 	struct pl_fingerprint fingerprint;
 	enum pl_sdp_setup setup;
-	struct pl_rtp_ext_ids ext_ids;  /* of the bundle */
+	struct pl_rtp_ext_ids ext_ids; /* of the bundle: one numbering (RFC 9143 section 9.2) */
+	bool has_allow_mixed;          /* a=extmap-allow-mixed (RFC 8285 section 6) */
+	/* The m-line whose transport the bundle has: the first one of the group that pl_sdp_is_wanted. */
+	uint8_t tagged;
 	uint8_t media_count;
 	struct pl_sdp_media media[PL_SDP_MEDIA_MAX];
 };
 
-/* Reads an offer.  False: error has a sentence that names the line ("line 12: a=fingerprint: ..."). */
-PL_MUST_USE bool pl_sdp_parse_offer(struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
+/* Reads an offer.  True: at least one m-line is wanted.  False: error has a sentence that names the line ("line 12:
+ * a=fingerprint: ..."), and *offer is undefined. */
+PL_MUST_USE bool pl_sdp_parse_offer(
+	struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
+
+/* True for what this server can take: audio with Opus that the offerer has not turned off. */
+bool pl_sdp_is_wanted(const struct pl_sdp_media *media);
 
 /* How an answer takes each m-line of the offer. */
 struct pl_sdp_answer_media {
-	bool is_accepted;
+	bool is_accepted;                /* only what pl_sdp_is_wanted; the tagged m-line always */
 	enum pl_sdp_direction direction; /* as the answerer sees it */
 	uint32_t ssrc;                   /* what we send with, 0 when we do not send */
-	char stream_id[24], track_id[24]; /* for a=msid, when we send */
+	char stream_id[PL_SDP_STREAM_ID_SIZE], track_id[PL_SDP_STREAM_ID_SIZE]; /* for a=msid, when we send */
 };
 
 struct pl_sdp_answer {
@@ -59,9 +72,9 @@ struct pl_sdp_answer {
 	uint64_t session_id, session_version; /* of the o= line */
 	struct pl_ice_credentials ice;
 	const struct pl_fingerprint *fingerprint;
-	enum pl_dtls_role role;               /* ours */
+	enum pl_dtls_role role; /* ours */
 	const char *cname;
-	const struct pl_addr *candidates;
+	const struct pl_addr *candidates; /* best first */
 	size_t candidate_count;
 	struct pl_sdp_answer_media media[PL_SDP_MEDIA_MAX]; /* as many as the offer has */
 };

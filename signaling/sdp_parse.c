@@ -1,0 +1,218 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "signaling/sdp_read.h"
+
+bool pl_sdp_is_wanted(const struct pl_sdp_media *media)
+{
+	return media->type == PL_SDP_AUDIO && media->has_opus && !media->is_rejected;
+}
+
+/* ---- one m-line ---- */
+
+static enum pl_sdp_type type_of(struct pl_bytes name)
+{
+	if (pl_sdp_equal(name, "audio"))
+		return PL_SDP_AUDIO;
+	if (pl_sdp_equal(name, "video"))
+		return PL_SDP_VIDEO;
+	return pl_sdp_equal(name, "application") ? PL_SDP_APPLICATION : PL_SDP_OTHER;
+}
+
+static void end_media(struct pl_sdp_reader *r)
+{
+	if (r->media == NULL)
+		return;
+	r->media->is_rejected = !r->has_port && !r->is_bundle_only;
+	r->media = NULL;
+}
+
+/* m=audio 9 UDP/TLS/RTP/SAVPF 111 63, RFC 8866 section 5.14. */
+static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
+{
+	struct pl_sdp_offer *offer = r->offer;
+	if (offer->media_count == PL_SDP_MEDIA_MAX)
+		return pl_sdp_fail(r, "more than %d m-lines", PL_SDP_MEDIA_MAX);
+	struct pl_sdp_media *media = &offer->media[offer->media_count];
+	const struct pl_bytes type = pl_sdp_next_word(&value);
+	const struct pl_bytes port = pl_sdp_next_word(&value);
+	const struct pl_bytes protocol = pl_sdp_next_word(&value);
+	struct pl_bytes formats = value;
+	uint32_t number;
+
+	*media = (struct pl_sdp_media){ .type = type_of(type), .direction = r->session_direction };
+	media->line = (uint16_t)r->line;
+	if (!pl_sdp_copy(type, media->type_name, sizeof media->type_name) || type.size == 0)
+		return pl_sdp_fail(r, "m=: the kind of media must have 1 to 15 bytes");
+	if (!pl_sdp_number(port, 65535, &number))
+		return pl_sdp_fail(r, "m=: \"%.*s\" is not a port", PL_SDP_QUOTE(port));
+	if (!pl_sdp_copy(protocol, media->protocol, sizeof media->protocol) || protocol.size == 0)
+		return pl_sdp_fail(r, "m=: the protocol must have 1 to 31 bytes");
+	const struct pl_bytes first = pl_sdp_next_word(&formats);
+	if (!pl_sdp_copy(first, media->formats, sizeof media->formats) || first.size == 0)
+		return pl_sdp_fail(r, "m=: the first format must have 1 to 63 bytes");
+
+	r->media = media;
+	r->transport = &r->of_media[offer->media_count++];
+	*r->transport = (struct pl_sdp_transport){ .has_setup = false };
+	r->formats = value;
+	r->opus_place = SIZE_MAX;
+	r->has_port = number != 0;
+	r->is_bundle_only = false;
+	return true;
+}
+
+/* ---- lines ---- */
+
+static bool read_line(struct pl_sdp_reader *r, struct pl_bytes line)
+{
+	if (line.size > PL_SDP_LINE_MAX)
+		return pl_sdp_fail(r, "%zu bytes; a line has at most %d", line.size, PL_SDP_LINE_MAX);
+	if (line.size == 0)
+		return true;
+	if (memchr(line.data, '\0', line.size) != NULL)
+		return pl_sdp_fail(r, "a NUL byte");
+	if (line.size < 2 || line.data[1] != '=')
+		return pl_sdp_fail(r, "\"%.*s\" is not of the form x=...", PL_SDP_QUOTE(line));
+	const struct pl_bytes value = { line.data + 2, line.size - 2 };
+	if (r->line == 1 && !pl_sdp_equal(line, "v=0"))
+		return pl_sdp_fail(r, "SDP begins with v=0");
+	switch (line.data[0]) {
+	case 'm':
+		end_media(r);
+		return begin_media(r, value);
+	case 'a':
+		return pl_sdp_read_attribute(r, value);
+	default:
+		return true;
+	}
+}
+
+/* ---- the offer as a whole ---- */
+
+static struct pl_sdp_media *find_mid(struct pl_sdp_offer *offer, struct pl_bytes mid)
+{
+	for (uint8_t i = 0; i < offer->media_count; i++) {
+		if (pl_sdp_equal(mid, offer->media[i].mid))
+			return &offer->media[i];
+	}
+	return NULL;
+}
+
+/* Marks the m-lines of the group, and finds the one that has the bundle's transport.  RFC 9143 section 7.3.1 takes
+ * the first of the group; should we reject that one, it is the first that we take (section 7.3.2). */
+static bool read_bundle(struct pl_sdp_reader *r)
+{
+	struct pl_sdp_offer *offer = r->offer;
+	struct pl_sdp_media *tagged = NULL;
+	for (struct pl_bytes rest = r->group; rest.size > 0;) {
+		const struct pl_bytes mid = pl_sdp_next_word(&rest);
+		if (mid.size == 0)
+			continue;
+		struct pl_sdp_media *media = find_mid(offer, mid);
+		r->line = r->group_line;
+		if (media == NULL)
+			return pl_sdp_fail(r, "a=group:BUNDLE names \"%.*s\", which no a=mid has", PL_SDP_QUOTE(mid));
+		media->is_bundled = true;
+		if (tagged == NULL && pl_sdp_is_wanted(media))
+			tagged = media;
+	}
+	if (tagged != NULL)
+		offer->tagged = (uint8_t)(tagged - offer->media);
+	return true;
+}
+
+static bool check_media(struct pl_sdp_reader *r)
+{
+	size_t wanted = 0;
+	for (uint8_t i = 0; i < r->offer->media_count; i++) {
+		const struct pl_sdp_media *media = &r->offer->media[i];
+		r->line = media->line;
+		if (!pl_sdp_is_wanted(media))
+			continue;
+		wanted++;
+		if (media->mid[0] == '\0')
+			return pl_sdp_fail(r, "this m-line has no a=mid");
+		if (r->group_line == 0)
+			return pl_sdp_fail(r, "there is no a=group:BUNDLE; all m-lines must be in one group");
+		if (!media->is_bundled)
+			return pl_sdp_fail(r,
+				"this m-line is not in the a=group:BUNDLE of line %u; all must be in one group",
+				r->group_line);
+		if (!media->has_rtcp_mux)
+			return pl_sdp_fail(r, "this m-line has no a=rtcp-mux");
+	}
+	if (wanted == 0)
+		return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with opus/48000/2 is needed");
+	return true;
+}
+
+/* RFC 9143 section 9.2: in a bundle a number means the same everywhere, so the first m-line that has it tells. */
+static void number_extensions(struct pl_sdp_offer *offer)
+{
+	for (uint8_t i = 0; i < offer->media_count; i++) {
+		const struct pl_sdp_media *media = &offer->media[i];
+		if (!pl_sdp_is_wanted(media))
+			continue;
+		for (size_t kind = 0; kind < PL_RTP_EXT_COUNT; kind++) {
+			if (offer->ext_ids.id[kind] == 0)
+				offer->ext_ids.id[kind] = media->ext_ids.id[kind];
+		}
+	}
+}
+
+/* What the m-line does not say for itself, the session says for all. */
+static bool inherit(struct pl_sdp_reader *r)
+{
+	struct pl_sdp_offer *offer = r->offer;
+	const struct pl_sdp_transport *own = &r->of_media[offer->tagged], *all = &r->session;
+	const struct pl_bytes ufrag = own->ufrag.data != NULL ? own->ufrag : all->ufrag;
+	const struct pl_bytes pwd = own->pwd.data != NULL ? own->pwd : all->pwd;
+	const struct pl_sdp_transport *print = own->fingerprint_line != 0 ? own : all;
+	const struct pl_sdp_transport *setup = own->has_setup ? own : all;
+
+	r->line = offer->media[offer->tagged].line;
+	if (ufrag.data == NULL)
+		return pl_sdp_fail(r, "neither this m-line nor the session has a=ice-ufrag");
+	if (pwd.data == NULL)
+		return pl_sdp_fail(r, "neither this m-line nor the session has a=ice-pwd");
+	if (print->fingerprint_line == 0)
+		return pl_sdp_fail(r, "neither this m-line nor the session has a=fingerprint");
+	if (!setup->has_setup)
+		return pl_sdp_fail(r, "neither this m-line nor the session has a=setup");
+	if (print->fingerprint.size == 0) {
+		r->line = print->fingerprint_line;
+		return pl_sdp_fail(r, "a=fingerprint: %s is not taken; sha-256, sha-384 or sha-512 is needed",
+			print->unknown_hash);
+	}
+	offer->fingerprint = print->fingerprint;
+	offer->setup = setup->setup;
+	return pl_sdp_copy(ufrag, offer->ufrag, sizeof offer->ufrag) && pl_sdp_copy(pwd, offer->pwd, sizeof offer->pwd);
+}
+
+bool pl_sdp_parse_offer(struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE])
+{
+	*offer = (struct pl_sdp_offer){ .media_count = 0 };
+	error[0] = '\0';
+	struct pl_sdp_reader r = { .at = text.data, .offer = offer, .error = error };
+	r.transport = &r.session;
+	r.session_direction = PL_SDP_SENDRECV;
+	r.line = 1;
+	if (text.size > PL_SDP_SIZE_MAX)
+		return pl_sdp_fail(&r, "%zu bytes of SDP; at most %d are read", text.size, PL_SDP_SIZE_MAX);
+	if (text.size == 0)
+		return pl_sdp_fail(&r, "no SDP at all");
+	r.end = text.data + text.size;
+	r.line = 0;
+
+	struct pl_bytes line;
+	while (pl_sdp_next_line(&r, &line)) {
+		if (!read_line(&r, line))
+			return false;
+	}
+	end_media(&r);
+	if (!read_bundle(&r) || !check_media(&r))
+		return false;
+	number_extensions(offer);
+	return inherit(&r);
+}
