@@ -56,6 +56,8 @@ export async function openChromium({ toneHz, grantsMicrophone = true } = {}) {
 		userDataDir: join(home, 'profile'),
 		headless: true,
 		acceptInsecureCerts: true,
+		pipe: true, // it ends with the test, however that ends
+		env: { ...process.env, TMPDIR: home },
 		args,
 	});
 	return new Browser(puppet, home);
@@ -70,6 +72,7 @@ export async function openFirefox({ toneHz }) {
 		userDataDir: join(home, 'profile'),
 		headless: true,
 		acceptInsecureCerts: true,
+		env: { ...process.env, TMPDIR: home },
 		extraPrefsFirefox: {
 			'media.navigator.streams.fake': true,
 			'media.navigator.audio.fake_frequency': toneHz,

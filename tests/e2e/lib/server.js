@@ -21,6 +21,7 @@ export class Server {
 	constructor(child) {
 		this.child = child;
 		this.log = [];
+		process.on('exit', () => child.kill('SIGKILL')); // a test that broke stops nothing
 		this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
 	}
 
