@@ -184,16 +184,25 @@ static void detach(struct pl_conference *c, struct pl_participant *p, int64_t no
 	c->counters.participants--;
 }
 
-/* Nobody asks for it any more: a live one says goodbye, one that is gone is forgotten. */
-static void leave(struct pl_conference *c, struct pl_participant *p, int64_t now_us)
+/* Its event is taken, or nobody wants it any more. */
+static void forget_gone(struct pl_conference *c, struct pl_participant *p)
 {
+	PL_ASSERT(p->state == PL_PARTICIPANT_GONE);
+	pl_queue_remove(&c->notices.participants, &p->telling);
 	pl_directory_remove(&c->directory, p);
 	c->occupied--;
+	release_participant(c, p);
+}
+
+/* By command: a live one says goodbye; one that is gone is forgotten before anybody is told. */
+static void leave(struct pl_conference *c, struct pl_participant *p, int64_t now_us)
+{
 	if (p->state == PL_PARTICIPANT_GONE) {
-		pl_queue_remove(&c->notices.participants, &p->telling);
-		release_participant(c, p);
+		forget_gone(c, p);
 		return;
 	}
+	pl_directory_remove(&c->directory, p);
+	c->occupied--;
 	detach(c, p, now_us);
 	p->state = PL_PARTICIPANT_CLOSING;
 	pl_transport_close(&p->transport, now_us);
@@ -606,7 +615,7 @@ static struct pl_event next_event_of_participant(struct pl_conference *c, struct
 	if (p->state == PL_PARTICIPANT_GONE) {
 		event.kind = PL_EVENT_GONE;
 		event.close = p->close;
-		leave(c, p, 0);
+		forget_gone(c, p);
 		return event;
 	}
 	if (p->tell_connected) {

@@ -43,7 +43,6 @@ struct pl_slot_spec {
 struct pl_description {
 	struct pl_ice_credentials local;
 	char remote_ufrag[PL_ICE_UFRAG_MAX + 1];
-	uint64_t tie_breaker;
 	enum pl_dtls_role dtls_role; /* ours */
 	struct pl_fingerprint fingerprint;
 	struct pl_rtp_ext_ids ext_ids; /* one numbering for the bundle, RFC 8843 section 9.2 */

@@ -445,6 +445,33 @@ static void test_conference_events_wait_without_loss(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* A browser that is lost and comes back before anybody was told must not be thrown out by the old news. */
+static void test_conference_old_news_do_not_hit_who_came_back(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 19, .participants_max = 2 });
+	struct pl_sim_peer *a = join(sim, 3, true), *b = join(sim, 3, true);
+	pl_sim_run(sim, 1000);
+	sim->with_events = false;
+	pl_sim_close(a);
+	pl_sim_close(b);
+	pl_sim_run(sim, 100);
+	assert_int_equal(pl_conference_counters(sim->conference)->participants, 0);
+	pl_sim_rejoin(a);
+	pl_sim_leave(b);
+	pl_sim_run(sim, 1000);
+	sim->with_events = true;
+	pl_sim_run(sim, 100);
+	assert_int_equal(a->gone_events, 0);
+	assert_int_equal(b->gone_events, 0);
+	assert_int_equal(a->refused_events, 0);
+	assert_int_equal(a->connected_events, 2);
+	pl_sim_rejoin(b); /* its place is free again */
+	pl_sim_run(sim, 2000);
+	assert_share(a, b, 3200, 4100, 1, 1);
+	pl_sim_destroy(&sim);
+}
+
 /* The list that lights up tiles: soon, only when it changes, at most five a second, and empty when all are silent. */
 static void test_conference_speakers_are_told_on_change(void **state)
 {
@@ -533,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_conference_setup_that_never_ends_is_given_up),
 		cmocka_unit_test(test_conference_full_tables_refuse),
 		cmocka_unit_test(test_conference_events_wait_without_loss),
+		cmocka_unit_test(test_conference_old_news_do_not_hit_who_came_back),
 		cmocka_unit_test(test_conference_speakers_are_told_on_change),
 		cmocka_unit_test(test_conference_talker_that_breaks_off_is_told_silent),
 	};

@@ -13,8 +13,8 @@ enum { ROOM = 3, CLOCK_PER_MS = 48 };
 
 static struct pl_sim_peer *join(struct pl_sim *sim, uint8_t slots, bool is_talking)
 {
-	return pl_sim_join(sim, &(struct pl_sim_join){
-					.room = ROOM, .hz = 500, .slots = slots, .is_talking = is_talking });
+	return pl_sim_join(
+		sim, &(struct pl_sim_join){ .room = ROOM, .hz = 500, .slots = slots, .is_talking = is_talking });
 }
 
 static struct pl_sim *make_sim(uint64_t seed)
