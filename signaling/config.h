@@ -1,58 +1,123 @@
-/* The configuration: one X-macro line per key gives the field, its type, range, default, unit and help, and so serves
- * the YAML file, --set, --help and the annotated config/plenum.yaml (a test keeps them equal).
+/* The configuration: one X-macro line per key gives its field, kind, default, range, unit, what it does and why the
+ * default is what it is; so the YAML file, --set, --help and the annotated config/plenum.yaml cannot disagree.
+ * YAML is read with libyaml's events, not with libcyaml as first designed: an error has to name file, line, key, value
+ * and what is accepted, and libcyaml forgets where a value stood once it is loaded.
  * Thread: main, before all others. */
 #ifndef PL_SIGNALING_CONFIG_H
 #define PL_SIGNALING_CONFIG_H
 
-#include "media/base.h"
+#include <stdio.h>
+
+#include "media/addr.h"
 #include "media/err.h"
 
-enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512 };
+enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSES_MAX = 16 };
 
-/* X(section, name, kind, default, min, max, help): STRING takes min-max bytes, INT min-max, BOOL true or false. */
-#define PL_CONFIG_LIST(X)                                                                                              \
-	X(http, listen, STRING, "127.0.0.1:8080", 1, 128,                                                              \
-	  "address and port of pages, API and WebSocket: 127.0.0.1:8080, [::1]:8080, :8080 for all addresses; port 0 takes any free one") \
-	X(http, tls_cert, STRING, "", 0, 500, "file with the certificate chain (PEM); with http.tls_key it turns HTTPS on") \
-	X(http, tls_key, STRING, "", 0, 500, "file with the certificate's private key (PEM)")                          \
-	X(http, root, STRING, "", 0, 500, "folder to serve the pages from, in place of the embedded ones")             \
-	X(media, address, STRING, "", 0, 500,                                                                          \
-	  "addresses that clients reach media at, separated by commas; empty: discovered from the interfaces")         \
-	X(media, port, INT, 7882, 0, 65000, "UDP port of the first shard, the next ones follow; 0 takes any free one") \
-	X(media, shards, INT, 0, 0, 256, "media threads; 0: as many as the machine has cores for")                     \
-	X(limits, participants, INT, 4096, 1, 1000000, "participants in this process")                                 \
-	X(limits, rooms, INT, 2048, 1, 1000000, "rooms in this process")                                               \
-	X(limits, room_participants, INT, 1024, 1, 1000000, "participants in one room")                                \
-	X(limits, connections, INT, 8192, 1, 1000000, "WebSocket connections")                                         \
-	X(log, level, STRING, "info", 1, 8, "least level that is written: error, warning, info or debug")
+/* X(section, name, kind, default, min, max, unit, what, why)
+ * TEXT, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
+#define PL_CONFIG_LIST(X)                                                                                             \
+	X(http, listen, LISTEN, "127.0.0.1:8080", 1, 128, "address:port",                                             \
+		"where pages, API and WebSocket are served: 127.0.0.1:8080, [::1]:8080, or :8080 for all addresses; " \
+		"port 0 takes any free one",                                                                          \
+		"Loopback, because browsers give the microphone only to https pages and to this machine's own.")      \
+	X(http, tls_cert, TEXT, "", 0, 500, "file",                                                                   \
+		"certificate chain in PEM; together with http.tls_key it turns HTTPS on",                             \
+		"Empty, because certificates belong to names that only you know; --lan makes one for a quick try.")   \
+	X(http, tls_key, TEXT, "", 0, 500, "file", "private key of the certificate in PEM, without a pass phrase",    \
+		"Empty, as http.tls_cert is.")                                                                        \
+	X(http, root, TEXT, "", 0, 500, "folder", "serves the pages from here in place of the embedded ones",         \
+		"Empty: the binary has all it needs.  A page's author points it at web-demo/ and reloads.")           \
+	X(http, ping_s, NUMBER, "20", 1, 3600, "seconds",                                                             \
+		"a WebSocket is pinged after so long without a word, and dropped after twice that and 5 seconds",     \
+		"20 is below the idle timeouts of common proxies (HAProxy and nginx: 60) and of mobile NATs (30).")   \
+	X(media, address, ADDRESSES, "", 0, 500, "IP addresses",                                                      \
+		"what clients are told to send media to, separated by commas or as a YAML list; empty: the "          \
+		"addresses of the interfaces",                                                                        \
+		"The interfaces are right on a host of its own; behind NAT or in a container give the public "        \
+		"address.")                                                                                           \
+	X(media, port, NUMBER, "7882", 0, 65000, "UDP port",                                                          \
+		"port of the first media thread, the next ones follow it; 0 takes any free one",                      \
+		"One port per thread is all that a firewall or a container has to open; 7882 is free at IANA.")       \
+	X(media, shards, NUMBER, "0", 0, 256, "threads", "media threads; 0: as many as fit the machine",              \
+		"The machine knows its cores and its quota better than a file does.")                                 \
+	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
+		"More than a core can serve audio to; their table is allocated at the start.")                        \
+	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \
+		"Half of the participants: a room that matters has two.")                                             \
+	X(limits, room_participants, NUMBER, "1024", 1, 1000000, "participants", "participants in one room",          \
+		"Every join and leave is told to the whole room, so a storm of them grows with its square.")          \
+	X(limits, connections, NUMBER, "8192", 1, 1000000, "connections",                                             \
+		"WebSocket connections; one more is refused with 503",                                                \
+		"Twice the participants: while a network comes back, old connections still linger beside the new "    \
+		"ones.")                                                                                              \
+	X(log, level, CHOICE, "info", 0, 0, "error|warning|info|debug", "the least level that is written",            \
+		"info has a line for each session and none for a packet.")                                            \
+	X(log, format, CHOICE, "text", 0, 0, "text|json", "one line per event on stderr, for people or for machines", \
+		"People first.")
 
 struct pl_config {
-#define PL_CONFIG_FIELD_STRING(section, name) char section##_##name[PL_CONFIG_TEXT_SIZE];
-#define PL_CONFIG_FIELD_INT(section, name) int64_t section##_##name;
-#define PL_CONFIG_FIELD_BOOL(section, name) bool section##_##name;
-#define X(section, name, kind, def, min, max, help) PL_CONFIG_FIELD_##kind(section, name)
+#define PL_CONFIG_FIELD_TEXT(section, name)   char section##_##name[PL_CONFIG_TEXT_SIZE];
+#define PL_CONFIG_FIELD_LISTEN                PL_CONFIG_FIELD_TEXT
+#define PL_CONFIG_FIELD_ADDRESSES             PL_CONFIG_FIELD_TEXT
+#define PL_CONFIG_FIELD_CHOICE                PL_CONFIG_FIELD_TEXT
+#define PL_CONFIG_FIELD_NUMBER(section, name) uint32_t section##_##name;
+#define X(section, name, kind, ...)           PL_CONFIG_FIELD_##kind(section, name)
 	PL_CONFIG_LIST(X)
 #undef X
+};
+
+enum pl_config_kind {
+	PL_CONFIG_TEXT,
+	PL_CONFIG_LISTEN,
+	PL_CONFIG_ADDRESSES,
+	PL_CONFIG_CHOICE,
+	PL_CONFIG_NUMBER,
+};
+
+struct pl_config_key {
+	const char *section, *name;
+	enum pl_config_kind kind;
+	const char *default_text;
+	uint32_t min, max;
+	const char *unit, *what, *why;
+	size_t offset; /* of its field in struct pl_config */
 };
 
 void pl_config_defaults(struct pl_config *config);
 
 /* Reads a YAML file over what config holds.  On error config may be half changed, and error has one line:
- * "plenum.yaml:12: media.port: "abc" is not a number from 0 to 65000". */
-PL_MUST_USE enum pl_err pl_config_load(struct pl_config *config, const char *path, char error[static PL_CONFIG_ERROR_SIZE]);
+ * plenum.yaml:12: media.port: "abc" is not a number from 0 to 65000 */
+PL_MUST_USE enum pl_err pl_config_load(
+	struct pl_config *config, const char *path, char error[static PL_CONFIG_ERROR_SIZE]);
 
-/* "key=value" of --set. */
-PL_MUST_USE enum pl_err pl_config_set(struct pl_config *config, const char *assignment,
-                                      char error[static PL_CONFIG_ERROR_SIZE]);
+/* "media.port=9000" of --set. */
+PL_MUST_USE enum pl_err pl_config_set(
+	struct pl_config *config, const char *assignment, char error[static PL_CONFIG_ERROR_SIZE]);
 
-/* What single keys cannot show: a certificate without its key, a listen address that cannot be read. */
+/* What a single key cannot show: a certificate without its key, files that cannot be read. */
 PL_MUST_USE enum pl_err pl_config_check(const struct pl_config *config, char error[static PL_CONFIG_ERROR_SIZE]);
 
-/* Calls emit for each key, in order. */
-struct pl_config_key {
-	const char *section, *name, *kind, *default_text, *help;
-	int64_t min, max;
-};
+/* Writes YAML that pl_config_load reads back to the same; with_comments as in config/plenum.yaml. */
+void pl_config_print(const struct pl_config *config, bool with_comments, FILE *file);
+
+/* The keys in the order of PL_CONFIG_LIST; *keys is static. */
 size_t pl_config_keys(const struct pl_config_key **keys);
+
+/* Checks value against key and writes it into its field, or says in error what is accepted ("\"x\" is not ...",
+ * without file or key). */
+PL_MUST_USE bool pl_config_assign(struct pl_config *config, const struct pl_config_key *key, const char *value,
+	char error[static PL_CONFIG_ERROR_SIZE]);
+
+/* Finds "section" "name", or returns NULL with a sentence in error that proposes the nearest.  name may be NULL: then
+ * the section is looked for, and its first key returned. */
+const struct pl_config_key *pl_config_find(
+	const char *section, const char *name, char error[static PL_CONFIG_ERROR_SIZE]);
+
+/* Reads a value of the kind LISTEN.  ":8080" and "[::]:8080" give the address ::, which stands for IPv4 too. */
+PL_MUST_USE bool pl_config_parse_listen(const char *text, struct pl_addr *addr);
+
+/* Reads a value of the kind ADDRESSES; count is 0 for an empty one. */
+PL_MUST_USE bool pl_config_parse_addresses(
+	const char *text, struct pl_addr addr[static PL_CONFIG_ADDRESSES_MAX], size_t *count);
 
 #endif

@@ -1,0 +1,330 @@
+#include "signaling/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct pl_config_key KEYS[] = {
+#define X(section, name, kind, default_text, min, max, unit, what, why)               \
+	{ #section, #name, PL_CONFIG_##kind, default_text, min, max, unit, what, why, \
+		offsetof(struct pl_config, section##_##name) },
+	PL_CONFIG_LIST(X)
+#undef X
+};
+
+/* Every longest name, joined, stays below this. */
+enum { NAME_SIZE = 64, EDIT_LENGTH_MAX = 48, SHOWN_MAX = 80 };
+
+size_t pl_config_keys(const struct pl_config_key **keys)
+{
+	*keys = KEYS;
+	return PL_COUNT(KEYS);
+}
+
+static void *field_of(struct pl_config *config, const struct pl_config_key *key)
+{
+	return (char *)config + key->offset;
+}
+
+bool pl_config_parse_listen(const char *text, struct pl_addr *addr)
+{
+	const char *colon = strrchr(text, ':');
+	if (colon == NULL || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return false;
+	const size_t digits = strlen(colon + 1);
+	const unsigned long port = strtoul(colon + 1, NULL, 10);
+	if (digits < 1 || digits > 5 || port > 65535)
+		return false;
+
+	char host[PL_ADDR_TEXT_SIZE];
+	const size_t host_size = (size_t)(colon - text);
+	if (host_size >= sizeof(host))
+		return false;
+	memcpy(host, text, host_size);
+	host[host_size] = '\0';
+
+	struct pl_addr parsed = { .port = 0 };
+	if (host_size > 2 && host[0] == '[' && host[host_size - 1] == ']') {
+		host[host_size - 1] = '\0';
+		if (!pl_addr_parse_ip(host + 1, &parsed))
+			return false;
+	} else if (strcmp(host, "localhost") == 0) {
+		parsed = pl_addr_ipv4(0x7f000001, 0);
+	} else if (host_size > 0 && (strchr(host, ':') != NULL || !pl_addr_parse_ip(host, &parsed))) {
+		return false;
+	}
+	parsed.port = (uint16_t)port;
+	*addr = parsed;
+	return true;
+}
+
+bool pl_config_parse_addresses(const char *text, struct pl_addr addr[static PL_CONFIG_ADDRESSES_MAX], size_t *count)
+{
+	*count = 0;
+	while (*text != '\0') {
+		text += strspn(text, " ");
+		const size_t size = strcspn(text, ", ");
+		char one[PL_ADDR_TEXT_SIZE];
+		if (size >= sizeof(one) || *count == PL_CONFIG_ADDRESSES_MAX)
+			return false;
+		memcpy(one, text, size);
+		one[size] = '\0';
+		if (!pl_addr_parse_ip(one, &addr[*count]))
+			return false;
+		++*count;
+		text += size;
+		text += strspn(text, " ");
+		if (*text == ',' && *++text == '\0')
+			return false;
+	}
+	return true;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+	const size_t size = strlen(value);
+	for (const char *word = choices; size > 0; word++) {
+		const size_t word_size = strcspn(word, "|");
+		if (word_size == size && memcmp(word, value, size) == 0)
+			return true;
+		word += word_size;
+		if (*word == '\0')
+			break;
+	}
+	return false;
+}
+
+static bool parse_number(const struct pl_config_key *key, const char *value, uint32_t *number)
+{
+	const size_t digits = strlen(value);
+	if (digits < 1 || digits > 10 || strspn(value, "0123456789") != digits)
+		return false;
+	const unsigned long long parsed = strtoull(value, NULL, 10);
+	if (parsed < key->min || parsed > key->max)
+		return false;
+	*number = (uint32_t)parsed;
+	return true;
+}
+
+/* What a value of this key has to be, as the end of "... is not ". */
+static void describe_accepted(const struct pl_config_key *key, char *text, size_t size)
+{
+	switch (key->kind) {
+	case PL_CONFIG_TEXT:
+		snprintf(text, size, "a text of at most %u bytes without control characters", key->max);
+		break;
+	case PL_CONFIG_LISTEN:
+		snprintf(text, size, "an address and a port, such as 127.0.0.1:8080, [::1]:8080 or :8080");
+		break;
+	case PL_CONFIG_ADDRESSES:
+		snprintf(text, size, "a list of at most %d IP addresses, such as 192.0.2.1, 2001:db8::1",
+			PL_CONFIG_ADDRESSES_MAX);
+		break;
+	case PL_CONFIG_CHOICE:
+		snprintf(text, size, "one of %s", key->unit);
+		break;
+	case PL_CONFIG_NUMBER:
+		snprintf(text, size, "a number from %u to %u", key->min, key->max);
+		break;
+	}
+}
+
+/* Copies what somebody wrote into an error line: cut, and without bytes that would play with a terminal. */
+static void show(const char *value, char shown[static SHOWN_MAX + 4])
+{
+	size_t size = 0;
+	for (; value[size] != '\0' && size < SHOWN_MAX; size++)
+		shown[size] = value[size];
+	for (size_t i = 0; i < size; i++) {
+		if ((unsigned char)shown[i] < 0x20 || shown[i] == 0x7f)
+			shown[i] = '?';
+	}
+	memcpy(shown + size, value[size] == '\0' ? "" : "...", value[size] == '\0' ? 1 : 4);
+}
+
+static bool is_text(const struct pl_config_key *key, const char *value)
+{
+	const size_t size = strlen(value);
+	for (size_t i = 0; i < size; i++) {
+		if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f)
+			return false;
+	}
+	return size >= key->min && size <= key->max;
+}
+
+static bool is_accepted(const struct pl_config_key *key, const char *value)
+{
+	struct pl_addr addr[PL_CONFIG_ADDRESSES_MAX];
+	size_t count;
+	switch (key->kind) {
+	case PL_CONFIG_TEXT:
+		return is_text(key, value);
+	case PL_CONFIG_LISTEN:
+		return is_text(key, value) && pl_config_parse_listen(value, addr);
+	case PL_CONFIG_ADDRESSES:
+		return is_text(key, value) && pl_config_parse_addresses(value, addr, &count);
+	case PL_CONFIG_CHOICE:
+		return is_choice(key->unit, value);
+	case PL_CONFIG_NUMBER:
+		return parse_number(key, value, &(uint32_t){ 0 });
+	}
+	return false;
+}
+
+bool pl_config_assign(struct pl_config *config, const struct pl_config_key *key, const char *value,
+	char error[static PL_CONFIG_ERROR_SIZE])
+{
+	if (!is_accepted(key, value)) {
+		char accepted[128], shown[SHOWN_MAX + 4];
+		describe_accepted(key, accepted, sizeof(accepted));
+		show(value, shown);
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "\"%s\" is not %s", shown, accepted);
+		return false;
+	}
+	if (key->kind == PL_CONFIG_NUMBER)
+		return parse_number(key, value, field_of(config, key));
+	snprintf(field_of(config, key), PL_CONFIG_TEXT_SIZE, "%s", value);
+	return true;
+}
+
+void pl_config_defaults(struct pl_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	for (size_t i = 0; i < PL_COUNT(KEYS); i++) {
+		char error[PL_CONFIG_ERROR_SIZE];
+		PL_ASSERT(pl_config_assign(config, &KEYS[i], KEYS[i].default_text, error));
+	}
+}
+
+/* Levenshtein's distance, one row at a time. */
+static size_t edit_distance(const char *a, const char *b)
+{
+	const size_t b_size = strlen(b);
+	size_t row[EDIT_LENGTH_MAX + 1];
+	if (strlen(a) > EDIT_LENGTH_MAX || b_size > EDIT_LENGTH_MAX)
+		return EDIT_LENGTH_MAX;
+	for (size_t j = 0; j <= b_size; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		size_t diagonal = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < b_size; j++) {
+			const size_t above = row[j + 1];
+			size_t best = diagonal + (a[i] != b[j]);
+			if (above + 1 < best)
+				best = above + 1;
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			row[j + 1] = best;
+			diagonal = above;
+		}
+	}
+	return row[b_size];
+}
+
+static void full_name(const struct pl_config_key *key, bool with_name, char name[static NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%s%s%s", key->section, with_name ? "." : "", with_name ? key->name : "");
+}
+
+/* Fills error with the nearest name, or with all that would have been right. */
+static void propose(const char *wrong, const char *section, bool wants_name, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	const struct pl_config_key *nearest = NULL;
+	size_t nearest_distance = strlen(wrong) / 3 + 1;
+	char name[NAME_SIZE];
+	for (size_t i = 0; i < PL_COUNT(KEYS); i++) {
+		full_name(&KEYS[i], wants_name, name);
+		const size_t distance = edit_distance(wrong, name);
+		if (distance < nearest_distance) {
+			nearest = &KEYS[i];
+			nearest_distance = distance;
+		}
+	}
+	const char *what = wants_name ? "key" : "section";
+	if (nearest != NULL) {
+		full_name(nearest, wants_name, name);
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "unknown %s; did you mean %s?", what, name);
+		return;
+	}
+	int used = snprintf(error, PL_CONFIG_ERROR_SIZE, "unknown %s; there are", what);
+	const char *listed = "";
+	for (size_t i = 0; i < PL_COUNT(KEYS) && used > 0 && used < PL_CONFIG_ERROR_SIZE; i++) {
+		const bool is_listed = wants_name ? section == NULL || strcmp(KEYS[i].section, section) == 0
+						  : strcmp(KEYS[i].section, listed) != 0;
+		if (!is_listed)
+			continue;
+		full_name(&KEYS[i], wants_name, name);
+		used += snprintf(
+			error + used, (size_t)(PL_CONFIG_ERROR_SIZE - used), "%s %s", *listed ? "," : "", name);
+		listed = KEYS[i].section;
+	}
+}
+
+const struct pl_config_key *pl_config_find(
+	const char *section, const char *name, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	bool has_section = false;
+	for (size_t i = 0; i < PL_COUNT(KEYS); i++) {
+		if (strcmp(KEYS[i].section, section) != 0)
+			continue;
+		has_section = true;
+		if (name == NULL || strcmp(KEYS[i].name, name) == 0)
+			return &KEYS[i];
+	}
+	char wrong[2 * NAME_SIZE];
+	snprintf(wrong, sizeof(wrong), "%s%s%s", section, name == NULL ? "" : ".", name == NULL ? "" : name);
+	propose(wrong, has_section ? section : NULL, name != NULL, error);
+	return NULL;
+}
+
+enum pl_err pl_config_set(struct pl_config *config, const char *assignment, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	char shown[SHOWN_MAX + 4], why[PL_CONFIG_ERROR_SIZE];
+	const char *equals = strchr(assignment, '=');
+	if (equals == NULL || equals == assignment) {
+		show(assignment, shown);
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: is not key=value, such as media.port=9000", shown);
+		return PL_ERR_CONFIG;
+	}
+
+	char name[NAME_SIZE];
+	snprintf(name, sizeof(name), "%.*s", (int)(equals - assignment), assignment);
+	char *dot = strchr(name, '.');
+	if (dot != NULL)
+		*dot = '\0';
+	const struct pl_config_key *key = pl_config_find(name, dot == NULL ? "" : dot + 1, why);
+	if (key == NULL || !pl_config_assign(config, key, equals + 1, why)) {
+		/* The value is in the second half already, if it is what is wrong. */
+		show(assignment, shown);
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: %.400s", shown, why);
+		return PL_ERR_CONFIG;
+	}
+	return PL_ERR_NONE;
+}
+
+static bool is_readable(const char *key, const char *path, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	if (*path == '\0' || access(path, R_OK) == 0)
+		return true;
+	char shown[SHOWN_MAX + 4];
+	show(path, shown);
+	snprintf(error, PL_CONFIG_ERROR_SIZE, "%s: \"%s\" cannot be read: %s", key, shown, strerror(errno));
+	return false;
+}
+
+enum pl_err pl_config_check(const struct pl_config *config, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	const bool has_cert = config->http_tls_cert[0] != '\0', has_key = config->http_tls_key[0] != '\0';
+	if (has_cert != has_key) {
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "%s is set, but %s is not: HTTPS needs both, HTTP none",
+			has_cert ? "http.tls_cert" : "http.tls_key", has_cert ? "http.tls_key" : "http.tls_cert");
+		return PL_ERR_CONFIG;
+	}
+	if (!is_readable("http.tls_cert", config->http_tls_cert, error) ||
+		!is_readable("http.tls_key", config->http_tls_key, error) ||
+		!is_readable("http.root", config->http_root, error))
+		return PL_ERR_CONFIG;
+	return PL_ERR_NONE;
+}

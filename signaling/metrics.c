@@ -1,0 +1,105 @@
+#include "signaling/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct writer {
+	char *text;
+	size_t used;
+};
+
+PL_PRINTF(2, 3) static void put(struct writer *w, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	const int size = vsnprintf(w->text + w->used, PL_METRICS_SIZE_MAX - w->used, format, args);
+	va_end(args);
+	PL_ASSERT(size >= 0 && (size_t)size < PL_METRICS_SIZE_MAX - w->used);
+	w->used += (size_t)size;
+}
+
+static void put_head(struct writer *w, const char *name, const char *type, const char *help)
+{
+	put(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_whole(struct writer *w, const char *name, const char *type, const char *help, uint64_t value)
+{
+	put_head(w, name, type, help);
+	put(w, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Names of the process_ family are Prometheus' own, so that its ready-made dashboards find them. */
+static void put_process(struct writer *w, const struct pl_metrics_process *process)
+{
+	put_head(w, "process_cpu_seconds_total", "counter", "CPU time of all threads, user and system");
+	put(w, "process_cpu_seconds_total %.3f\n", process->cpu_s);
+	put_head(w, "process_start_time_seconds", "gauge", "start of the process, in seconds since 1970");
+	put(w, "process_start_time_seconds %.2f\n", process->started_s);
+	put_whole(w, "process_resident_memory_bytes", "gauge", "resident memory", process->resident_bytes);
+	put_whole(w, "process_open_fds", "gauge", "open file descriptors", process->fds);
+	put_head(w, "plenum_build_info", "gauge", "always 1; the labels say what runs");
+	put(w, "plenum_build_info{version=\"%s\"} 1\n", PLENUM_VERSION);
+}
+
+#define FRONT_LIST(X)                                                                             \
+	X(connections, "plenum_websockets", "gauge", "open WebSocket connections")                \
+	X(sessions, "plenum_sessions", "gauge", "sessions, those waiting to be resumed included") \
+	X(rooms, "plenum_rooms", "gauge", "rooms with at least one session")                      \
+	X(joins, "plenum_joins_total", "counter", "sessions begun")                               \
+	X(resumes, "plenum_resumes_total", "counter", "sessions taken over by a new connection")  \
+	X(refusals, "plenum_refusals_total", "counter", "joins refused for want of room")         \
+	X(messages_in, "plenum_messages_in_total", "counter", "signaling messages received")      \
+	X(messages_out, "plenum_messages_out_total", "counter", "signaling messages sent")
+
+static void put_front(struct writer *w, const struct pl_front_counters *front)
+{
+#define X(field, name, type, help) put_whole(w, name, type, help, front->field);
+	FRONT_LIST(X)
+#undef X
+	put_head(w, "plenum_faults_total", "counter", "signaling messages answered with err, by its code");
+	for (int fault = PL_FAULT_NONE + 1; fault < PL_FAULT_COUNT; fault++)
+		put(w, "plenum_faults_total{code=\"%s\"} %" PRIu64 "\n", pl_fault_name((enum pl_fault)fault),
+			front->faults[fault]);
+}
+
+#define MEDIA_LIST(X)                                                                                        \
+	X(conference.participants, "plenum_participants", "gauge", "participants of the media plane")        \
+	X(conference.rooms, "plenum_media_rooms", "gauge", "rooms of the media plane")                       \
+	X(conference.datagrams_in, "plenum_datagrams_in_total", "counter", "UDP datagrams received")         \
+	X(conference.datagrams_out, "plenum_datagrams_out_total", "counter", "UDP datagrams sent")           \
+	X(conference.bytes_in, "plenum_bytes_in_total", "counter", "UDP payload received, in bytes")         \
+	X(conference.bytes_out, "plenum_bytes_out_total", "counter", "UDP payload sent, in bytes")           \
+	X(conference.rtp_in, "plenum_rtp_in_total", "counter", "RTP packets accepted from publishers")       \
+	X(conference.rtp_out, "plenum_rtp_out_total", "counter", "RTP packets sent to receivers")            \
+	X(conference.nacks_in, "plenum_nacks_in_total", "counter", "packets that receivers asked for again") \
+	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue") \
+	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")         \
+	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \
+	X(events_delayed, "plenum_events_delayed_total", "counter", "times that events waited for signaling")
+
+static void put_media(struct writer *w, const struct pl_sfu_counters *sfu)
+{
+#define X(field, name, type, help) put_whole(w, name, type, help, sfu->field);
+	MEDIA_LIST(X)
+#undef X
+	put_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
+	for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++)
+		put(w, "plenum_drops_total{reason=\"%s\"} %" PRIu64 "\n", pl_drop_name((enum pl_drop)drop),
+			sfu->conference.drop[drop]);
+}
+
+size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_METRICS_SIZE_MAX])
+{
+	struct writer writer = { .text = text };
+	put_process(&writer, &metrics->process);
+	put_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
+		!metrics->is_ending);
+	put_whole(&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);
+	put_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
+		metrics->http_refused);
+	put_front(&writer, metrics->front);
+	put_media(&writer, metrics->sfu);
+	return writer.used;
+}

@@ -1,0 +1,31 @@
+/* The counters in Prometheus' text format 0.0.4, for /metrics.
+ * Pure, but for pl_metrics_read_process, which reads /proc.  Thread: signaling. */
+#ifndef PL_SIGNALING_METRICS_H
+#define PL_SIGNALING_METRICS_H
+
+#include "media/base.h"
+#include "sfu/sfu.h"
+#include "signaling/front.h"
+
+enum { PL_METRICS_SIZE_MAX = 32768 };
+
+/* What the process costs; a value that /proc does not tell is 0. */
+struct pl_metrics_process {
+	double cpu_s, started_s; /* started_s: since 1970 */
+	uint64_t resident_bytes, fds;
+};
+
+struct pl_metrics {
+	struct pl_metrics_process process;
+	const struct pl_front_counters *front;
+	const struct pl_sfu_counters *sfu;
+	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
+	bool is_ending;
+};
+
+void pl_metrics_read_process(struct pl_metrics_process *process);
+
+/* Writes all of it and returns its size; asserts that it fits into PL_METRICS_SIZE_MAX, which a test shows. */
+size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_METRICS_SIZE_MAX]);
+
+#endif
