@@ -243,6 +243,7 @@ static bool set_up_ctx(SSL_CTX *ctx)
 					 SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_max_send_fragment(ctx, PL_DTLS_MTU); /* sizes the write buffer: 16 KB otherwise */
 	SSL_CTX_set_max_cert_list(ctx, CERTIFICATE_SIZE_MAX);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, verify_fingerprint, NULL);
@@ -401,12 +402,16 @@ static void read_connected(struct pl_dtls *dtls)
 	uint8_t ignored[PL_DATAGRAM_SIZE_MAX];
 	int size;
 
+	if (SSL_alloc_buffers(dtls->ssl) != 1)
+		return;
 	do
 		size = SSL_read(dtls->ssl, ignored, sizeof ignored);
 	while (size > 0);
 	const int error = SSL_get_error(dtls->ssl, size);
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+		SSL_free_buffers(dtls->ssl); /* 18 KB that an association in a call has no use for */
 		return;
+	}
 	if (error == SSL_ERROR_ZERO_RETURN)
 		SSL_shutdown(dtls->ssl); /* close_notify is answered, RFC 5246 section 7.2.1 */
 	end(dtls, PL_DTLS_CLOSED);
@@ -531,8 +536,9 @@ void pl_dtls_close(struct pl_dtls *dtls, int64_t now_us)
 		return;
 	ERR_clear_error();
 	dtls->copy_written = dtls->copy_sent;
-	if (dtls->state == PL_DTLS_CONNECTED)
-		SSL_shutdown(dtls->ssl); /* before that OpenSSL refuses: there is nobody to tell */
+	/* Before that OpenSSL refuses: there is nobody to tell. */
+	if (dtls->state == PL_DTLS_CONNECTED && SSL_alloc_buffers(dtls->ssl) == 1)
+		SSL_shutdown(dtls->ssl);
 	ERR_clear_error();
 	end(dtls, PL_DTLS_CLOSED);
 }

@@ -14,7 +14,7 @@
 
 enum {
 	PL_DTLS_MTU = 1200,
-	PL_DTLS_FLIGHT_SIZE_MAX = 8192, /* one flight of ours, at most */
+	PL_DTLS_FLIGHT_SIZE_MAX = 8192,    /* a flight of ours and the copies of it that may be sent again */
 	PL_DTLS_RETRANSMIT_MS_FIRST = 250, /* doubles to PL_DTLS_RETRANSMIT_MS_MAX */
 	PL_DTLS_RETRANSMIT_MS_MAX = 4000,
 	PL_FINGERPRINT_SIZE_MAX = 64,

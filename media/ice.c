@@ -266,9 +266,10 @@ static uint8_t touch_path(struct pl_ice *ice, int64_t now_us, const struct pl_pa
 	return at;
 }
 
-/* Takes a request that is authentic and understood, in the role we have. */
-static void accept_check(
-	struct pl_ice *ice, int64_t now_us, const struct pl_path *path, bool is_nominated, struct pl_ice_result *result)
+/* Takes a request that is authentic and understood, in the role we have.  is_previous: with the credentials from
+ * before an ICE restart, which are done with when a path is nominated by the new ones. */
+static void accept_check(struct pl_ice *ice, int64_t now_us, const struct pl_path *path, bool is_nominated,
+	bool is_previous, struct pl_ice_result *result)
 {
 	const uint8_t index = touch_path(ice, now_us, path);
 	ice->consent_us = now_us;
@@ -276,6 +277,8 @@ static void accept_check(
 		return;
 	result->is_selected_new = index != ice->selected;
 	ice->selected = (int8_t)index;
+	if (!is_previous)
+		explicit_bzero(&ice->local_previous, sizeof ice->local_previous);
 }
 
 static enum pl_drop take_request(struct pl_ice *ice, int64_t now_us, const struct pl_path *path,
@@ -296,8 +299,8 @@ static enum pl_drop take_request(struct pl_ice *ice, int64_t now_us, const struc
 		if (take(&ice->refused_us, now_us, REFUSED_US, REFUSED_BURST))
 			result->reply_size = write_error(&agent, &request,
 				is_incomplete ? STUN_ERROR_BAD_REQUEST : STUN_ERROR_UNAUTHORIZED, reply);
-		return is_incomplete || login.credentials != NULL ? PL_DROP_STUN_UNAUTHORIZED
-								  : PL_DROP_STUN_UNKNOWN_USER;
+		const bool is_ours = is_incomplete || login.credentials != NULL;
+		return is_ours ? PL_DROP_STUN_UNAUTHORIZED : PL_DROP_STUN_UNKNOWN_USER;
 	}
 	if (status != STUN_VALIDATION_SUCCESS && status != STUN_VALIDATION_UNKNOWN_REQUEST_ATTRIBUTE)
 		return PL_DROP_STUN_MALFORMED;
@@ -310,17 +313,13 @@ static enum pl_drop take_request(struct pl_ice *ice, int64_t now_us, const struc
 			&agent, &response, reply, PL_ICE_REPLY_SIZE_MAX, &request);
 		return PL_DROP_STUN_MALFORMED;
 	}
-	uint64_t tie_breaker;
-	if (stun_message_find64(&request, STUN_ATTRIBUTE_ICE_CONTROLLED, &tie_breaker) == STUN_MESSAGE_RETURN_SUCCESS) {
+	uint64_t unused;
+	if (stun_message_find64(&request, STUN_ATTRIBUTE_ICE_CONTROLLED, &unused) == STUN_MESSAGE_RETURN_SUCCESS) {
 		result->reply_size = write_error(&agent, &request, STUN_ERROR_ROLE_CONFLICT, reply);
 		return PL_DROP_NONE;
 	}
-
-	const bool is_nominated = stun_usage_ice_conncheck_use_candidate(&request);
-	accept_check(ice, now_us, path, is_nominated, result);
+	accept_check(ice, now_us, path, stun_usage_ice_conncheck_use_candidate(&request), login.is_previous, result);
 	result->reply_size = write_success(&agent, &request, &path->remote, reply);
-	if (is_nominated && !login.is_previous)
-		explicit_bzero(&ice->local_previous, sizeof ice->local_previous);
 	return PL_DROP_NONE;
 }
 
