@@ -1,0 +1,47 @@
+/* The inside of a conference, for the files that make it up: conference.c (memory, time, outputs), membership.c (who is
+ * in), intake.c (datagrams) and events.c (what signaling is told).  Nobody else includes this.
+ * Thread: the shard that owns the conference. */
+#ifndef PL_SFU_CONFERENCE_STATE_H
+#define PL_SFU_CONFERENCE_STATE_H
+
+#include "sfu/conference.h"
+#include "sfu/directory.h"
+#include "sfu/forward.h"
+
+enum { PL_REFUSED_MAX = 64 };
+
+/* What a timer wakes. */
+enum { PL_TIMER_PARTICIPANT, PL_TIMER_ROOM };
+
+struct pl_conference {
+	struct pl_conference_config config;
+	struct pl_conference_counters counters;
+	struct pl_rng rng;
+	/* One participant more than may be: one that is replaced says goodbye while its successor is set up. */
+	struct pl_participant *participants;
+	struct pl_participant *free_participants; /* linked by room_next */
+	struct pl_room *rooms, *free_rooms;
+	uint32_t occupied; /* participants that are LIVE or GONE */
+	struct pl_table_node **buckets;
+	struct pl_timer **heap;
+	struct pl_directory directory;
+	struct pl_table rooms_by_id;
+	struct pl_timers timers;
+	struct pl_queue draining;  /* participants whose transport may have outputs */
+	struct pl_queue reporting; /* participants whose report is due */
+	struct pl_notices notices;
+	struct pl_forward forward;
+	struct {
+		uint32_t room, source;
+	} refused[PL_REFUSED_MAX];
+	uint32_t refused_count;
+	uint8_t scratch[PL_DATAGRAM_SIZE_MAX];
+};
+
+/* Sets the participant's timer to whatever it has to do next. */
+void pl_conference_arm(struct pl_conference *c, struct pl_participant *p);
+
+/* Media came or went: reports are due, soon or from time to time. */
+void pl_conference_note_media(struct pl_conference *c, struct pl_participant *p, int64_t now_us);
+
+#endif
