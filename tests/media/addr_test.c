@@ -1,0 +1,83 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "media/addr.h"
+
+/* What is read is written the same; candidates in an answer are made of this. */
+static void test_addr_text_round_trip(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in, *ip, *with_port;
+		bool is_ipv4;
+	} cases[] = {
+		{ "192.0.2.1", "192.0.2.1", "192.0.2.1:5000", true },
+		{ "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1:5000", true },
+		{ "2001:DB8:0::1", "2001:db8::1", "[2001:db8::1]:5000", false },
+		{ "::", "::", "[::]:5000", false },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct pl_addr addr;
+		char text[PL_ADDR_TEXT_SIZE];
+		assert_true(pl_addr_parse_ip(cases[i].in, &addr));
+		assert_int_equal(addr.port, 0);
+		assert_string_equal(pl_addr_format_ip(&addr, text), cases[i].ip);
+		addr.port = 5000;
+		assert_string_equal(pl_addr_format(&addr, text), cases[i].with_port);
+		assert_int_equal(pl_addr_is_ipv4(&addr), cases[i].is_ipv4);
+	}
+}
+
+static void test_addr_refuses_what_is_no_literal(void **state)
+{
+	(void)state;
+	static const char *const wrong[] = { "", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[::1]", "::1%eth0",
+		"1.2.3.4:5", " 1.2.3.4" };
+	for (size_t i = 0; i < PL_COUNT(wrong); i++) {
+		struct pl_addr addr = pl_addr_ipv4(1, 1);
+		assert_false(pl_addr_parse_ip(wrong[i], &addr));
+		assert_int_equal(addr.port, 1);
+	}
+}
+
+static void test_addr_equality_and_hash_see_every_part(void **state)
+{
+	(void)state;
+	const struct pl_addr a = pl_addr_ipv4(0x7f000001, 5000), same = pl_addr_ipv4(0x7f000001, 5000);
+	const struct pl_addr port = pl_addr_ipv4(0x7f000001, 5001), ip = pl_addr_ipv4(0x7f000002, 5000);
+	assert_true(pl_addr_equal(&a, &same));
+	assert_false(pl_addr_equal(&a, &port));
+	assert_false(pl_addr_equal(&a, &ip));
+	assert_true(pl_addr_hash(&a, 1) == pl_addr_hash(&same, 1));
+	assert_true(pl_addr_hash(&a, 1) != pl_addr_hash(&port, 1));
+	assert_true(pl_addr_hash(&a, 1) != pl_addr_hash(&ip, 1));
+	assert_true(pl_addr_hash(&a, 1) != pl_addr_hash(&a, 2));
+}
+
+/* Clients behind one NAT differ in their port alone: their buckets must not. */
+static void test_addr_hash_spreads_ports(void **state)
+{
+	(void)state;
+	enum { BUCKETS = 256, PER_BUCKET = 64 };
+	unsigned bucket[BUCKETS] = { 0 };
+	for (unsigned port = 1; port <= BUCKETS * PER_BUCKET; port++) {
+		const struct pl_addr addr = pl_addr_ipv4(0xcb007101, (uint16_t)port);
+		bucket[pl_addr_hash(&addr, 99) % BUCKETS]++;
+	}
+	for (size_t i = 0; i < BUCKETS; i++)
+		assert_in_range(bucket[i], PER_BUCKET / 2, PER_BUCKET * 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addr_text_round_trip),
+		cmocka_unit_test(test_addr_refuses_what_is_no_literal),
+		cmocka_unit_test(test_addr_equality_and_hash_see_every_part),
+		cmocka_unit_test(test_addr_hash_spreads_ports),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
