@@ -284,7 +284,8 @@ static void accept_check(struct pl_ice *ice, int64_t now_us, const struct pl_pat
 static enum pl_drop take_request(struct pl_ice *ice, int64_t now_us, const struct pl_path *path,
 	struct pl_bytes datagram, const struct message *m, uint8_t *reply, struct pl_ice_result *result)
 {
-	/* Made anew for each request: it remembers only what we would send ourselves, so nothing. */
+	/* Made anew for each request: it remembers only what we would send ourselves, so nothing.  That FINGERPRINT is
+	 * there and right is its to check (RFC 8445 section 7.1). */
 	StunAgent agent;
 	StunMessage request;
 	struct login login = find_login(ice, m->user);
@@ -338,8 +339,6 @@ enum pl_drop pl_ice_feed(struct pl_ice *ice, int64_t now_us, const struct pl_pat
 		return PL_DROP_NONE;
 	if ((m.type & STUN_TYPE_CLASS_MASK) != STUN_TYPE_REQUEST)
 		return PL_DROP_STUN_NOT_BINDING;
-	if (!m.has_fingerprint)
-		return PL_DROP_STUN_MALFORMED; /* RFC 8445 section 7.1.2 */
 	return take_request(ice, now_us, path, datagram, &m, reply, result);
 }
 
