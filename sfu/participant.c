@@ -63,10 +63,10 @@ enum pl_drop pl_participant_match(
 	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **found)
 {
 	struct pl_track *by_ssrc = pl_participant_track_by_ssrc(p, rtp->ssrc);
-	struct pl_track *track = ext->has[PL_RTP_EXT_MID] ? track_by_mid(p, ext->mid) : NULL;
-	if (track == NULL)
-		track = by_ssrc;
-	if (track == NULL)
+	struct pl_track *track = by_ssrc;
+	if (ext->has[PL_RTP_EXT_MID])
+		track = track_by_mid(p, ext->mid);
+	else if (track == NULL)
 		track = only_untold_track(p, rtp->payload_type);
 	if (track == NULL || track->spec.kind != PL_KIND_AUDIO)
 		return PL_DROP_RTP_UNKNOWN_TRACK;
@@ -207,11 +207,6 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 	p->cname[sizeof p->cname - 1] = '\0';
 	apply_tracks(p, description, speakers);
 	apply_slots(p, description, rng);
-}
-
-uint8_t pl_participant_audio_slots(const struct pl_participant *p)
-{
-	return (uint8_t)__builtin_popcount(p->slots.audio_mask);
 }
 
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us)

@@ -82,8 +82,9 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 /* NULL when it publishes no such track. */
 struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t track);
 
-/* Finds the track that an RTP packet belongs to (RFC 8843 section 9.2): by the mid extension, else by SSRC, else the one
- * audio track of this payload type whose SSRC nobody told.  A new SSRC is a restart of the stream.  Returns
+/* Finds the track that an RTP packet belongs to (RFC 8843 section 9.2): by the mid extension, or where
+ * it has none by SSRC, or else the one audio track of this payload type whose SSRC nobody told.  A new SSRC is a restart
+ * of the stream.  Returns
  * PL_DROP_NONE with *track, or why there is none. */
 PL_MUST_USE enum pl_drop pl_participant_match(
 	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **track);
@@ -95,9 +96,6 @@ struct pl_track *pl_participant_track_by_ssrc(struct pl_participant *p, uint32_t
 void pl_track_end(struct pl_track *track, struct pl_speakers *speakers);
 
 void pl_track_mute(struct pl_track *track, bool is_muted, struct pl_speakers *speakers);
-
-/* How many of its slots take audio. */
-uint8_t pl_participant_audio_slots(const struct pl_participant *p);
 
 /* Fits its slots to the room's choice.  Returns true when the map changed. */
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us);

@@ -99,8 +99,11 @@ static uint32_t count_nacks(struct pl_bytes items)
 {
 	uint32_t count = 0;
 	uint16_t pid, blp;
-	while (pl_rtcp_nack_next(&items, &pid, &blp))
-		count += 1 + (uint32_t)__builtin_popcount(blp);
+	while (pl_rtcp_nack_next(&items, &pid, &blp)) {
+		count++;
+		for (; blp != 0; blp = (uint16_t)(blp & (blp - 1)))
+			count++;
+	}
 	return count;
 }
 

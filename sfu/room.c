@@ -72,7 +72,7 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 		room->first = p;
 	room->last = p;
 	room->member_count++;
-	room->members_by_slots[pl_participant_audio_slots(p)]++;
+	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
 	resize(room);
 	pl_room_refit(room, now_us);
 	refit_member(room, p, now_us);
@@ -92,7 +92,7 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 	p->room = NULL;
 	p->room_next = p->room_prev = NULL;
 	room->member_count--;
-	room->members_by_slots[pl_participant_audio_slots(p)]--;
+	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
 	pl_participant_fall_silent(p, &room->speakers);
 	resize(room);
 	pl_room_refit(room, now_us);
@@ -101,9 +101,9 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
 	const struct pl_description *description, struct pl_rng *rng)
 {
-	room->members_by_slots[pl_participant_audio_slots(p)]--;
+	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
 	pl_participant_apply(p, description, &room->speakers, rng);
-	room->members_by_slots[pl_participant_audio_slots(p)]++;
+	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
 	resize(room);
 	pl_room_refit(room, now_us);
 	refit_member(room, p, now_us);

@@ -23,13 +23,20 @@ static bool is_audio(const struct pl_slots *slots, uint8_t slot)
 	return (slots->audio_mask >> slot & 1) != 0;
 }
 
+uint8_t pl_slots_audio_count(const struct pl_slots *slots)
+{
+	uint8_t count = 0;
+	for (uint8_t i = 0; i < slots->count; i++)
+		count = (uint8_t)(count + is_audio(slots, i));
+	return count;
+}
+
 /* Lists whom this listener is to hear. */
 static uint8_t choose(const struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self,
 	const struct pl_speaker *wanted[static PL_SLOTS_MAX])
 {
-	uint8_t room = 0, count = 0;
-	for (uint8_t i = 0; i < slots->count; i++)
-		room = (uint8_t)(room + is_audio(slots, i));
+	const uint8_t room = pl_slots_audio_count(slots);
+	uint8_t count = 0;
 	for (uint8_t i = 0; i < speakers->count && count < room; i++) {
 		if (speakers->on_air[i]->source != self)
 			wanted[count++] = speakers->on_air[i];

@@ -17,6 +17,9 @@ struct pl_slots {
 
 void pl_slots_init(struct pl_slots *slots, uint8_t count, uint16_t audio_mask);
 
+/* How many of the slots take audio. */
+uint8_t pl_slots_audio_count(const struct pl_slots *slots);
+
 /* Slot to of *slots goes on as slot from of *old did: after a renegotiation that renumbered it. */
 void pl_slots_carry(struct pl_slots *slots, uint8_t to, const struct pl_slots *old, uint8_t from);
 

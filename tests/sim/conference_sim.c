@@ -1,24 +1,16 @@
 #include "tests/sim/conference_sim.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <opus/opus.h>
+#include "tests/sim/conference_sim_state.h"
 
-enum {
-	CLOCK_HZ = 48000,
-	FRAME_SAMPLES = CLOCK_HZ / 1000 * PL_SIM_FRAME_MS,
-	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
-	CONCEALED_FRAMES_MAX = 5, /* a decoder that conceals for longer has faded out */
-	MS = 1000,
-};
+enum { MS = 1000 };
 
 static const struct pl_rtp_ext_ids ext_ids = { .id = { [PL_RTP_EXT_MID] = 4, [PL_RTP_EXT_AUDIO_LEVEL] = 1 } };
-static const double pi = 3.14159265358979323846;
 
-static void *allocate(size_t size)
+void *pl_sim_allocate(size_t size)
 {
 	void *memory = calloc(1, size);
 	if (memory == NULL)
@@ -33,7 +25,7 @@ static struct pl_addr server_addr(void)
 
 struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 {
-	struct pl_sim *sim = allocate(sizeof *sim);
+	struct pl_sim *sim = pl_sim_allocate(sizeof *sim);
 	sim->config = *config;
 	sim->with_events = true;
 	sim->now_us = 0;
@@ -79,7 +71,7 @@ void pl_sim_destroy(struct pl_sim **sim)
 	for (size_t i = 0; i < s->peer_count; i++) {
 		end_peer(s->peer[i]);
 		forget_packets(s->peer[i]);
-		opus_encoder_destroy(s->peer[i]->encoder);
+		pl_sim_encoder_destroy(s->peer[i]->encoder);
 		free(s->peer[i]);
 	}
 	pl_conference_destroy(&s->conference);
@@ -96,7 +88,7 @@ int64_t pl_sim_now_ms(const struct pl_sim *sim)
 
 /* ---- what the server says ---- */
 
-static struct pl_sim_peer *peer_by_source(struct pl_sim *sim, uint32_t source)
+struct pl_sim_peer *pl_sim_peer_by_source(const struct pl_sim *sim, uint32_t source)
 {
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		if (sim->peer[i]->source == source)
@@ -118,7 +110,7 @@ static void take_event(struct pl_sim *sim, const struct pl_event *event)
 {
 	PL_ASSERT(sim->event_count < PL_SIM_EVENTS_MAX);
 	sim->event[sim->event_count++] = (struct pl_sim_event){ sim->now_us, *event };
-	struct pl_sim_peer *p = peer_by_source(sim, event->source);
+	struct pl_sim_peer *p = pl_sim_peer_by_source(sim, event->source);
 	if (event->kind == PL_EVENT_SPEAKERS)
 		return;
 	PL_ASSERT(p != NULL);
@@ -241,35 +233,10 @@ static void drain_peer(struct pl_sim_peer *p)
 
 /* ---- what a peer says ---- */
 
-/* RFC 6464 section 3: the level of one packet in -dBov. */
-static uint8_t level_of(const int16_t *pcm, size_t count)
-{
-	double sum = 0;
-	for (size_t i = 0; i < count; i++)
-		sum += (double)pcm[i] * pcm[i];
-	const double rms = sqrt(sum / (double)count) / 32768;
-	const double level = rms > 0 ? -20 * log10(rms) : 127;
-	return level < 127 ? (uint8_t)lround(level) : 127;
-}
-
-static size_t encode(struct pl_sim_peer *p, uint8_t payload[static 400], uint8_t *level)
-{
-	int16_t pcm[FRAME_SAMPLES];
-	const double amplitude = p->is_talking ? p->amplitude * 32767 : 0;
-	for (size_t i = 0; i < FRAME_SAMPLES; i++, p->samples++) {
-		const double phase = 2 * pi * p->hz * (double)(p->samples % CLOCK_HZ) / CLOCK_HZ;
-		pcm[i] = (int16_t)lround(amplitude * sin(phase));
-	}
-	*level = level_of(pcm, FRAME_SAMPLES);
-	const int size = opus_encode(p->encoder, pcm, FRAME_SAMPLES, payload, 400);
-	PL_ASSERT(size > 0);
-	return (size_t)size;
-}
-
 static void send_frame(struct pl_sim_peer *p)
 {
-	uint8_t payload[400], level;
-	const size_t size = encode(p, payload, &level);
+	uint8_t payload[PL_SIM_PAYLOAD_SIZE_MAX], level;
+	const size_t size = pl_sim_encode(p, payload, &level);
 	const struct pl_rtp rtp = {
 		.ssrc = p->ssrc,
 		.ts = p->ts,
@@ -285,7 +252,7 @@ static void send_frame(struct pl_sim_peer *p)
 		.audio_level = level,
 		.is_voice = level < 127,
 	};
-	p->ts += FRAME_SAMPLES;
+	p->ts += PL_SIM_FRAME_SAMPLES;
 	if (p->peer.state != PL_PEER_CONNECTED)
 		return;
 	p->seq++;
@@ -333,9 +300,10 @@ static uint32_t make_ssrc(struct pl_sim *sim)
 
 static struct pl_slot_spec make_slot(struct pl_sim *sim, uint8_t number)
 {
-	struct pl_slot_spec spec = {
-		.ssrc = make_ssrc(sim), .clock_hz = CLOCK_HZ, .payload_type = PL_SIM_PAYLOAD_TYPE, .kind = PL_KIND_AUDIO
-	};
+	struct pl_slot_spec spec = { .ssrc = make_ssrc(sim),
+		.clock_hz = PL_SIM_CLOCK_HZ,
+		.payload_type = PL_SIM_PAYLOAD_TYPE,
+		.kind = PL_KIND_AUDIO };
 	snprintf(spec.mid, sizeof spec.mid, "s%u", (unsigned)number % 100);
 	return spec;
 }
@@ -365,7 +333,7 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 	p->description.track[0] = (struct pl_track_spec){ .track = p->track,
 		.mid = "m",
 		.ssrc = hides_ssrc ? 0 : p->ssrc,
-		.clock_hz = CLOCK_HZ,
+		.clock_hz = PL_SIM_CLOCK_HZ,
 		.payload_type = PL_SIM_PAYLOAD_TYPE,
 		.kind = PL_KIND_AUDIO,
 		.is_muted = is_muted };
@@ -390,21 +358,10 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 	drain_peer(p);
 }
 
-static struct OpusEncoder *make_encoder(void)
-{
-	int error;
-	struct OpusEncoder *encoder = opus_encoder_create(CLOCK_HZ, 1, OPUS_APPLICATION_VOIP, &error);
-	if (encoder == NULL)
-		abort();
-	opus_encoder_ctl(encoder, OPUS_SET_BITRATE(32000));
-	opus_encoder_ctl(encoder, OPUS_SET_COMPLEXITY(0));
-	return encoder;
-}
-
 struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *join)
 {
 	PL_ASSERT(sim->peer_count < PL_SIM_PEERS_MAX);
-	struct pl_sim_peer *p = allocate(sizeof *p);
+	struct pl_sim_peer *p = pl_sim_allocate(sizeof *p);
 	const uint32_t number = (uint32_t)sim->peer_count + 1;
 	sim->peer[sim->peer_count++] = p;
 	*p = (struct pl_sim_peer){
@@ -416,7 +373,7 @@ struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *jo
 		.hz = join->hz,
 		.is_talking = join->is_talking,
 		.amplitude = 0.25,
-		.encoder = make_encoder(),
+		.encoder = pl_sim_encoder_create(),
 		.frame_us = sim->now_us + pl_rng_below(&sim->rng, PL_SIM_FRAME_MS * MS),
 		.seq = (uint16_t)pl_rng_next(&sim->rng),
 		.ts = (uint32_t)pl_rng_next(&sim->rng),
@@ -561,8 +518,6 @@ void pl_sim_run(struct pl_sim *sim, int64_t ms)
 	sim->now_us = end_us;
 }
 
-/* ---- what was played ---- */
-
 int pl_sim_slot_of(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker)
 {
 	for (uint8_t i = 0; i < listener->slots_event.slots.count; i++) {
@@ -570,120 +525,4 @@ int pl_sim_slot_of(const struct pl_sim_peer *listener, const struct pl_sim_peer 
 			return i;
 	}
 	return -1;
-}
-
-static int by_seq(const void *a, const void *b)
-{
-	const struct pl_sim_packet *x = *(const struct pl_sim_packet *const *)a;
-	const struct pl_sim_packet *y = *(const struct pl_sim_packet *const *)b;
-	const int16_t ahead = (int16_t)(x->seq - y->seq);
-	return (ahead > 0) - (ahead < 0);
-}
-
-/* Numbers wrap, but a test's packets span less than half of them. */
-static const struct pl_sim_packet **in_order(const struct pl_sim_slot *slot)
-{
-	PL_ASSERT(slot->count < 0x8000);
-	const struct pl_sim_packet **order = allocate((slot->count + 1) * sizeof *order);
-	for (size_t i = 0; i < slot->count; i++)
-		order[i] = &slot->packet[i];
-	qsort(order, slot->count, sizeof *order, by_seq);
-	return order;
-}
-
-static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame)
-{
-	for (int64_t i = 0; i < PLAYED_FRAME_SAMPLES; i++) {
-		if (at + i >= 0 && at + i < count)
-			pcm[at + i] = frame[i];
-	}
-}
-
-int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from_ms, int64_t to_ms)
-{
-	const struct pl_sim_slot *slot = &p->slot[number];
-	const struct pl_sim_packet **order = in_order(slot);
-	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
-	int16_t *pcm = allocate((size_t)count * sizeof *pcm), frame[PLAYED_FRAME_SAMPLES];
-	int error;
-	OpusDecoder *decoder = opus_decoder_create(PL_SIM_RATE_HZ, 1, &error);
-	if (decoder == NULL)
-		abort();
-
-	for (size_t i = 0; i < slot->count; i++) {
-		const struct pl_sim_packet *packet = order[i];
-		const int64_t played = (int32_t)(packet->ts - order[0]->ts) / (CLOCK_HZ / PL_SIM_RATE_HZ);
-		const int64_t at = (order[0]->at_us / MS - from_ms) * (PL_SIM_RATE_HZ / 1000) + played;
-		int lost = i > 0 ? (uint16_t)(packet->seq - order[i - 1]->seq - 1) : 0;
-		if (lost > CONCEALED_FRAMES_MAX)
-			lost = CONCEALED_FRAMES_MAX;
-		for (; lost > 0; lost--) {
-			if (opus_decode(decoder, NULL, 0, frame, PLAYED_FRAME_SAMPLES, 0) != PLAYED_FRAME_SAMPLES)
-				abort();
-			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
-		}
-		if (opus_decode(decoder, packet->payload, packet->size, frame, PLAYED_FRAME_SAMPLES, 0) ==
-			PLAYED_FRAME_SAMPLES)
-			place(pcm, count, at, frame);
-	}
-	opus_decoder_destroy(decoder);
-	free(order);
-	return pcm;
-}
-
-/* The amplitude of one frequency, of full scale: one bin of a discrete Fourier transform. */
-static double amplitude_at(const int16_t *pcm, size_t count, uint32_t hz)
-{
-	double re = 0, im = 0;
-	for (size_t i = 0; i < count; i++) {
-		const double phase = 2 * pi * hz * (double)i / PL_SIM_RATE_HZ;
-		re += pcm[i] * cos(phase);
-		im += pcm[i] * sin(phase);
-	}
-	return 2 * sqrt(re * re + im * im) / (double)count / 32768;
-}
-
-double pl_sim_share(
-	const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms, int64_t to_ms)
-{
-	enum { WINDOW_MS = 100, WINDOW = PL_SIM_RATE_HZ / 1000 * WINDOW_MS };
-	const int64_t windows = (to_ms - from_ms) / WINDOW_MS;
-	bool *is_heard = allocate((size_t)windows * sizeof *is_heard);
-	for (uint8_t slot = 0; slot < listener->description.slot_count; slot++) {
-		int16_t *pcm = pl_sim_listen(listener, slot, from_ms, to_ms);
-		for (int64_t w = 0; w < windows; w++)
-			is_heard[w] = is_heard[w] ||
-				      amplitude_at(&pcm[w * WINDOW], WINDOW, talker->hz) > talker->amplitude / 4;
-		free(pcm);
-	}
-	int64_t heard = 0;
-	for (int64_t w = 0; w < windows; w++)
-		heard += is_heard[w];
-	free(is_heard);
-	return (double)heard / (double)windows;
-}
-
-const char *pl_sim_flaw(const struct pl_sim_peer *p, uint8_t number, uint32_t lost_max)
-{
-	const struct pl_sim_slot *slot = &p->slot[number];
-	const struct pl_sim_packet **order = in_order(slot);
-	const char *flaw = NULL;
-	uint32_t lost = 0;
-	for (size_t i = 0; i < slot->count && flaw == NULL; i++) {
-		if (order[i]->csrc_count != 1 || peer_by_source(p->sim, order[i]->csrc) == NULL)
-			flaw = "a packet without the CSRC of a talker";
-		else if (order[i]->csrc == p->source)
-			flaw = "a packet of the listener's own";
-		else if (order[i]->payload_type != PL_SIM_PAYLOAD_TYPE)
-			flaw = "a packet of another payload type";
-		if (i == 0)
-			continue;
-		if (order[i]->seq == order[i - 1]->seq)
-			flaw = "a sequence number twice";
-		else if ((int32_t)(order[i]->ts - order[i - 1]->ts) <= 0)
-			flaw = "a timestamp that does not rise";
-		lost += (uint16_t)(order[i]->seq - order[i - 1]->seq - 1);
-	}
-	free(order);
-	return flaw == NULL && lost > lost_max ? "numbers are missing" : flaw;
 }

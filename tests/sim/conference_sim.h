@@ -26,6 +26,7 @@ enum {
 	PL_SIM_EVENTS_MAX = 4096,
 	PL_SIM_FRAME_MS = 20,
 	PL_SIM_PAYLOAD_TYPE = 111,
+	PL_SIM_PAYLOAD_SIZE_MAX = 400,
 	PL_SIM_RATE_HZ = 16000, /* of what listeners decode to */
 	PL_SIM_LINK_DELAY_MS = 15,
 };
@@ -53,7 +54,7 @@ struct pl_sim_packet {
 	uint16_t seq, size;
 	uint8_t csrc_count, payload_type;
 	bool has_level, marker;
-	uint8_t payload[400];
+	uint8_t payload[PL_SIM_PAYLOAD_SIZE_MAX];
 };
 
 struct pl_sim_slot {

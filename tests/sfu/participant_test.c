@@ -1,0 +1,187 @@
+#include "sfu/participant.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SOURCE = 9, OPUS = 111, CLOCK_HZ = 48000 };
+
+struct fixture {
+	struct pl_participant p;
+	struct pl_speakers speakers;
+	struct pl_rng rng;
+	struct pl_description description;
+};
+
+static struct pl_track_spec track_spec(uint32_t id, const char *mid, uint32_t ssrc)
+{
+	struct pl_track_spec spec = { .track = id, .ssrc = ssrc, .clock_hz = CLOCK_HZ, .payload_type = OPUS };
+	strncpy(spec.mid, mid, sizeof spec.mid - 1);
+	return spec;
+}
+
+static struct pl_slot_spec slot_spec(const char *mid, uint32_t ssrc)
+{
+	struct pl_slot_spec spec = { .ssrc = ssrc, .clock_hz = CLOCK_HZ, .payload_type = OPUS };
+	strncpy(spec.mid, mid, sizeof spec.mid - 1);
+	return spec;
+}
+
+static void apply(struct fixture *f)
+{
+	pl_participant_apply(&f->p, &f->description, &f->speakers, &f->rng);
+}
+
+static void init(struct fixture *f, uint8_t track_count)
+{
+	*f = (struct fixture){ .p.source = SOURCE, .description.track_count = track_count };
+	pl_speakers_init(&f->speakers, 4);
+	pl_rng_init(&f->rng, 1);
+	f->description.track[0] = track_spec(1, "a", 0);
+	f->description.track[1] = track_spec(2, "b", 0);
+	apply(f);
+}
+
+/* The track's id, or the drop as a negative number. */
+static int match(struct fixture *f, uint32_t ssrc, uint8_t payload_type, const char *mid)
+{
+	const struct pl_rtp rtp = { .ssrc = ssrc, .payload_type = payload_type };
+	const struct pl_rtp_ext ext = {
+		.has = { [PL_RTP_EXT_MID] = mid != NULL },
+		.mid = { (const uint8_t *)mid, mid != NULL ? strlen(mid) : 0 },
+	};
+	struct pl_track *track = NULL;
+	const enum pl_drop drop = pl_participant_match(&f->p, &rtp, &ext, &track);
+	return drop != PL_DROP_NONE ? -(int)drop : (int)track->spec.track;
+}
+
+/* Browsers send the mid for the first packets only: afterwards the SSRC must do. */
+static void test_participant_mid_latches_the_ssrc(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 2);
+	assert_int_equal(match(&f, 70, OPUS, NULL), -PL_DROP_RTP_UNKNOWN_TRACK);
+	assert_int_equal(match(&f, 70, OPUS, "b"), 2);
+	assert_int_equal(match(&f, 70, OPUS, NULL), 2);
+	assert_int_equal(match(&f, 80, OPUS, "c"), -PL_DROP_RTP_UNKNOWN_TRACK); /* of an m-line that was rejected */
+	assert_int_equal(match(&f, 90, OPUS, NULL), 1); /* the only one left whose SSRC nobody told */
+	assert_int_equal(match(&f, 91, OPUS, NULL), -PL_DROP_RTP_UNKNOWN_TRACK);
+}
+
+/* A stream that begins anew under another SSRC is the same track, with reception counted from the start. */
+static void test_participant_new_ssrc_of_a_mid_is_a_restart(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 2);
+	assert_int_equal(match(&f, 70, OPUS, "a"), 1);
+	pl_reception_packet(&f.p.track[0].reception, 1, 5, 6);
+	assert_true(f.p.track[0].reception.is_started);
+	assert_int_equal(match(&f, 71, OPUS, "a"), 1);
+	assert_false(f.p.track[0].reception.is_started);
+	assert_int_equal(match(&f, 70, OPUS, NULL), 2); /* the old SSRC is free again */
+}
+
+/* The mid is the newer word: an SSRC that moves to another m-line leaves the first. */
+static void test_participant_ssrc_moves_with_its_mid(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 2);
+	assert_int_equal(match(&f, 70, OPUS, "a"), 1);
+	assert_int_equal(match(&f, 70, OPUS, "b"), 2);
+	assert_int_equal(match(&f, 70, OPUS, NULL), 2);
+	assert_false(f.p.track[0].is_latched);
+}
+
+/* A codec that was not negotiated is no audio of ours, and must not take the track's place either. */
+static void test_participant_wrong_payload_type_latches_nothing(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 1);
+	assert_int_equal(match(&f, 70, 0, "a"), -PL_DROP_RTP_UNKNOWN_PAYLOAD);
+	assert_int_equal(match(&f, 70, 0, NULL), -PL_DROP_RTP_UNKNOWN_TRACK);
+	assert_false(f.p.track[0].is_latched);
+	assert_int_equal(match(&f, 80, OPUS, NULL), 1);
+}
+
+/* A renegotiation keeps what goes on (its reception, its place on air), drops what ended, takes what is new. */
+static void test_participant_update_keeps_tracks_by_mid(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 2);
+	assert_int_equal(match(&f, 70, OPUS, "a"), 1);
+	assert_int_equal(match(&f, 80, OPUS, "b"), 2);
+	struct pl_track *a = pl_participant_track(&f.p, 1), *b = pl_participant_track(&f.p, 2);
+	pl_reception_packet(&b->reception, 1, 5, 6);
+	assert_true(pl_speakers_packet(&f.speakers, &a->speaker, 1, 30, true));
+	assert_true(pl_speakers_packet(&f.speakers, &b->speaker, 1, 30, true));
+
+	f.description.track[0] = track_spec(3, "c", 4711);
+	apply(&f);
+	assert_null(pl_participant_track(&f.p, 1));
+	assert_ptr_equal(pl_participant_track(&f.p, 2), b);
+	assert_true(b->speaker.is_on_air && b->reception.is_started);
+	assert_int_equal(f.speakers.count, 1);
+	assert_int_equal(match(&f, 70, OPUS, NULL), -PL_DROP_RTP_UNKNOWN_TRACK);
+	assert_int_equal(match(&f, 4711, OPUS, NULL), 3);
+
+	f.description.track[1] = track_spec(2, "b", 81);
+	f.description.track[1].is_muted = true;
+	apply(&f);
+	assert_int_equal(match(&f, 81, OPUS, NULL), 2);
+	assert_false(b->reception.is_started); /* another SSRC is another stream */
+	assert_int_equal(f.speakers.count, 0);
+}
+
+/* A slot that stays, stays: numbering, who is in it, what was counted; also when it gets another place in the list. */
+static void test_participant_update_keeps_slots_by_mid(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 1);
+	f.description.slot_count = 2;
+	f.description.slot[0] = slot_spec("x", 10);
+	f.description.slot[1] = slot_spec("y", 11);
+	apply(&f);
+	struct pl_speaker talker[2];
+	for (uint32_t i = 0; i < 2; i++) {
+		pl_speaker_init(&talker[i], 100 + i, 200 + i);
+		pl_speakers_packet(&f.speakers, &talker[i], 1, 30, true);
+	}
+	assert_true(pl_participant_refit(&f.p, &f.speakers, 1));
+	assert_false(pl_participant_refit(&f.p, &f.speakers, 1));
+	f.p.slot[1].packets = 5;
+	const struct pl_rewrite before = f.p.slot[1].rewrite;
+
+	f.description.slot[0] = slot_spec("y", 11);
+	f.description.slot[1] = slot_spec("z", 12);
+	apply(&f);
+	assert_int_equal(f.p.slot[0].packets, 5);
+	assert_int_equal(f.p.slot[0].rewrite.seq_last, before.seq_last);
+	assert_int_equal(f.p.slots.source[0], 101);
+	assert_int_equal(f.p.slots.source[1], 0);
+	assert_int_equal(f.p.slot[1].packets, 0);
+	assert_true(pl_participant_refit(&f.p, &f.speakers, 2));
+	assert_int_equal(f.p.slots.source[0], 101);
+	assert_int_equal(f.p.slots.source[1], 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_participant_mid_latches_the_ssrc),
+		cmocka_unit_test(test_participant_new_ssrc_of_a_mid_is_a_restart),
+		cmocka_unit_test(test_participant_ssrc_moves_with_its_mid),
+		cmocka_unit_test(test_participant_wrong_payload_type_latches_nothing),
+		cmocka_unit_test(test_participant_update_keeps_tracks_by_mid),
+		cmocka_unit_test(test_participant_update_keeps_slots_by_mid),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <opus/opus.h>
+
+#include "tests/sim/conference_sim_state.h"
+
+enum {
+	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
+	CONCEALED_FRAMES_MAX = 5, /* a decoder that conceals for longer has faded out */
+};
+
+static const double pi = 3.14159265358979323846;
+
+/* ---- what a peer says ---- */
+
+struct OpusEncoder *pl_sim_encoder_create(void)
+{
+	int error;
+	struct OpusEncoder *encoder = opus_encoder_create(PL_SIM_CLOCK_HZ, 1, OPUS_APPLICATION_VOIP, &error);
+	if (encoder == NULL)
+		abort();
+	opus_encoder_ctl(encoder, OPUS_SET_BITRATE(32000));
+	opus_encoder_ctl(encoder, OPUS_SET_COMPLEXITY(0));
+	return encoder;
+}
+
+void pl_sim_encoder_destroy(struct OpusEncoder *encoder)
+{
+	opus_encoder_destroy(encoder);
+}
+
+/* RFC 6464 section 3: the level of one packet in -dBov. */
+static uint8_t level_of(const int16_t *pcm, size_t count)
+{
+	double sum = 0;
+	for (size_t i = 0; i < count; i++)
+		sum += (double)pcm[i] * pcm[i];
+	const double rms = sqrt(sum / (double)count) / 32768;
+	const double level = rms > 0 ? -20 * log10(rms) : 127;
+	return level < 127 ? (uint8_t)lround(level) : 127;
+}
+
+size_t pl_sim_encode(struct pl_sim_peer *p, uint8_t payload[static PL_SIM_PAYLOAD_SIZE_MAX], uint8_t *level)
+{
+	int16_t pcm[PL_SIM_FRAME_SAMPLES];
+	const double amplitude = p->is_talking ? p->amplitude * 32767 : 0;
+	for (size_t i = 0; i < PL_SIM_FRAME_SAMPLES; i++, p->samples++) {
+		const double phase = 2 * pi * p->hz * (double)(p->samples % PL_SIM_CLOCK_HZ) / PL_SIM_CLOCK_HZ;
+		pcm[i] = (int16_t)lround(amplitude * sin(phase));
+	}
+	*level = level_of(pcm, PL_SIM_FRAME_SAMPLES);
+	const int size = opus_encode(p->encoder, pcm, PL_SIM_FRAME_SAMPLES, payload, PL_SIM_PAYLOAD_SIZE_MAX);
+	PL_ASSERT(size > 0);
+	return (size_t)size;
+}
+
+/* ---- what was played ---- */
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct pl_sim_packet *x = *(const struct pl_sim_packet *const *)a;
+	const struct pl_sim_packet *y = *(const struct pl_sim_packet *const *)b;
+	const int16_t ahead = (int16_t)(x->seq - y->seq);
+	return (ahead > 0) - (ahead < 0);
+}
+
+/* Numbers wrap, but a test's packets span less than half of them. */
+static const struct pl_sim_packet **in_order(const struct pl_sim_slot *slot)
+{
+	PL_ASSERT(slot->count < 0x8000);
+	const struct pl_sim_packet **order = pl_sim_allocate((slot->count + 1) * sizeof *order);
+	for (size_t i = 0; i < slot->count; i++)
+		order[i] = &slot->packet[i];
+	qsort(order, slot->count, sizeof *order, by_seq);
+	return order;
+}
+
+static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame)
+{
+	for (int64_t i = 0; i < PLAYED_FRAME_SAMPLES; i++) {
+		if (at + i >= 0 && at + i < count)
+			pcm[at + i] = frame[i];
+	}
+}
+
+int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from_ms, int64_t to_ms)
+{
+	const struct pl_sim_slot *slot = &p->slot[number];
+	const struct pl_sim_packet **order = in_order(slot);
+	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
+	int16_t *pcm = pl_sim_allocate((size_t)count * sizeof *pcm), frame[PLAYED_FRAME_SAMPLES];
+	int error;
+	OpusDecoder *decoder = opus_decoder_create(PL_SIM_RATE_HZ, 1, &error);
+	if (decoder == NULL)
+		abort();
+
+	for (size_t i = 0; i < slot->count; i++) {
+		const struct pl_sim_packet *packet = order[i];
+		const int64_t played = (int32_t)(packet->ts - order[0]->ts) / (PL_SIM_CLOCK_HZ / PL_SIM_RATE_HZ);
+		const int64_t at = (order[0]->at_us / 1000 - from_ms) * (PL_SIM_RATE_HZ / 1000) + played;
+		int lost = i > 0 ? (uint16_t)(packet->seq - order[i - 1]->seq - 1) : 0;
+		if (lost > CONCEALED_FRAMES_MAX)
+			lost = CONCEALED_FRAMES_MAX;
+		for (; lost > 0; lost--) {
+			if (opus_decode(decoder, NULL, 0, frame, PLAYED_FRAME_SAMPLES, 0) != PLAYED_FRAME_SAMPLES)
+				abort();
+			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
+		}
+		if (opus_decode(decoder, packet->payload, packet->size, frame, PLAYED_FRAME_SAMPLES, 0) ==
+			PLAYED_FRAME_SAMPLES)
+			place(pcm, count, at, frame);
+	}
+	opus_decoder_destroy(decoder);
+	free(order);
+	return pcm;
+}
+
+/* The amplitude of one frequency, of full scale: one bin of a discrete Fourier transform. */
+static double amplitude_at(const int16_t *pcm, size_t count, uint32_t hz)
+{
+	double re = 0, im = 0;
+	for (size_t i = 0; i < count; i++) {
+		const double phase = 2 * pi * hz * (double)i / PL_SIM_RATE_HZ;
+		re += pcm[i] * cos(phase);
+		im += pcm[i] * sin(phase);
+	}
+	return 2 * sqrt(re * re + im * im) / (double)count / 32768;
+}
+
+double pl_sim_share(
+	const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms, int64_t to_ms)
+{
+	enum { WINDOW_MS = 100, WINDOW = PL_SIM_RATE_HZ / 1000 * WINDOW_MS };
+	const int64_t windows = (to_ms - from_ms) / WINDOW_MS;
+	bool *is_heard = pl_sim_allocate((size_t)windows * sizeof *is_heard);
+	for (uint8_t slot = 0; slot < listener->description.slot_count; slot++) {
+		int16_t *pcm = pl_sim_listen(listener, slot, from_ms, to_ms);
+		for (int64_t w = 0; w < windows; w++)
+			is_heard[w] = is_heard[w] ||
+				      amplitude_at(&pcm[w * WINDOW], WINDOW, talker->hz) > talker->amplitude / 4;
+		free(pcm);
+	}
+	int64_t heard = 0;
+	for (int64_t w = 0; w < windows; w++)
+		heard += is_heard[w];
+	free(is_heard);
+	return (double)heard / (double)windows;
+}
+
+const char *pl_sim_flaw(const struct pl_sim_peer *p, uint8_t number, uint32_t lost_max)
+{
+	const struct pl_sim_slot *slot = &p->slot[number];
+	const struct pl_sim_packet **order = in_order(slot);
+	const char *flaw = NULL;
+	uint32_t lost = 0;
+	for (size_t i = 0; i < slot->count && flaw == NULL; i++) {
+		if (order[i]->csrc_count != 1 || pl_sim_peer_by_source(p->sim, order[i]->csrc) == NULL)
+			flaw = "a packet without the CSRC of a talker";
+		else if (order[i]->csrc == p->source)
+			flaw = "a packet of the listener's own";
+		else if (order[i]->payload_type != PL_SIM_PAYLOAD_TYPE)
+			flaw = "a packet of another payload type";
+		if (i == 0)
+			continue;
+		if (order[i]->seq == order[i - 1]->seq)
+			flaw = "a sequence number twice";
+		else if ((int32_t)(order[i]->ts - order[i - 1]->ts) <= 0)
+			flaw = "a timestamp that does not rise";
+		lost += (uint16_t)(order[i]->seq - order[i - 1]->seq - 1);
+	}
+	free(order);
+	return flaw == NULL && lost > lost_max ? "numbers are missing" : flaw;
+}
