@@ -1,0 +1,206 @@
+/* Wires the parts together: command line, listener, media plane, server. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "signaling/arguments.h"
+#include "signaling/certificate.h"
+#include "signaling/listener.h"
+#include "signaling/log.h"
+#include "signaling/qr.h"
+#include "signaling/server.h"
+
+enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_SERVER_ERROR_SIZE };
+
+struct app {
+	struct pl_arguments arguments;
+	int64_t started_us;
+	struct pl_addr listen;
+	int listen_fd; /* -1 once the server owns it */
+	struct pl_sfu *sfu;
+	struct pl_server *server;
+	char error[ERROR_SIZE];
+};
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool has_tls(const struct app *app)
+{
+	return app->arguments.config.http_tls_cert[0] != '\0';
+}
+
+static bool listen_on(struct app *app)
+{
+	PL_ASSERT(pl_config_parse_listen(app->arguments.config.http_listen, &app->listen));
+	if (app->arguments.is_lan)
+		memset(app->listen.ip, 0, sizeof(app->listen.ip));
+	return pl_listener_open(&app->listen_fd, &app->listen, app->error) == PL_ERR_NONE;
+}
+
+static bool start_media(struct app *app)
+{
+	const struct pl_config *config = &app->arguments.config;
+	struct pl_sfu_config sfu = {
+		.port = (uint16_t)config->media_port,
+		.shards = (uint16_t)config->media_shards,
+		.with_loopback = pl_listener_is_loopback(&app->listen),
+		.participants_max = config->limits_participants,
+		.rooms_max = config->limits_rooms,
+	};
+	size_t count;
+	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
+	sfu.address_count = (uint8_t)count;
+	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
+}
+
+/* For the addresses that phones will use: those that media is offered on. */
+static bool make_certificate(struct app *app)
+{
+	struct pl_config *config = &app->arguments.config;
+	struct pl_certificate certificate;
+	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
+	char folder[PL_CERTIFICATE_PATH_SIZE];
+	if (!app->arguments.is_lan || has_tls(app))
+		return true;
+	if (!pl_certificate_folder(folder)) {
+		snprintf(app->error, sizeof(app->error),
+			"--lan: set HOME or XDG_STATE_HOME, so that the certificate can be kept");
+		return false;
+	}
+	const size_t count = pl_sfu_candidates(app->sfu, address);
+	if (pl_certificate_keep(&certificate, folder, address, count, app->error) != PL_ERR_NONE)
+		return false;
+	_Static_assert(sizeof(config->http_tls_cert) >= sizeof(certificate.cert_path), "a path fits");
+	memcpy(config->http_tls_cert, certificate.cert_path, sizeof(certificate.cert_path));
+	memcpy(config->http_tls_key, certificate.key_path, sizeof(certificate.key_path));
+	return true;
+}
+
+static bool start_server(struct app *app)
+{
+	const struct pl_server_config config = {
+		.config = &app->arguments.config,
+		.sfu = app->sfu,
+		.listen_fd = app->listen_fd,
+	};
+	app->listen_fd = -1;
+	return pl_server_create(&app->server, &config, app->error) == PL_ERR_NONE;
+}
+
+/* The address to open; at: one of those that a listener on all of them has, NULL for the listener's own. */
+static void write_url(const struct app *app, const struct pl_addr *at, char url[static URL_SIZE])
+{
+	char text[PL_ADDR_TEXT_SIZE];
+	struct pl_addr addr = at == NULL ? app->listen : *at;
+	addr.port = app->listen.port;
+	const struct pl_addr home = pl_addr_ipv4(0x7f000001, addr.port);
+	/* The name is friendlier, and browsers trust it with the microphone as they trust the number. */
+	if (pl_listener_is_any(&addr) || pl_addr_equal(&addr, &home))
+		snprintf(url, URL_SIZE, "%s://localhost:%u", has_tls(app) ? "https" : "http", addr.port);
+	else
+		snprintf(url, URL_SIZE, "%s://%s", has_tls(app) ? "https" : "http", pl_addr_format(&addr, text));
+}
+
+/* Milliseconds since the kernel made this process.  /proc knows that in ticks of 10 ms only, which is as much as all
+ * of our start; so what counts is main's first line, and the dynamic linker's few milliseconds before it are left out. */
+static void tell_ready(const struct app *app)
+{
+	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
+	const size_t count = pl_sfu_candidates(app->sfu, candidate);
+	char message[48], url[URL_SIZE], http[PL_ADDR_TEXT_SIZE];
+	write_url(app, NULL, url);
+	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
+	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
+		PL_LOG_NUMBER("udp", count > 0 ? candidate[0].port : 0), PL_LOG_TEXT("url", url));
+	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
+		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
+	if (count == 0)
+		pl_log(PL_LOG_WARNING, "no address was found to offer media on; set media.address");
+}
+
+static void print_addresses(const struct app *app)
+{
+	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
+	const size_t count = pl_listener_is_any(&app->listen) ? pl_sfu_candidates(app->sfu, candidate) : 0;
+	char url[URL_SIZE], best[URL_SIZE];
+	write_url(app, NULL, best);
+	printf("Plenum is at %s\n", best);
+	for (size_t i = 0; i < count; i++) {
+		if (pl_listener_is_loopback(&candidate[i]))
+			continue;
+		write_url(app, &candidate[i], i == 0 ? best : url);
+		printf("         and %s\n", i == 0 ? best : url);
+	}
+	if (app->arguments.has_qr || (app->arguments.is_lan && isatty(STDOUT_FILENO))) {
+		if (!pl_qr_print(stdout, best, isatty(STDOUT_FILENO)))
+			pl_log(PL_LOG_WARNING, "no QR code could be made");
+	}
+	if (app->arguments.is_lan)
+		printf("The certificate is this machine's own: browsers warn once, and go on when told to.\n");
+	fflush(stdout);
+}
+
+/* Before any thread: all of them inherit it, and the server alone takes the signals. */
+static void set_signals(void)
+{
+	sigset_t both;
+	sigemptyset(&both);
+	sigaddset(&both, SIGINT);
+	sigaddset(&both, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &both, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(struct app *app)
+{
+	const struct pl_config *config = &app->arguments.config;
+	pl_log_init(config->log_level, config->log_format);
+	set_signals();
+	const bool is_started = listen_on(app) && start_media(app) && make_certificate(app) && start_server(app);
+	if (is_started) {
+		tell_ready(app);
+		print_addresses(app);
+		pl_server_run(app->server);
+	} else {
+		fprintf(stderr, "plenum: %s\n", app->error);
+	}
+	pl_server_destroy(&app->server);
+	pl_sfu_destroy(&app->sfu);
+	if (app->listen_fd >= 0)
+		close(app->listen_fd);
+	if (is_started)
+		pl_log(PL_LOG_INFO, "ended");
+	return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	static struct app app = { .listen_fd = -1 };
+	app.started_us = now_us();
+	if (pl_arguments_parse(&app.arguments, argc, argv, app.error) != PL_ERR_NONE) {
+		fprintf(stderr, "plenum: %s\n", app.error);
+		return EXIT_USAGE;
+	}
+	switch (app.arguments.action) {
+	case PL_ARGUMENTS_HELP:
+		pl_arguments_print_help(stdout);
+		return EXIT_SUCCESS;
+	case PL_ARGUMENTS_VERSION:
+		printf("plenum %s\n", PLENUM_VERSION);
+		return EXIT_SUCCESS;
+	case PL_ARGUMENTS_PRINT_CONFIG:
+		pl_config_print(&app.arguments.config, true, stdout);
+		return EXIT_SUCCESS;
+	case PL_ARGUMENTS_RUN:
+		return run(&app);
+	}
+	return EXIT_FAILURE;
+}

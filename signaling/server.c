@@ -1,0 +1,330 @@
+#include "signaling/server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "signaling/log.h"
+#include "signaling/server_internal.h"
+
+enum {
+	OWN_FDS = 64, /* of the media plane, the log, libraries */
+	ACCEPTS_PER_TURN = 16,
+	ACCEPT_PAUSE_US = 100000,
+	HTTP_TIMEOUT_S = 10, /* for a request's head, and for a TLS handshake */
+};
+
+int64_t pl_server_now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* libwebsockets warns about peers' mistakes as if they were ours; only its errors are worth an operator's eye. */
+static void on_library_log(int level, const char *line)
+{
+	char text[256];
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(line, "\n"), line);
+	if ((level & LLL_ERR) != 0)
+		pl_log(PL_LOG_WARNING, "libwebsockets", PL_LOG_TEXT("says", text));
+	else
+		pl_log(PL_LOG_DEBUG, "libwebsockets", PL_LOG_TEXT("says", text));
+}
+
+static void end_over(struct pl_server *server)
+{
+	server->is_over = true;
+	lws_cancel_service(server->lws);
+}
+
+static void on_end_timer(lws_sorted_usec_list_t *timer)
+{
+	end_over(lws_container_of(timer, struct pl_server, end_timer));
+}
+
+static bool has_websockets(const struct pl_server *server)
+{
+	return server->ws_free_count < server->ws_max;
+}
+
+/* The listener stays open, so that /ready can say 503 while the last goodbyes are on their way. */
+static void begin_end(struct pl_server *server)
+{
+	struct signalfd_siginfo info;
+	if (read(lws_get_socket_fd(server->signals), &info, sizeof(info)) != sizeof(info) || server->is_ending)
+		return;
+	pl_log(PL_LOG_INFO, "ends", PL_LOG_NUMBER("signal", info.ssi_signo),
+		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
+	/* From here a second signal has its default effect. */
+	sigset_t both;
+	sigemptyset(&both);
+	sigaddset(&both, SIGINT);
+	sigaddset(&both, SIGTERM);
+	pthread_sigmask(SIG_UNBLOCK, &both, NULL);
+
+	server->is_ending = true;
+	pl_server_before_front(server);
+	pl_front_shutdown(server->front, pl_server_now_us());
+	pl_server_after_front(server);
+	if (has_websockets(server))
+		lws_sul_schedule(server->lws, 0, &server->end_timer, on_end_timer, PL_SERVER_END_MS_MAX * 1000);
+	else
+		end_over(server);
+}
+
+static void on_accept_timer(lws_sorted_usec_list_t *timer)
+{
+	struct pl_server *server = lws_container_of(timer, struct pl_server, accept_timer);
+	if (server->listener != NULL)
+		lws_rx_flow_control(server->listener, 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
+}
+
+/* Without descriptors the listener would be readable for ever: look again a little later. */
+static void pause_accepting(struct pl_server *server)
+{
+	pl_log(PL_LOG_WARNING, "connections cannot be accepted", PL_LOG_TEXT("why", strerror(errno)));
+	lws_rx_flow_control(server->listener, 0);
+	lws_sul_schedule(server->lws, 0, &server->accept_timer, on_accept_timer, ACCEPT_PAUSE_US);
+}
+
+static void accept_connections(struct pl_server *server)
+{
+	const int listen_fd = lws_get_socket_fd(server->listener);
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		const int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+				pause_accepting(server);
+			return;
+		}
+		if (server->open_count >= server->config->limits_connections + PL_SERVER_SPARE_CONNECTIONS) {
+			server->refused++;
+			close(fd);
+			continue;
+		}
+		/* A small message must not wait for the acknowledgement of the one before it. */
+		const int on = 1;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		if (lws_adopt_socket_vhost(server->vhost, fd) == NULL)
+			pl_log(PL_LOG_DEBUG, "a connection could not be taken");
+	}
+}
+
+static void on_descriptor(struct pl_server *server, struct lws *wsi)
+{
+	if (wsi == server->listener)
+		accept_connections(server);
+	else if (wsi == server->events)
+		pl_server_take_events(server);
+	else if (wsi == server->signals)
+		begin_end(server);
+}
+
+static void on_descriptor_closed(struct pl_server *server, struct lws *wsi)
+{
+	struct lws **const own[] = { &server->listener, &server->events, &server->signals };
+	for (size_t i = 0; i < PL_COUNT(own); i++) {
+		if (*own[i] == wsi)
+			*own[i] = NULL;
+	}
+}
+
+static void on_ws_closed(struct pl_server *server, struct pl_session *session)
+{
+	pl_ws_closed(server, session);
+	if (server->is_ending && !has_websockets(server))
+		end_over(server);
+}
+
+/* One protocol for all: libwebsockets takes the first for plain HTTP, and for a WebSocket that names no subprotocol. */
+static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
+{
+	struct pl_server *server = lws_context_user(lws_get_context(wsi));
+	struct pl_session *session = user;
+	switch ((int)reason) {
+	case LWS_CALLBACK_WSI_CREATE:
+		server->open_count++;
+		return 0;
+	case LWS_CALLBACK_WSI_DESTROY:
+		server->open_count--;
+		return 0;
+	case LWS_CALLBACK_HTTP:
+		return pl_http_request(server, wsi, session, in);
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return pl_http_writeable(wsi, session);
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		return pl_http_confirm_upgrade(server, wsi, in);
+	case LWS_CALLBACK_CLOSED_HTTP:
+	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+		if (session != NULL)
+			pl_http_closed(session);
+		return 0;
+	case LWS_CALLBACK_ESTABLISHED:
+		return pl_ws_opened(server, wsi, session);
+	case LWS_CALLBACK_RECEIVE:
+		return pl_ws_received(server, session, (struct pl_bytes){ in, size });
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		return pl_ws_writeable(session);
+	case LWS_CALLBACK_CLOSED:
+		on_ws_closed(server, session);
+		return 0;
+	case LWS_CALLBACK_RAW_RX_FILE:
+		on_descriptor(server, wsi);
+		return 0;
+	case LWS_CALLBACK_RAW_CLOSE_FILE:
+		on_descriptor_closed(server, wsi);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static const struct lws_protocols PROTOCOLS[] = {
+	{ .name = "plenum.v1",
+		.callback = on_callback,
+		.per_session_data_size = sizeof(struct pl_session),
+		.rx_buffer_size = PL_SERVER_CHUNK_SIZE },
+	{ .name = NULL },
+};
+
+/* libwebsockets sizes its tables by the limit of descriptors, which may be 1,024 or a million: it is set to what the
+ * configuration can use. */
+static void fit_descriptor_limit(const struct pl_config *config)
+{
+	const rlim_t wanted = (rlim_t)config->limits_connections + PL_SERVER_SPARE_CONNECTIONS + OWN_FDS;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+		pl_log(PL_LOG_WARNING, "fewer file descriptors than limits.connections needs; raise the hard limit",
+			PL_LOG_NUMBER("wanted", wanted), PL_LOG_NUMBER("allowed", limit.rlim_cur));
+}
+
+/* No origin is refused: there are no cookies and no ambient authority that a foreign page could borrow; who may join
+ * is in the message itself.  No permessage-deflate: it costs each connection some 300 KB for messages of 300 bytes. */
+static bool create_context(struct pl_server *server)
+{
+	const struct pl_config *config = server->config;
+	const bool has_tls = config->http_tls_cert[0] != '\0';
+	server->idle = (lws_retry_bo_t){
+		.secs_since_valid_ping = (uint16_t)config->http_ping_s,
+		.secs_since_valid_hangup = (uint16_t)(2 * config->http_ping_s + 5),
+	};
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = PROTOCOLS,
+		.user = server,
+		.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8 |
+			   LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
+			   (has_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
+		.timeout_secs = HTTP_TIMEOUT_S,
+		.timeout_secs_ah_idle = HTTP_TIMEOUT_S,
+		.retry_and_idle_policy = &server->idle,
+		.alpn = "http/1.1", /* WebSockets over HTTP/2 bring nothing here */
+	};
+	if (has_tls) {
+		info.ssl_cert_filepath = config->http_tls_cert;
+		info.ssl_private_key_filepath = config->http_tls_key;
+	}
+	server->lws = lws_create_context(&info);
+	server->vhost = server->lws == NULL ? NULL : lws_create_vhost(server->lws, &info);
+	return server->vhost != NULL;
+}
+
+/* Takes fd over in any case. */
+static bool adopt(struct pl_server *server, int fd, struct lws **wsi)
+{
+	if (fd < 0)
+		return false;
+	*wsi = lws_adopt_descriptor_vhost(server->vhost, LWS_ADOPT_RAW_FILE_DESC,
+		(lws_sock_file_fd_type){ .filefd = fd }, PROTOCOLS[0].name, NULL);
+	return *wsi != NULL;
+}
+
+static int open_signals(void)
+{
+	sigset_t both;
+	sigemptyset(&both);
+	sigaddset(&both, SIGINT);
+	sigaddset(&both, SIGTERM);
+	return signalfd(-1, &both, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+enum pl_err pl_server_create(
+	struct pl_server **out, const struct pl_server_config *config, char error[static PL_SERVER_ERROR_SIZE])
+{
+	*out = NULL;
+	struct pl_server *server = calloc(1, sizeof(*server));
+	if (server == NULL) {
+		close(config->listen_fd);
+		snprintf(error, PL_SERVER_ERROR_SIZE, "out of memory");
+		return PL_ERR_NO_MEMORY;
+	}
+	server->config = config->config;
+	server->sfu = config->sfu;
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+	fit_descriptor_limit(server->config);
+
+	enum pl_err err = PL_ERR_NO_MEMORY;
+	snprintf(error, PL_SERVER_ERROR_SIZE, "out of memory for limits.connections = %u",
+		server->config->limits_connections);
+	if (!pl_ws_table_init(server) || pl_server_front_init(server) != PL_ERR_NONE) {
+		close(config->listen_fd);
+		goto fail;
+	}
+	if (!create_context(server)) {
+		close(config->listen_fd);
+		snprintf(error, PL_SERVER_ERROR_SIZE, "%s",
+			server->config->http_tls_cert[0] != '\0' ? "http.tls_cert, http.tls_key: OpenSSL does not take "
+								   "this certificate and key; are they PEM, "
+								   "and do they belong together?"
+								 : "libwebsockets did not start");
+		err = PL_ERR_CONFIG;
+		goto fail;
+	}
+	err = PL_ERR_SOCKET;
+	snprintf(error, PL_SERVER_ERROR_SIZE, "the loop took no descriptors: %s", strerror(errno));
+	if (adopt(server, config->listen_fd, &server->listener) && adopt(server, open_signals(), &server->signals) &&
+		adopt(server, dup(pl_sfu_event_fd(server->sfu)), &server->events)) {
+		*out = server;
+		return PL_ERR_NONE;
+	}
+fail:
+	pl_server_destroy(&server);
+	return err;
+}
+
+void pl_server_run(struct pl_server *server)
+{
+	while (!server->is_over && lws_service(server->lws, 0) >= 0) {
+	}
+}
+
+void pl_server_destroy(struct pl_server **server)
+{
+	struct pl_server *s = *server;
+	if (s == NULL)
+		return;
+	*server = NULL;
+	if (s->lws != NULL) {
+		lws_sul_cancel(&s->front_timer);
+		lws_sul_cancel(&s->end_timer);
+		lws_sul_cancel(&s->accept_timer);
+		lws_context_destroy(s->lws);
+	}
+	if (s->front != NULL)
+		pl_server_front_fini(s);
+	pl_ws_table_fini(s);
+	free(s);
+}

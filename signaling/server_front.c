@@ -1,0 +1,154 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "signaling/log.h"
+#include "signaling/random.h"
+#include "signaling/server_internal.h"
+
+enum { RETRY_US = 5000 };
+
+enum pl_err pl_server_front_init(struct pl_server *server)
+{
+	const struct pl_config *config = server->config;
+	struct pl_front_config front = {
+		.participants_max = config->limits_participants,
+		.rooms_max = config->limits_rooms,
+		.room_participants_max = config->limits_room_participants,
+		.connections_max = config->limits_connections,
+		.fingerprint = pl_sfu_fingerprint(server->sfu),
+		.random = pl_random,
+	};
+	_Static_assert(PL_COUNT(front.candidate) >= PL_SFU_ADDRESSES_MAX, "all candidates fit");
+	front.candidate_count = pl_sfu_candidates(server->sfu, front.candidate);
+	server->pending_last = &server->pending;
+	return pl_front_create(&server->front, &front);
+}
+
+void pl_server_front_fini(struct pl_server *server)
+{
+	while (server->pending != NULL) {
+		struct pl_pending_command *pending = server->pending;
+		server->pending = pending->next;
+		free(pending->command.description);
+		free(pending);
+	}
+	pl_front_destroy(&server->front);
+}
+
+static void log_command(const struct pl_command *command)
+{
+	if (command->kind == PL_COMMAND_JOIN)
+		pl_log(PL_LOG_INFO, "joins", PL_LOG_NUMBER("room", command->room),
+			PL_LOG_NUMBER("source", command->source));
+	else if (command->kind == PL_COMMAND_LEAVE)
+		pl_log(PL_LOG_INFO, "leaves", PL_LOG_NUMBER("room", command->room),
+			PL_LOG_NUMBER("source", command->source));
+}
+
+static void flush_pending(struct pl_server *server)
+{
+	while (server->pending != NULL && pl_sfu_send(server->sfu, &server->pending->command)) {
+		struct pl_pending_command *sent = server->pending;
+		server->pending = sent->next;
+		free(sent);
+	}
+	if (server->pending == NULL)
+		server->pending_last = &server->pending;
+}
+
+/* A request's command always finds room, because the front asked before it said yes.  A departure cannot be answered with
+ * `busy`, so a storm of them waits here; there are never more than participants. */
+static void send_command(struct pl_server *server, const struct pl_command *command)
+{
+	log_command(command);
+	if (server->pending == NULL && pl_sfu_send(server->sfu, command))
+		return;
+	struct pl_pending_command *pending = malloc(sizeof(*pending));
+	if (pending == NULL) {
+		pl_log(PL_LOG_ERROR, "out of memory: a command for the media plane is lost");
+		free(command->description);
+		return;
+	}
+	pending->next = NULL;
+	pending->command = *command;
+	*server->pending_last = pending;
+	server->pending_last = &pending->next;
+}
+
+static void carry_out(struct pl_server *server, const struct pl_front_output *output)
+{
+	switch (output->kind) {
+	case PL_FRONT_SEND:
+		pl_ws_send(server, output->connection, output->text, output->text_size);
+		break;
+	case PL_FRONT_CLOSE:
+		pl_ws_close(server, output->connection, output->close_code);
+		break;
+	case PL_FRONT_COMMAND:
+		send_command(server, &output->command);
+		break;
+	}
+}
+
+static void on_front_timer(lws_sorted_usec_list_t *timer)
+{
+	struct pl_server *server = lws_container_of(timer, struct pl_server, front_timer);
+	pl_server_before_front(server);
+	pl_front_tick(server->front, pl_server_now_us());
+	pl_server_after_front(server);
+}
+
+static void schedule(struct pl_server *server)
+{
+	int64_t delay_us = pl_front_deadline(server->front);
+	if (delay_us != INT64_MAX) {
+		delay_us -= pl_server_now_us();
+		if (delay_us < 1)
+			delay_us = 1;
+	}
+	if (server->pending != NULL && delay_us > RETRY_US)
+		delay_us = RETRY_US;
+	if (delay_us == INT64_MAX)
+		lws_sul_cancel(&server->front_timer);
+	else
+		lws_sul_schedule(server->lws, 0, &server->front_timer, on_front_timer, delay_us);
+}
+
+void pl_server_before_front(struct pl_server *server)
+{
+	flush_pending(server);
+	pl_front_set_commands_free(server->front, server->pending == NULL ? pl_sfu_commands_free(server->sfu) : 0);
+}
+
+void pl_server_after_front(struct pl_server *server)
+{
+	struct pl_front_output output;
+	do {
+		while (pl_front_next(server->front, &output))
+			carry_out(server, &output);
+		/* The front is told of a backlog only when it is drained; its answer may be more to send. */
+		struct pl_ws *ws = server->grown;
+		if (ws == NULL)
+			break;
+		server->grown = ws->grown_next;
+		ws->has_grown = false;
+		if (ws->close_code == 0)
+			pl_front_backlog(server->front, pl_server_now_us(), ws->connection, ws->queued_bytes);
+	} while (true);
+	schedule(server);
+}
+
+void pl_server_take_events(struct pl_server *server)
+{
+	struct pl_event event;
+	while (pl_sfu_receive(server->sfu, &event)) {
+		if (event.kind == PL_EVENT_CONNECTED)
+			pl_log(PL_LOG_INFO, "media is connected", PL_LOG_NUMBER("source", event.source));
+		else if (event.kind == PL_EVENT_GONE)
+			pl_log(PL_LOG_INFO, "media is gone", PL_LOG_NUMBER("source", event.source),
+				PL_LOG_NUMBER("close", event.close));
+		pl_server_before_front(server);
+		pl_front_event(server->front, pl_server_now_us(), &event);
+		pl_server_after_front(server);
+	}
+}

@@ -1,0 +1,254 @@
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signaling/metrics.h"
+#include "signaling/server_internal.h"
+#include "signaling/static.h"
+
+enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, RETRY_AFTER_S = 5 };
+
+/* A response whose head is sent, and whose body is on its way. */
+struct pl_http_response {
+	struct pl_static_file file;
+	size_t sent;
+};
+
+/* What a response's head says; NULL for what it does not. */
+struct answer {
+	const char *status;              /* "200 OK" */
+	const char *type, *etag, *extra; /* extra: whole lines */
+	bool is_page;                    /* gets the headers of a page; else the response is not to be stored */
+	bool closes;
+};
+
+/* A script may connect to where it came from.  Not all browsers take 'self' for WebSockets, so the host is named; it is
+ * what the client itself sent, and copied only if it cannot break out of the header. */
+static void write_connect_sources(struct lws *wsi, char *text, size_t size)
+{
+	char host[HOST_SIZE];
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	if (lws_hdr_copy(wsi, host, sizeof(host), WSI_TOKEN_HOST) > 0 && strspn(host, letters) == strlen(host))
+		snprintf(text, size, "'self' ws://%s wss://%s", host, host);
+	else
+		snprintf(text, size, "'self'");
+}
+
+struct head {
+	unsigned char room[LWS_PRE];
+	char text[HEADER_SIZE];
+	size_t used;
+};
+
+PL_PRINTF(2, 3) static void put(struct head *head, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	const int size = vsnprintf(head->text + head->used, sizeof(head->text) - head->used, format, args);
+	va_end(args);
+	PL_ASSERT(size >= 0 && (size_t)size < sizeof(head->text) - head->used);
+	head->used += (size_t)size;
+}
+
+/* The page's own files only, no frames around it, and of the machine the microphone alone.  Other sites may load
+ * plenum.js: the files are public and say nothing about who asks. */
+static void put_page_headers(struct head *head, struct lws *wsi, const char *etag)
+{
+	char connect[2 * HOST_SIZE + 32];
+	write_connect_sources(wsi, connect, sizeof(connect));
+	put(head,
+		"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
+		"data:; "
+		"font-src 'self'; media-src 'self' blob:; connect-src %s; base-uri 'none'; form-action 'none'; "
+		"frame-ancestors 'none'\r\n"
+		"Permissions-Policy: microphone=(self), camera=(), geolocation=(), payment=(), usb=()\r\n"
+		"Referrer-Policy: no-referrer\r\nAccess-Control-Allow-Origin: *\r\n",
+		connect);
+	if (etag != NULL)
+		put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
+}
+
+/* has_length: a 304 has no body, and so no length of one (RFC 9110 section 15.4.5). */
+static bool send_head(struct lws *wsi, const struct answer *answer, size_t size, bool has_length)
+{
+	struct head head = { .used = 0 };
+	put(&head, "HTTP/1.1 %s\r\nX-Content-Type-Options: nosniff\r\n", answer->status);
+	if (answer->type != NULL)
+		put(&head, "Content-Type: %s\r\n", answer->type);
+	if (has_length)
+		put(&head, "Content-Length: %zu\r\n", size);
+	if (answer->is_page)
+		put_page_headers(&head, wsi, answer->etag);
+	else
+		put(&head, "Cache-Control: no-store\r\n");
+	if (answer->closes)
+		put(&head, "Connection: close\r\n");
+	put(&head, "%s\r\n", answer->extra == NULL ? "" : answer->extra);
+	return lws_write(wsi, (unsigned char *)head.text, head.used, LWS_WRITE_HTTP_HEADERS) == (int)head.used;
+}
+
+static int complete(struct lws *wsi, bool closes)
+{
+	return closes || lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+/* Sends the head now and the body when the socket has room.  Takes over file. */
+static int respond(
+	struct lws *wsi, struct pl_session *session, const struct answer *answer, struct pl_static_file *file)
+{
+	const bool is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+	struct pl_http_response *response = calloc(1, sizeof(*response));
+	if (response == NULL || !send_head(wsi, answer, file->bytes.size, true)) {
+		free(response);
+		pl_static_fini(file);
+		return -1;
+	}
+	if (is_head || answer->closes || file->bytes.size == 0) {
+		free(response);
+		pl_static_fini(file);
+		return complete(wsi, answer->closes);
+	}
+	response->file = *file;
+	session->response = response;
+	lws_callback_on_writable(wsi);
+	return 0;
+}
+
+static int respond_text(struct lws *wsi, struct pl_session *session, const struct answer *answer, const char *text)
+{
+	struct pl_static_file file = { .bytes = { (const uint8_t *)text, strlen(text) } };
+	return respond(wsi, session, answer, &file);
+}
+
+int pl_http_writeable(struct lws *wsi, struct pl_session *session)
+{
+	struct pl_http_response *response = session->response;
+	if (response == NULL)
+		return 0;
+	unsigned char room[LWS_PRE + PL_SERVER_CHUNK_SIZE];
+	while (!lws_send_pipe_choked(wsi)) {
+		const size_t left = response->file.bytes.size - response->sent;
+		const size_t size = left < PL_SERVER_CHUNK_SIZE ? left : PL_SERVER_CHUNK_SIZE;
+		memcpy(room + LWS_PRE, response->file.bytes.data + response->sent, size);
+		if (lws_write(wsi, room + LWS_PRE, size, size == left ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) !=
+			(int)size)
+			return -1;
+		response->sent += size;
+		if (size == left) {
+			pl_http_closed(session);
+			return complete(wsi, false);
+		}
+	}
+	/* A reader that stands still may not hold its connection for ever. */
+	lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, 20);
+	lws_callback_on_writable(wsi);
+	return 0;
+}
+
+void pl_http_closed(struct pl_session *session)
+{
+	if (session->response == NULL)
+		return;
+	pl_static_fini(&session->response->file);
+	free(session->response);
+	session->response = NULL;
+}
+
+static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_session *session)
+{
+	struct pl_sfu_counters sfu;
+	struct pl_metrics metrics = {
+		.front = pl_front_counters(server->front),
+		.sfu = &sfu,
+		.http_requests = server->http_requests,
+		.http_refused = server->refused,
+		.is_ending = server->is_ending,
+	};
+	pl_sfu_counters(server->sfu, &sfu);
+	pl_metrics_read_process(&metrics.process);
+	struct pl_static_file file = { .owned = malloc(PL_METRICS_SIZE_MAX) };
+	if (file.owned == NULL)
+		return -1;
+	file.bytes = (struct pl_bytes){ file.owned, pl_metrics_write(&metrics, (char *)file.owned) };
+	const struct answer answer = { .status = "200 OK", .type = "text/plain; version=0.0.4; charset=utf-8" };
+	return respond(wsi, session, &answer, &file);
+}
+
+/* RFC 9110 section 13.1.2: the client's list of tags, any of which may be ours; proxies mark some as weak (W/). */
+static bool is_known(struct lws *wsi, const char *etag)
+{
+	char tags[ETAGS_SIZE];
+	return lws_hdr_copy(wsi, tags, sizeof(tags), WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 && strstr(tags, etag) != NULL;
+}
+
+static int respond_file(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
+{
+	struct pl_static_file file;
+	if (!pl_static_find(server->config->http_root, path, &file)) {
+		const struct answer missing = {
+			.status = "404 Not Found", .type = "text/html; charset=utf-8", .is_page = true
+		};
+		return respond_text(wsi, session, &missing,
+			"<!doctype html><meta charset=\"utf-8\"><title>Not found</title>\n"
+			"<p>Nothing is here. The call is at <a href=\"/\">the front door</a>.</p>\n");
+	}
+	struct answer answer = { .status = "200 OK", .type = file.type, .etag = file.etag, .is_page = true };
+	if (!is_known(wsi, file.etag))
+		return respond(wsi, session, &answer, &file);
+	answer.status = "304 Not Modified";
+	answer.type = NULL;
+	const bool is_sent = send_head(wsi, &answer, 0, false);
+	pl_static_fini(&file);
+	return is_sent ? complete(wsi, false) : -1;
+}
+
+int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
+{
+	static const struct answer plain = { .status = "200 OK", .type = "text/plain; charset=utf-8" };
+	static const struct answer ending = {
+		.status = "503 Service Unavailable", .type = "text/plain; charset=utf-8", .extra = "Retry-After: 5\r\n"
+	};
+	static const struct answer wrong_method = {
+		.status = "405 Method Not Allowed", .extra = "Allow: GET, HEAD\r\n", .closes = true
+	};
+	static const struct answer upgrade = {
+		.status = "426 Upgrade Required", .type = "text/plain; charset=utf-8", .extra = "Upgrade: websocket\r\n"
+	};
+
+	server->http_requests++;
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0 && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
+		return respond_text(wsi, session, &wrong_method, "");
+	if (strcmp(path, "/live") == 0)
+		return respond_text(wsi, session, &plain, "ok\n");
+	if (strcmp(path, "/ready") == 0)
+		return respond_text(
+			wsi, session, server->is_ending ? &ending : &plain, server->is_ending ? "ending\n" : "ok\n");
+	if (strcmp(path, "/metrics") == 0)
+		return respond_metrics(server, wsi, session);
+	if (strcmp(path, "/v1/ws") == 0)
+		return respond_text(wsi, session, &upgrade, "This is the WebSocket of the signaling API.\n");
+	return respond_file(server, wsi, session, path);
+}
+
+/* Refuses by closing after the head: what a broken client sends behind it is not worth reading. */
+static int refuse_upgrade(struct lws *wsi, const char *status, const char *extra)
+{
+	const struct answer answer = { .status = status, .extra = extra, .closes = true };
+	(void)!send_head(wsi, &answer, 0, true);
+	return -1;
+}
+
+int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind)
+{
+	char path[16] = "";
+	if (strcasecmp(kind, "websocket") != 0)
+		return refuse_upgrade(wsi, "400 Bad Request", NULL);
+	if (lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) < 0 || strcmp(path, "/v1/ws") != 0)
+		return refuse_upgrade(wsi, "404 Not Found", NULL);
+	/* Also without a free place in the table, where the front would still take one that it has closed. */
+	if (server->is_ending || server->ws_free_count == 0) {
+		server->refused++;
+		return refuse_upgrade(wsi, "503 Service Unavailable", "Retry-After: 5\r\n");
+	}
+	return 0;
+}

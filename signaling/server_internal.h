@@ -1,0 +1,103 @@
+/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_ws.c
+ * (WebSockets) and server_front.c (between them, the front and the media plane).
+ * Thread: signaling. */
+#ifndef PL_SIGNALING_SERVER_INTERNAL_H
+#define PL_SIGNALING_SERVER_INTERNAL_H
+
+#include <libwebsockets.h>
+
+#include "signaling/server.h"
+
+struct pl_http_response;
+
+enum {
+	/* TCP connections beside the WebSockets: browsers open six for a page. */
+	PL_SERVER_SPARE_CONNECTIONS = 256,
+	PL_SERVER_CHUNK_SIZE = 4096,
+};
+
+/* A text to send, with the room before it that libwebsockets wants. */
+struct pl_ws_message {
+	struct pl_ws_message *next;
+	size_t size;
+	unsigned char room[LWS_PRE];
+	unsigned char text[];
+};
+
+struct pl_ws {
+	struct lws *wsi;
+	uint64_t connection; /* what the front calls it */
+	uint32_t index;      /* in the server's table */
+	uint16_t close_code; /* to close with once the queue is sent; 0 while open */
+	bool is_deaf;        /* the rest of what it sends is not read */
+	struct pl_ws_message *first, **last;
+	size_t queued_bytes;
+	struct pl_ws *grown_next; /* in the list of those whose queue grew */
+	bool has_grown;
+	uint8_t *partial; /* a message whose last fragment is not here yet */
+	size_t partial_size, partial_room;
+};
+
+/* What libwebsockets keeps for each connection. */
+struct pl_session {
+	struct pl_ws *ws;                  /* NULL before the upgrade */
+	struct pl_http_response *response; /* being sent; NULL for none */
+};
+
+struct pl_pending_command {
+	struct pl_pending_command *next;
+	struct pl_command command;
+};
+
+struct pl_server {
+	const struct pl_config *config;
+	struct pl_sfu *sfu;
+	struct pl_front *front;
+	struct lws_context *lws;
+	struct lws_vhost *vhost;
+	lws_retry_bo_t idle;
+	struct lws *listener; /* each of the three owns its descriptor; NULL once closed */
+	struct lws *signals;
+	struct lws *events;
+	uint32_t open_count; /* of wsi, those three included */
+	uint64_t http_requests, refused;
+	lws_sorted_usec_list_t front_timer, end_timer, accept_timer;
+	bool is_ending, is_over;
+
+	struct pl_ws **ws; /* by index */
+	uint32_t *ws_free; /* indexes */
+	uint32_t ws_free_count, ws_max;
+	uint32_t ws_serial;
+	struct pl_ws *grown;
+
+	struct pl_pending_command *pending, **pending_last;
+};
+
+int64_t pl_server_now_us(void);
+
+/* server_http.c: callbacks of libwebsockets; returning not 0 closes the connection. */
+int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path);
+int pl_http_writeable(struct lws *wsi, struct pl_session *session);
+int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind);
+void pl_http_closed(struct pl_session *session);
+
+/* server_ws.c */
+PL_MUST_USE bool pl_ws_table_init(struct pl_server *server);
+void pl_ws_table_fini(struct pl_server *server);
+int pl_ws_opened(struct pl_server *server, struct lws *wsi, struct pl_session *session);
+int pl_ws_received(struct pl_server *server, struct pl_session *session, struct pl_bytes bytes);
+int pl_ws_writeable(struct pl_session *session);
+void pl_ws_closed(struct pl_server *server, struct pl_session *session);
+void pl_ws_send(struct pl_server *server, uint64_t connection, const char *text, size_t size);
+void pl_ws_close(struct pl_server *server, uint64_t connection, uint16_t code);
+
+/* server_front.c */
+PL_MUST_USE enum pl_err pl_server_front_init(struct pl_server *server);
+void pl_server_front_fini(struct pl_server *server);
+/* Tells the front how much the media plane takes now: call before what may make commands. */
+void pl_server_before_front(struct pl_server *server);
+/* Carries out all that the front wants done: call after each call of the front. */
+void pl_server_after_front(struct pl_server *server);
+void pl_server_take_events(struct pl_server *server);
+
+#endif
