@@ -1,22 +1,24 @@
 /* The signaling front end as one sans-IO machine: connections, sessions, rooms' rosters.  Frames and the media
  * plane's events go in; frames to send, connections to close and commands for the media plane come out.  The
  * server around it (signaling/server.h) only moves bytes.
- * No socket, no clock, no thread.  It allocates (JSON does), and is bounded by its configuration.
+ * After each input the outputs are drained with pl_front_next; an input to an undrained front asserts.
+ * No socket, no clock, no thread.  It allocates (JSON does), bounded by its configuration; memory that the system
+ * refuses after create ends the process.
  * Thread: signaling. */
 #ifndef PL_SIGNALING_FRONT_H
 #define PL_SIGNALING_FRONT_H
 
 #include "media/addr.h"
 #include "media/err.h"
-#include "signaling/message.h"
 #include "sfu/types.h"
+#include "signaling/message.h"
 
 struct pl_front;
 
 struct pl_front_config {
 	uint32_t participants_max, rooms_max, room_participants_max, connections_max;
 	const struct pl_fingerprint *fingerprint; /* outlives the front */
-	struct pl_addr candidate[16];
+	struct pl_addr candidate[16];             /* best first */
 	size_t candidate_count;
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);
@@ -24,10 +26,28 @@ struct pl_front_config {
 };
 
 enum {
-	PL_FRONT_EVENTS_KEPT = 256,       /* per session, for resume */
+	PL_FRONT_EVENTS_KEPT = 256,            /* per session, for resume */
+	PL_FRONT_EVENT_BYTES_KEPT = 256 << 10, /* the same, by size */
 	PL_FRONT_JOIN_MS = 10000,
 	PL_FRONT_RESUME_MS = 60000,
+	PL_FRONT_RETRY_MS_MIN = 2000, /* after a refusal; spread, so that those refused do not come back as one */
+	PL_FRONT_RETRY_MS_MAX = 6000,
 	PL_FRONT_CONNECTION_BYTES_MAX = 1 << 20, /* frames waiting for one connection; more is `bye slow` */
+	PL_FRONT_MESSAGES_PER_S = 100,           /* of a connection; more is `err rate` */
+	PL_FRONT_MESSAGES_BURST = 200,
+	PL_FRONT_RATE_ERRORS_BURST = 200, /* more `err rate` than this, and it is `bye rate` */
+	PL_FRONT_DATA_PER_S = 50,         /* of a session */
+	PL_FRONT_DATA_BURST = 100,
+};
+
+/* WebSocket close codes (RFC 6455 section 7.4.1 and its registry). */
+enum {
+	PL_FRONT_CLOSE_NORMAL = 1000,
+	PL_FRONT_CLOSE_GOING_AWAY = 1001,
+	PL_FRONT_CLOSE_NOT_TEXT = 1003,
+	PL_FRONT_CLOSE_POLICY = 1008,
+	PL_FRONT_CLOSE_TOO_LARGE = 1009,
+	PL_FRONT_CLOSE_TRY_AGAIN = 1013,
 };
 
 enum pl_front_output_kind {
@@ -39,7 +59,7 @@ enum pl_front_output_kind {
 struct pl_front_output {
 	enum pl_front_output_kind kind;
 	uint64_t connection;
-	const char *text;      /* valid until the next call */
+	const char *text; /* not terminated; valid until the next call */
 	size_t text_size;
 	uint16_t close_code;
 	struct pl_command command;
@@ -48,15 +68,18 @@ struct pl_front_output {
 PL_MUST_USE enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_config *config);
 void pl_front_destroy(struct pl_front **front);
 
-/* A WebSocket was opened, or is gone.  connection: a number of the server's choice, not 0, never used again.
- * False: too many connections; refuse it. */
+/* A WebSocket was opened.  connection: a number of the server's choice, not 0, never used again.  False: too many
+ * connections, or shut down; the server refuses it, and tells nothing more of it. */
 PL_MUST_USE bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t connection);
+
+/* The WebSocket is gone: once for each one opened, also after a CLOSE.  Its session lives on for a while. */
 void pl_front_lost(struct pl_front *front, int64_t now_us, uint64_t connection);
 
-/* One whole text message.  Hostile: answered, never trusted. */
+/* One whole text message.  Hostile: answered, never trusted.  Passed over after a CLOSE. */
 void pl_front_message(struct pl_front *front, int64_t now_us, uint64_t connection, struct pl_bytes text);
 
-/* The client sent a message that is too long, or binary: answered with an error and closed. */
+/* The client sent what is no message: PL_FAULT_TOO_LARGE, or another fault for one that is binary.  Answered with an
+ * error and closed. */
 void pl_front_bad_frame(struct pl_front *front, int64_t now_us, uint64_t connection, enum pl_fault fault);
 
 /* How many bytes wait in the server for a connection that reads slowly; over the bound it is closed with `bye slow`. */
@@ -64,18 +87,21 @@ void pl_front_backlog(struct pl_front *front, int64_t now_us, uint64_t connectio
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event);
 
-/* commands_free: how many commands the media plane can take now: a request that needs one more is answered with `err busy`. */
+/* commands_free: how many commands the media plane can take now.  A request that needs one more is answered with
+ * `err busy`; a LEAVE waits inside until there is room again.  Not an input: may be called at any time. */
 void pl_front_set_commands_free(struct pl_front *front, size_t commands_free);
 
-/* Tells everyone `bye shutdown` and closes. */
+/* Tells everyone `bye shutdown` and closes; all sessions end. */
 void pl_front_shutdown(struct pl_front *front, int64_t now_us);
 
-void pl_front_tick(struct pl_front *front, int64_t now_us);
-int64_t pl_front_deadline(const struct pl_front *front);
+void pl_front_tick(struct pl_front *front, int64_t now_us); /* call at or after the deadline */
+int64_t pl_front_deadline(const struct pl_front *front);    /* INT64_MAX when idle */
+
+/* Takes the next output.  False when drained. */
 bool pl_front_next(struct pl_front *front, struct pl_front_output *output);
 
 struct pl_front_counters {
-	uint32_t connections, sessions, rooms;            /* now */
+	uint32_t connections, sessions, rooms; /* now */
 	uint64_t joins, resumes, refusals, messages_in, messages_out, faults[PL_FAULT_COUNT];
 };
 const struct pl_front_counters *pl_front_counters(const struct pl_front *front);

@@ -1,0 +1,226 @@
+/* The front's own data, for its parts: front*.c.  Nobody else includes this.
+ * Thread: signaling. */
+#ifndef PL_SIGNALING_FRONT_STATE_H
+#define PL_SIGNALING_FRONT_STATE_H
+
+#include "signaling/front.h"
+#include "signaling/front_table.h"
+#include "signaling/front_text.h"
+#include "signaling/sdp.h"
+
+enum {
+	PL_FRONT_SECRET_CHARACTERS = 32, /* of 6 bits: 192 bits */
+	PL_FRONT_PEER_SIZE = 10,         /* "p" and the source id in 8 hexadecimal digits */
+	PL_FRONT_TRACK_SIZE = 10,        /* "t" and the track id, the same */
+};
+
+struct pl_front_connection {
+	struct pl_front_node by_number;
+	struct pl_front_link all;
+	struct pl_front_link waiting; /* for its join, the oldest first */
+	uint64_t number;
+	struct pl_front_session *session; /* NULL before `welcome`, and when closing */
+	bool is_closing;                  /* CLOSE was said, lost will follow */
+	int64_t opened_us;
+	int64_t messages_us, errors_us; /* see pl_front_may */
+};
+
+struct pl_front_room {
+	struct pl_front_node by_name, by_id;
+	struct pl_front_link members; /* head: sessions */
+	uint32_t member_count;
+	uint32_t id; /* not 0 */
+	char name[PL_ROOM_NAME_MAX + 1];
+	uint8_t top_count; /* who talks, as last told by the media plane */
+	uint32_t top[PL_TOP_MAX];
+	uint32_t dominant;
+};
+
+struct pl_front_session {
+	struct pl_front_node by_id, by_source;
+	struct pl_front_link member; /* of room->members */
+	struct pl_front_link away;   /* without a connection, the longest first */
+	int64_t away_us;
+	char id[PL_FRONT_SECRET_CHARACTERS + 1];
+	/* The one before is good until the client has spoken after its welcome: should that get lost, it has no other. */
+	char ticket[PL_FRONT_SECRET_CHARACTERS + 1], ticket_before[PL_FRONT_SECRET_CHARACTERS + 1];
+	struct pl_front_room *room;
+	struct pl_front_connection *connection; /* NULL while away */
+	uint32_t source;
+	char *name;
+	struct pl_front_text *attrs;  /* an object */
+	struct pl_front_text *roster; /* itself as others see it: {"peer":...} */
+
+	struct pl_description settled; /* by the last offer/answer */
+	char remote_pwd[PL_ICE_PWD_MAX + 1];
+	uint64_t sdp_session, sdp_version; /* of the answer's o= line */
+	struct pl_front_slot {
+		uint32_t source, track; /* 0: empty */
+	} slot[PL_SLOTS_MAX];           /* who is in it, as last told by the media plane */
+
+	uint64_t n;                                       /* of its last event */
+	struct pl_front_text *kept[PL_FRONT_EVENTS_KEPT]; /* event n is at n modulo the size */
+	uint32_t kept_count;
+	size_t kept_bytes;
+	/* What changed while nobody was there to be told: only the last state of it matters. */
+	bool is_slots_untold, is_speakers_untold;
+	int64_t data_us; /* see pl_front_may */
+	uint64_t mark;   /* the last walk that met it */
+};
+
+/* An output that waits to be taken. */
+struct pl_front_queued {
+	enum pl_front_output_kind kind;
+	uint16_t close_code;
+	uint64_t connection;
+	uint64_t n; /* for the text's gap */
+	struct pl_front_text *text;
+	struct pl_command command;
+};
+
+struct pl_front {
+	struct pl_front_config config;
+	struct pl_front_counters counters;
+	struct pl_front_table connections, sessions_by_id, sessions_by_source, rooms_by_name, rooms_by_id;
+	struct pl_front_link all_connections, waiting, away;
+	bool is_shut_down;
+	uint32_t room_last, track_last; /* ids */
+	uint64_t mark_last;
+	size_t commands_free;
+
+	struct {
+		struct pl_front_queued *entry;
+		size_t count, taken, capacity;
+	} queue;
+	struct {
+		struct pl_command *entry;
+		size_t count, taken, capacity;
+	} leaves;                   /* that no command was free for */
+	struct pl_front_text *sent; /* what the last output shows */
+	char *filled;               /* the same, with its gap filled */
+	size_t filled_capacity;
+
+	/* Of the offer that is being answered; too large for the stack. */
+	struct pl_sdp_offer offer;
+	struct pl_sdp_answer answer;
+	char answer_text[PL_SDP_ANSWER_SIZE_MAX];
+};
+
+/* ---- front.c ---- */
+
+/* A token bucket told as a time: each take moves it ahead by its price, and too far ahead of now is empty. */
+PL_MUST_USE bool pl_front_may(int64_t *bucket_us, int64_t now_us, int64_t per_s, int64_t burst);
+
+/* Characters of the base64url alphabet, or of ICE's, and a NUL. */
+void pl_front_random_text(struct pl_front *front, char *text, size_t characters, bool is_for_ice);
+uint32_t pl_front_random_id(struct pl_front *front); /* not 0 */
+
+/* ---- front_output.c ---- */
+
+PL_MUST_USE bool pl_front_is_drained(const struct pl_front *front);
+
+/* Sends what was written, and lets go of it. */
+void pl_front_reply(struct pl_front *front, const struct pl_front_connection *connection, struct pl_front_writer *w);
+/* Sends a text with its gap filled by n.  The reference stays the caller's. */
+void pl_front_send(
+	struct pl_front *front, const struct pl_front_connection *connection, struct pl_front_text *text, uint64_t n);
+/* {"t":"err"}.  id: of the request, NULL when it is not known. */
+PL_PRINTF(5, 6)
+void pl_front_error(struct pl_front *front, const struct pl_front_connection *connection,
+	const struct pl_request *request, enum pl_fault fault, const char *format, ...);
+void pl_front_write_id(struct pl_front_writer *w, const struct pl_request *request);
+void pl_front_close(struct pl_front *front, struct pl_front_connection *connection, uint16_t code);
+
+/* True when the media plane can take one more, those that wait counted. */
+PL_MUST_USE bool pl_front_can_command(struct pl_front *front);
+/* Only after pl_front_can_command.  description: NULL, or copied. */
+void pl_front_command(
+	struct pl_front *front, const struct pl_command *command, const struct pl_description *description);
+/* Never refused: waits when no command is free. */
+void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t source);
+
+/* ---- front_session.c ---- */
+
+const char *pl_front_peer_name(uint32_t source, char text[static PL_FRONT_PEER_SIZE]);
+const char *pl_front_track_name(uint32_t track, char text[static PL_FRONT_TRACK_SIZE]);
+struct pl_front_session *pl_front_session_by_id(struct pl_front *front, const char *id);
+struct pl_front_session *pl_front_session_by_source(struct pl_front *front, uint32_t source);
+
+/* In the room, with ids and a ticket of its own; no description yet. */
+struct pl_front_session *pl_front_session_create(
+	struct pl_front *front, struct pl_front_room *room, const struct pl_request *join);
+void pl_front_session_rename(
+	struct pl_front_session *session, const char *name, const json_t *attrs); /* NULL: as before */
+/* Writes the roster anew, after name, attributes, tracks or mute have changed. */
+void pl_front_session_refresh(struct pl_front_session *session);
+
+void pl_front_session_attach(struct pl_front_session *session, struct pl_front_connection *connection);
+/* From now on it may be resumed for a while. */
+void pl_front_session_detach(struct pl_front *front, struct pl_front_session *session, int64_t now_us);
+
+/* Out of its room, which is told (reason: NULL: nobody is told).  The connection must be detached or closing. */
+void pl_front_session_destroy(struct pl_front *front, struct pl_front_session *session, const char *reason);
+
+/* The connection's last words: {"t":"bye"} and CLOSE; its session, if any, is let go of and returned. */
+struct pl_front_session *pl_front_bye(struct pl_front *front, struct pl_front_connection *connection, const char *code,
+	const char *msg, bool is_resumable, uint16_t close_code);
+
+/* ---- front_room.c ---- */
+
+struct pl_front_room *pl_front_room_by_name(struct pl_front *front, const char *name);
+struct pl_front_room *pl_front_room_by_id(struct pl_front *front, uint32_t id);
+struct pl_front_room *pl_front_room_create(struct pl_front *front, const char *name);
+void pl_front_room_destroy(struct pl_front *front, struct pl_front_room *room);
+/* Walks the members: NULL begins, and ends. */
+struct pl_front_session *pl_front_room_next(const struct pl_front_room *room, const struct pl_front_session *after);
+
+/* ---- front_event.c ---- */
+
+/* Numbers an event, keeps it, and sends it when somebody is there.  The reference stays the caller's. */
+void pl_front_tell(struct pl_front *front, struct pl_front_session *session, struct pl_front_text *event);
+/* Tells all members but one (NULL: all), and lets go of the text. */
+void pl_front_tell_room(struct pl_front *front, const struct pl_front_room *room, const struct pl_front_session *except,
+	struct pl_front_text *event);
+/* Can the events after n be sent again? */
+PL_MUST_USE bool pl_front_can_replay(const struct pl_front_session *session, uint64_t n);
+void pl_front_replay(struct pl_front *front, const struct pl_front_session *session, uint64_t n);
+/* What changed while it was away. */
+void pl_front_tell_untold(struct pl_front *front, struct pl_front_session *session);
+
+/* op: "join" or "update".  To everyone but except. */
+void pl_front_tell_peer(struct pl_front *front, const struct pl_front_session *who, const char *op,
+	const struct pl_front_session *except);
+void pl_front_tell_peer_left(struct pl_front *front, const struct pl_front_session *who, const char *reason);
+void pl_front_tell_track(struct pl_front *front, const struct pl_front_session *who, const char *op,
+	const struct pl_track_spec *track, const struct pl_front_session *except);
+void pl_front_write_track(struct pl_front_writer *w, const char *key, const struct pl_track_spec *track, bool with_mid);
+void pl_front_write_slots(
+	struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session, bool is_event);
+
+/* ---- front_settle.c ---- */
+
+/* Reads an offer and decides on each m-line.  session: whose tracks and slots are kept by their mid; NULL: a new one.
+ * is_new_transport: of another peer connection than the session's last offer.  True: description is filled, and
+ * front->offer and front->answer hold the rest; the session is as it was.  False: error has the sentence. */
+PL_MUST_USE bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session, bool is_new_transport,
+	const char *sdp, struct pl_description *description, char error[static PL_SDP_ERROR_SIZE]);
+/* Makes what was settled the session's. */
+void pl_front_settle_commit(struct pl_front *front, struct pl_front_session *session,
+	const struct pl_description *description, bool is_new_transport);
+/* Tells the room which tracks came and went. */
+void pl_front_tell_track_changes(
+	struct pl_front *front, const struct pl_front_session *session, const struct pl_description *before);
+/* "sdp" to the offer that was settled last, this session's. */
+void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session);
+
+/* ---- front_join.c, front_request.c ---- */
+
+void pl_front_join(struct pl_front *front, int64_t now_us, struct pl_front_connection *connection,
+	const struct pl_request *request);
+/* All but join, of a connection that has a session. */
+void pl_front_request(struct pl_front *front, int64_t now_us, struct pl_front_connection *connection,
+	const struct pl_request *request);
+/* "tracks" as their own participant sees them. */
+void pl_front_write_own_tracks(struct pl_front_writer *w, const struct pl_front_session *session);
+
+#endif
