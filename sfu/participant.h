@@ -82,10 +82,9 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 /* NULL when it publishes no such track. */
 struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t track);
 
-/* Finds the track that an RTP packet belongs to (RFC 8843 section 9.2): by the mid extension, or where
- * it has none by SSRC, or else the one audio track of this payload type whose SSRC nobody told.  A new SSRC is a restart
- * of the stream.  Returns
- * PL_DROP_NONE with *track, or why there is none. */
+/* Finds the track that an RTP packet belongs to (RFC 8843 section 9.2): by the mid extension, or where it has none by
+ * SSRC, or else the one audio track of this payload type whose SSRC nobody told.  A new SSRC is a restart of the
+ * stream.  Returns PL_DROP_NONE with *track, or why there is none. */
 PL_MUST_USE enum pl_drop pl_participant_match(
 	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **track);
 
