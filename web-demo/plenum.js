@@ -20,7 +20,7 @@
  * @property {string} room                 The room's name, 1-128 bytes.  Whoever joins first makes it.
  * @property {string} [name]               How the others see you.
  * @property {Record<string, any>} [attrs] Anything of your own that everyone in the room sees, at most 4 KB as JSON.
- * @property {string} [url]                The server; default: where this page came from.
+ * @property {string} [url]                The server; default: where this file came from.
  * @property {MediaStreamTrack|string|boolean} [microphone]  A track, a device's id, true for the default microphone;
  *                                         false (the default) only listens.  A track stays yours: a clone is sent.
  * @property {boolean} [muted]             Join muted.
@@ -1040,7 +1040,7 @@ class Channel {
 
 /** @param {string} [url] */
 function socketUrl(url) {
-	const result = new URL(url ?? '/v1/ws', location.href);
+	const result = new URL(url ?? '/v1/ws', import.meta.url);
 	result.protocol = result.protocol.replace('http', 'ws');
 	if (result.pathname === '/') result.pathname = '/v1/ws';
 	result.hash = '';

@@ -1,0 +1,321 @@
+#include "signaling/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Loads text as a file of its own; the error's path is cut off. */
+static enum pl_err load(struct pl_config *config, const char *text, size_t size, char error[static PL_CONFIG_ERROR_SIZE])
+{
+	char path[] = "plenum.yaml.XXXXXX";
+	const int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, size), size);
+	close(fd);
+	error[0] = '\0';
+	const enum pl_err err = pl_config_load(config, path, error);
+	unlink(path);
+	if (err != PL_ERR_NONE) {
+		assert_int_equal(strncmp(error, path, sizeof(path) - 1), 0);
+		memmove(error, error + sizeof(path) - 1, strlen(error + sizeof(path) - 1) + 1);
+	}
+	return err;
+}
+
+static char *read_file(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	char *text = calloc(1, 65536);
+	assert_true(fread(text, 1, 65535, file) < 65535);
+	fclose(file);
+	return text;
+}
+
+static char *print(const struct pl_config *config, bool with_comments)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	pl_config_print(config, with_comments, file);
+	fclose(file);
+	return text;
+}
+
+/* An operator who reads config/plenum.yaml reads what the program does: each key, default, range and reason. */
+static void test_config_annotated_file_is_the_list(void **state)
+{
+	(void)state;
+	struct pl_config config;
+	pl_config_defaults(&config);
+	char *expected = print(&config, true);
+	char *found = read_file(PLENUM_SOURCE_DIR "/config/plenum.yaml");
+	assert_string_equal(found, expected);
+	free(expected);
+	free(found);
+}
+
+/* What --print-config prints can be given back by --config, whatever bytes the values have. */
+static void test_config_print_reads_back(void **state)
+{
+	(void)state;
+	struct pl_config config, again;
+	char error[PL_CONFIG_ERROR_SIZE];
+	pl_config_defaults(&config);
+	assert_int_equal(pl_config_set(&config, "http.root=/a \"b\" \\c: #d", error), PL_ERR_NONE);
+	assert_int_equal(pl_config_set(&config, "media.address=192.0.2.1, 2001:db8::1", error), PL_ERR_NONE);
+	assert_int_equal(pl_config_set(&config, "media.port=9", error), PL_ERR_NONE);
+	for (int with_comments = 0; with_comments < 2; with_comments++) {
+		char *text = print(&config, with_comments);
+		pl_config_defaults(&again);
+		assert_int_equal(load(&again, text, strlen(text), error), PL_ERR_NONE);
+		assert_memory_equal(&again, &config, sizeof(config));
+		free(text);
+	}
+}
+
+/* A typing error would otherwise be a server that silently does something else: each is refused, and the answer tells the
+ * line, the key, what was found and what would be right. */
+static void test_config_mistakes_are_explained(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *yaml, *error;
+	} mistake[] = {
+		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
+		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, media.shards" },
+		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
+		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
+		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
+		{ "media:\n  port: 65001\n", ":2: media.port: \"65001\" is not a number from 0 to 65000" },
+		{ "media:\n  port: -1\n", ":2: media.port: \"-1\" is not a number from 0 to 65000" },
+		{ "media:\n  port: 4294967296\n", ":2: media.port: \"4294967296\" is not a number from 0 to 65000" },
+		{ "media:\n  port: 18446744073709551617\n",
+			":2: media.port: \"18446744073709551617\" is not a number from 0 to 65000" },
+		{ "media:\n  port:\n", ":2: media.port: \"\" is not a number from 0 to 65000" },
+		{ "media:\n  port: 1\n  port: 2\n", ":3: media.port: set a second time; the first is in line 2" },
+		{ "media:\n  port: 1\nlog:\nmedia:\n", ":4: media: written a second time; the first is in line 1" },
+		{ "media:\n  port: [1]\n", ":2: media.port: a list stands where one value belongs (UDP port)" },
+		{ "media:\n  port: {a: 1}\n", ":2: media.port: a mapping stands where one value belongs (UDP port)" },
+		{ "media:\n  port: \"1\\0\"\n", ":2: media.port: a NUL byte stands where one value belongs (UDP port)" },
+		{ "media:\n  address: [192.0.2.1, [a]]\n", ":2: media.address: an item of the list is not a text" },
+		{ "media:\n  address: [192.0.2.1, example.org]\n",
+			":2: media.address: \"192.0.2.1, example.org\" is not a list of at most 16 IP addresses, such as "
+			"192.0.2.1, 2001:db8::1" },
+		{ "media: 7882\n", ":1: media: is a section, and wants its keys indented below it, such as address: ..." },
+		{ "- media\n",
+			":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
+		{ "media\n", ":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
+		{ "log:\n  level: loud\n", ":2: log.level: \"loud\" is not one of error|warning|info|debug" },
+		{ "log:\n  level: err\n", ":2: log.level: \"err\" is not one of error|warning|info|debug" },
+		{ "log:\n  level: \"\"\n", ":2: log.level: \"\" is not one of error|warning|info|debug" },
+		{ "http:\n  listen: example.org:1\n",
+			":2: http.listen: \"example.org:1\" is not an address and a port, such as 127.0.0.1:8080, [::1]:8080 "
+			"or :8080" },
+		{ "http:\n  root: \"a\\tb\"\n",
+			":2: http.root: \"a?b\" is not a text of at most 500 bytes without control characters" },
+		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, log" },
+		{ "media:\n  port: *x\n", ":2: aliases (*name) are not understood here; write the value" },
+		{ "{a: 1}: 2\n", ":1: the name of a section is not a text" },
+		{ "media:\n  [a]: 2\n", ":2: media: the name of a key is not a text" },
+		{ "media:\n  port: 1\n---\nlog:\n", ":3: a second document begins (---); one is all there can be" },
+		{ "media:\n\tport: 1\n", ":2: not YAML: found character that cannot start any token, while scanning for the next "
+					 "token" },
+	};
+	for (size_t i = 0; i < PL_COUNT(mistake); i++) {
+		struct pl_config config;
+		char error[PL_CONFIG_ERROR_SIZE];
+		pl_config_defaults(&config);
+		assert_int_equal(load(&config, mistake[i].yaml, strlen(mistake[i].yaml), error), PL_ERR_CONFIG);
+		assert_string_equal(error, mistake[i].error);
+	}
+}
+
+static void test_config_good_files_are_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *yaml;
+		uint32_t port;
+		const char *address;
+	} good[] = {
+		{ "", 7882, "" },
+		{ "# only words\n", 7882, "" },
+		{ "media:\nlog:\n", 7882, "" },
+		{ "---\nmedia:\n  port: 65000\n...\n", 65000, "" },
+		{ "{media: {port: \"7\", address: 192.0.2.1}}", 7, "192.0.2.1" },
+		{ "media:\n  address:\n    - 192.0.2.1\n    - 2001:db8::1\n", 7882, "192.0.2.1, 2001:db8::1" },
+		{ "media:\n  address: []\n", 7882, "" },
+		{ "\xef\xbb\xbfmedia:\r\n  port: 1\r\n", 1, "" },
+	};
+	for (size_t i = 0; i < PL_COUNT(good); i++) {
+		struct pl_config config;
+		char error[PL_CONFIG_ERROR_SIZE];
+		pl_config_defaults(&config);
+		assert_int_equal(load(&config, good[i].yaml, strlen(good[i].yaml), error), PL_ERR_NONE);
+		assert_int_equal(config.media_port, good[i].port);
+		assert_string_equal(config.media_address, good[i].address);
+	}
+}
+
+/* A file cut off at any byte, or with any byte damaged, is read or refused, and nothing worse. */
+static void test_config_damaged_files_do_no_harm(void **state)
+{
+	(void)state;
+	static const char whole[] = "media:\n  address: [192.0.2.1, \"2001:db8::1\"]\n  port: 9\nlog: {level: debug}\n";
+	char text[sizeof(whole)], error[PL_CONFIG_ERROR_SIZE];
+	struct pl_config config;
+	for (size_t size = 0; size < sizeof(whole); size++) {
+		pl_config_defaults(&config);
+		if (load(&config, whole, size, error) != PL_ERR_NONE)
+			assert_true(strlen(error) > 4);
+	}
+	static const char bytes[] = "\0\t\n\x80\xff{[*&!%@'\"#:-";
+	for (size_t at = 0; at + 1 < sizeof(whole); at++) {
+		for (size_t byte = 0; byte + 1 < sizeof(bytes); byte++) {
+			memcpy(text, whole, sizeof(whole));
+			text[at] = bytes[byte];
+			pl_config_defaults(&config);
+			if (load(&config, text, sizeof(whole) - 1, error) != PL_ERR_NONE)
+				assert_true(strlen(error) > 4);
+		}
+	}
+}
+
+static void test_config_unreadable_files_are_named(void **state)
+{
+	(void)state;
+	struct pl_config config;
+	char error[PL_CONFIG_ERROR_SIZE];
+	pl_config_defaults(&config);
+	assert_int_equal(pl_config_load(&config, "no/such/plenum.yaml", error), PL_ERR_CONFIG);
+	assert_string_equal(error, "no/such/plenum.yaml: cannot be read: No such file or directory");
+	assert_int_equal(pl_config_load(&config, ".", error), PL_ERR_CONFIG);
+	assert_string_equal(error, ".: cannot be read: Is a directory");
+}
+
+static void test_config_set_speaks_like_the_file(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *assignment, *error;
+	} mistake[] = {
+		{ "media.port=abc", "--set media.port=abc: \"abc\" is not a number from 0 to 65000" },
+		{ "media.prot=1", "--set media.prot=1: unknown key; did you mean media.port?" },
+		{ "media.port", "--set media.port: is not key=value, such as media.port=9000" },
+		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
+		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
+			    "http.ping_s, media.address, media.port, media.shards, limits.participants, limits.rooms, "
+			    "limits.room_participants, limits.connections, log.level, log.format" },
+	};
+	struct pl_config config;
+	char error[PL_CONFIG_ERROR_SIZE];
+	pl_config_defaults(&config);
+	for (size_t i = 0; i < PL_COUNT(mistake); i++) {
+		assert_int_equal(pl_config_set(&config, mistake[i].assignment, error), PL_ERR_CONFIG);
+		assert_string_equal(error, mistake[i].error);
+	}
+	assert_int_equal(pl_config_set(&config, "http.root=/a=b", error), PL_ERR_NONE);
+	assert_string_equal(config.http_root, "/a=b");
+
+	char long_value[700] = "http.root=";
+	memset(long_value + 10, 'a', 689);
+	assert_int_equal(pl_config_set(&config, long_value, error), PL_ERR_CONFIG);
+	assert_non_null(strstr(error, "is not a text of at most 500 bytes"));
+}
+
+static void test_config_check_sees_what_one_key_cannot(void **state)
+{
+	(void)state;
+	struct pl_config config;
+	char error[PL_CONFIG_ERROR_SIZE];
+	pl_config_defaults(&config);
+	assert_int_equal(pl_config_check(&config, error), PL_ERR_NONE);
+	strcpy(config.http_tls_cert, "cert.pem");
+	assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);
+	assert_string_equal(error, "http.tls_cert is set, but http.tls_key is not: HTTPS needs both, HTTP none");
+	strcpy(config.http_tls_key, "no/such.key");
+	strcpy(config.http_tls_cert, "no/such.crt");
+	assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);
+	assert_string_equal(error, "http.tls_cert: \"no/such.crt\" cannot be read: No such file or directory");
+}
+
+static void test_config_listen_forms(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *address; /* NULL: refused */
+	} form[] = {
+		{ "127.0.0.1:8080", "127.0.0.1:8080" },
+		{ "[::1]:65535", "[::1]:65535" },
+		{ ":0", "[::]:0" },
+		{ "0.0.0.0:1", "0.0.0.0:1" },
+		{ "localhost:80", "127.0.0.1:80" },
+		{ "::1:80", NULL },
+		{ "[::1]", NULL },
+		{ "[]:1", NULL },
+		{ "127.0.0.1", NULL },
+		{ "127.0.0.1:", NULL },
+		{ "127.0.0.1:65536", NULL },
+		{ "127.0.0.1:-1", NULL },
+		{ "127.0.0.1:8 ", NULL },
+		{ "8080", NULL },
+		{ "", NULL },
+	};
+	for (size_t i = 0; i < PL_COUNT(form); i++) {
+		struct pl_addr addr;
+		char text[PL_ADDR_TEXT_SIZE];
+		assert_int_equal(pl_config_parse_listen(form[i].text, &addr), form[i].address != NULL);
+		if (form[i].address != NULL)
+			assert_string_equal(pl_addr_format(&addr, text), form[i].address);
+	}
+}
+
+static void test_config_address_lists_are_bounded(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int count; /* -1: refused */
+	} list[] = {
+		{ "", 0 },
+		{ "192.0.2.1", 1 },
+		{ " 192.0.2.1 , ::1", 2 },
+		{ "192.0.2.1,", -1 },
+		{ ",192.0.2.1", -1 },
+		{ "192.0.2.1 ::1 x", -1 },
+		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
+		  "1.1.1.1,1.1.1.1,1.1.1.1", 16 },
+		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
+		  "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1", -1 },
+	};
+	for (size_t i = 0; i < PL_COUNT(list); i++) {
+		struct pl_addr addr[PL_CONFIG_ADDRESSES_MAX];
+		size_t count;
+		const bool is_read = pl_config_parse_addresses(list[i].text, addr, &count);
+		assert_int_equal(is_read, list[i].count >= 0);
+		if (is_read)
+			assert_int_equal(count, list[i].count);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_config_annotated_file_is_the_list),
+		cmocka_unit_test(test_config_print_reads_back),
+		cmocka_unit_test(test_config_mistakes_are_explained),
+		cmocka_unit_test(test_config_good_files_are_read),
+		cmocka_unit_test(test_config_damaged_files_do_no_harm),
+		cmocka_unit_test(test_config_unreadable_files_are_named),
+		cmocka_unit_test(test_config_set_speaks_like_the_file),
+		cmocka_unit_test(test_config_check_sees_what_one_key_cannot),
+		cmocka_unit_test(test_config_listen_forms),
+		cmocka_unit_test(test_config_address_lists_are_bounded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
