@@ -197,30 +197,32 @@ void pl_config_defaults(struct pl_config *config)
 	}
 }
 
-/* Levenshtein's distance, one row at a time. */
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+	const size_t ab = a < b ? a : b;
+	return ab < c ? ab : c;
+}
+
+/* Letters left out, put in, mistaken or swapped with their neighbour (optimal string alignment), row by row. */
 static size_t edit_distance(const char *a, const char *b)
 {
-	const size_t b_size = strlen(b);
-	size_t row[EDIT_LENGTH_MAX + 1];
-	if (strlen(a) > EDIT_LENGTH_MAX || b_size > EDIT_LENGTH_MAX)
+	const size_t a_size = strlen(a), b_size = strlen(b);
+	size_t rows[3][EDIT_LENGTH_MAX + 1];
+	if (a_size > EDIT_LENGTH_MAX || b_size > EDIT_LENGTH_MAX)
 		return EDIT_LENGTH_MAX;
 	for (size_t j = 0; j <= b_size; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		size_t diagonal = row[0];
-		row[0] = i + 1;
-		for (size_t j = 0; j < b_size; j++) {
-			const size_t above = row[j + 1];
-			size_t best = diagonal + (a[i] != b[j]);
-			if (above + 1 < best)
-				best = above + 1;
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			row[j + 1] = best;
-			diagonal = above;
+		rows[0][j] = j;
+	for (size_t i = 1; i <= a_size; i++) {
+		const size_t *before = rows[(i + 1) % 3], *above = rows[(i - 1) % 3];
+		size_t *row = rows[i % 3];
+		row[0] = i;
+		for (size_t j = 1; j <= b_size; j++) {
+			row[j] = smallest(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = smallest(row[j], before[j - 2] + 1, EDIT_LENGTH_MAX);
 		}
 	}
-	return row[b_size];
+	return rows[a_size % 3][b_size];
 }
 
 static void full_name(const struct pl_config_key *key, bool with_name, char name[static NAME_SIZE])

@@ -37,18 +37,19 @@ bool pl_log_allow(struct pl_log_site *site, int64_t now_us, uint32_t *left_out)
 	return true;
 }
 
-/* A line while it grows; the last bytes are kept for "...", the closing of the JSON and the newline. */
+/* A line while it grows. */
 struct line {
 	char *text;
-	size_t used;
+	size_t used, end;
 	bool is_cut;
 };
 
-enum { TAIL_SIZE = 8 };
+/* Kept free for ,"left_out":4294967295 and then for the closing of the JSON or "...", and the newline. */
+enum { LEFT_OUT_SIZE = 24, TAIL_SIZE = 8 };
 
 static void put(struct line *line, const char *bytes, size_t size)
 {
-	if (line->is_cut || size > PL_LOG_LINE_SIZE - TAIL_SIZE - line->used) {
+	if (line->is_cut || size > line->end - line->used) {
 		line->is_cut = true;
 		return;
 	}
@@ -152,7 +153,7 @@ static void put_head(struct line *line, bool as_json, int64_t realtime_us, enum 
 size_t pl_log_format(char text[static PL_LOG_LINE_SIZE], bool as_json, int64_t realtime_us, enum pl_log_level level,
 	const char *message, const struct pl_log_field *field, uint32_t left_out)
 {
-	struct line line = { .text = text };
+	struct line line = { .text = text, .end = PL_LOG_LINE_SIZE - TAIL_SIZE - LEFT_OUT_SIZE };
 	put_head(&line, as_json, realtime_us, level, message);
 	for (field++; field->key != NULL; field++) {
 		/* A field that does not fit goes as a whole: half of one would not be JSON. */
@@ -163,10 +164,13 @@ size_t pl_log_format(char text[static PL_LOG_LINE_SIZE], bool as_json, int64_t r
 			break;
 		}
 	}
-	const struct pl_log_field more = PL_LOG_NUMBER("left_out", left_out);
-	if (left_out > 0)
-		put_field(&line, as_json, &more);
 	const char *tail = as_json ? "}\n" : line.is_cut ? "...\n" : "\n";
+	if (left_out > 0) {
+		const struct pl_log_field more = PL_LOG_NUMBER("left_out", left_out);
+		line.end += LEFT_OUT_SIZE;
+		line.is_cut = false;
+		put_field(&line, as_json, &more);
+	}
 	memcpy(text + line.used, tail, strlen(tail));
 	return line.used + strlen(tail);
 }

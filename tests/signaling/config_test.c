@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 /* Loads text as a file of its own; the error's path is cut off. */
-static enum pl_err load(struct pl_config *config, const char *text, size_t size, char error[static PL_CONFIG_ERROR_SIZE])
+static enum pl_err load(
+	struct pl_config *config, const char *text, size_t size, char error[static PL_CONFIG_ERROR_SIZE])
 {
 	char path[] = "plenum.yaml.XXXXXX";
 	const int fd = mkstemp(path);
@@ -87,7 +88,8 @@ static void test_config_mistakes_are_explained(void **state)
 		const char *yaml, *error;
 	} mistake[] = {
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
-		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, media.shards" },
+		{ "media:\n  colour: 1\n",
+			":2: media.colour: unknown key; there are media.address, media.port, media.shards" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
 		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
@@ -101,21 +103,22 @@ static void test_config_mistakes_are_explained(void **state)
 		{ "media:\n  port: 1\nlog:\nmedia:\n", ":4: media: written a second time; the first is in line 1" },
 		{ "media:\n  port: [1]\n", ":2: media.port: a list stands where one value belongs (UDP port)" },
 		{ "media:\n  port: {a: 1}\n", ":2: media.port: a mapping stands where one value belongs (UDP port)" },
-		{ "media:\n  port: \"1\\0\"\n", ":2: media.port: a NUL byte stands where one value belongs (UDP port)" },
+		{ "media:\n  port: \"1\\0\"\n",
+			":2: media.port: a NUL byte stands where one value belongs (UDP port)" },
 		{ "media:\n  address: [192.0.2.1, [a]]\n", ":2: media.address: an item of the list is not a text" },
-		{ "media:\n  address: [192.0.2.1, example.org]\n",
-			":2: media.address: \"192.0.2.1, example.org\" is not a list of at most 16 IP addresses, such as "
-			"192.0.2.1, 2001:db8::1" },
-		{ "media: 7882\n", ":1: media: is a section, and wants its keys indented below it, such as address: ..." },
-		{ "- media\n",
-			":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
+		{ "media:\n  address: [192.0.2.1, example.org]\n", ":2: media.address: \"192.0.2.1, example.org\" is "
+								   "not a list of at most 16 IP addresses, such as "
+								   "192.0.2.1, 2001:db8::1" },
+		{ "media: 7882\n",
+			":1: media: is a section, and wants its keys indented below it, such as address: ..." },
+		{ "- media\n", ":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
 		{ "media\n", ":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
 		{ "log:\n  level: loud\n", ":2: log.level: \"loud\" is not one of error|warning|info|debug" },
 		{ "log:\n  level: err\n", ":2: log.level: \"err\" is not one of error|warning|info|debug" },
 		{ "log:\n  level: \"\"\n", ":2: log.level: \"\" is not one of error|warning|info|debug" },
-		{ "http:\n  listen: example.org:1\n",
-			":2: http.listen: \"example.org:1\" is not an address and a port, such as 127.0.0.1:8080, [::1]:8080 "
-			"or :8080" },
+		{ "http:\n  listen: example.org:1\n", ":2: http.listen: \"example.org:1\" is not an address and a "
+						      "port, such as 127.0.0.1:8080, [::1]:8080 "
+						      "or :8080" },
 		{ "http:\n  root: \"a\\tb\"\n",
 			":2: http.root: \"a?b\" is not a text of at most 500 bytes without control characters" },
 		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, log" },
@@ -123,8 +126,9 @@ static void test_config_mistakes_are_explained(void **state)
 		{ "{a: 1}: 2\n", ":1: the name of a section is not a text" },
 		{ "media:\n  [a]: 2\n", ":2: media: the name of a key is not a text" },
 		{ "media:\n  port: 1\n---\nlog:\n", ":3: a second document begins (---); one is all there can be" },
-		{ "media:\n\tport: 1\n", ":2: not YAML: found character that cannot start any token, while scanning for the next "
-					 "token" },
+		{ "media:\n\tport: 1\n",
+			":2: not YAML: found character that cannot start any token, while scanning for the next "
+			"token" },
 	};
 	for (size_t i = 0; i < PL_COUNT(mistake); i++) {
 		struct pl_config config;
@@ -288,10 +292,14 @@ static void test_config_address_lists_are_bounded(void **state)
 		{ "192.0.2.1,", -1 },
 		{ ",192.0.2.1", -1 },
 		{ "192.0.2.1 ::1 x", -1 },
-		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
-		  "1.1.1.1,1.1.1.1,1.1.1.1", 16 },
-		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
-		  "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1", -1 },
+		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1."
+		  "1.1,"
+		  "1.1.1.1,1.1.1.1,1.1.1.1",
+			16 },
+		{ "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1."
+		  "1.1,"
+		  "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1",
+			-1 },
 	};
 	for (size_t i = 0; i < PL_COUNT(list); i++) {
 		struct pl_addr addr[PL_CONFIG_ADDRESSES_MAX];

@@ -69,6 +69,7 @@ static void test_log_json_is_json(void **state)
 		assert_non_null(json);
 		assert_string_equal(json_string_value(json_object_get(json, "msg")), "ready");
 		assert_string_equal(json_string_value(json_object_get(json, "level")), "info");
+		assert_int_equal(json_integer_value(json_object_get(json, "left_out")), 9);
 		json_decref(json);
 	}
 	assert_string_equal(format(true, FIELDS(PL_LOG_TEXT("a", "x"), PL_LOG_NUMBER("b", 1)), 0),
@@ -81,7 +82,8 @@ static void test_log_long_lines_say_that_they_are_cut(void **state)
 	char value[2000];
 	memset(value, 'a', sizeof(value) - 1);
 	value[sizeof(value) - 1] = '\0';
-	assert_string_equal(format(false, FIELDS(PL_LOG_TEXT("k", value)), 0), "2023-11-14T22:13:20.123Z info ready...\n");
+	assert_string_equal(
+		format(false, FIELDS(PL_LOG_TEXT("k", value)), 0), "2023-11-14T22:13:20.123Z info ready...\n");
 }
 
 /* A stranger who causes a line per packet fills no disk, and the operator still learns how many there were. */
