@@ -27,6 +27,7 @@ export class Stage {
 	#hintedAt = -Infinity;
 	#isPushing = false;
 	#hasServerEnded = false;
+	#isHeard;
 	#end = new AbortController();
 
 	/** @param {Call} call @param {string} room @param {import('./microphones.js').Microphones} microphones */
@@ -34,6 +35,7 @@ export class Stage {
 		this.#call = call;
 		this.#room = room;
 		this.#microphones = microphones;
+		this.#isHeard = call.state === 'connected';
 		this.#people = new People(call);
 		this.#panel = new Panel(call, microphones, (deviceId) => this.#changeMicrophone(deviceId));
 		this.#timer = setInterval(() => this.#showLevels(), LEVELS_EVERY_MS);
@@ -43,7 +45,7 @@ export class Stage {
 		this.#listen();
 		this.#wire();
 		this.#showMute();
-		this.#showState(false);
+		this.#showState();
 		if (call.blocked) this.#showBlocked();
 		button('mute').focus({ preventScroll: true });
 		announce(`You are in ${room}`);
@@ -66,7 +68,10 @@ export class Stage {
 		});
 		call.on('track', ({ peer }) => this.#people.touch(peer.id));
 		call.on('speakers', ({ top }) => top.forEach((id) => this.#people.touch(id)));
-		call.on('state', ({ media }) => this.#showState(media));
+		call.on('state', ({ media }) => {
+			this.#isHeard = media;
+			this.#showState();
+		});
 		call.on('refused', ({ message, retryAfterMs }) =>
 			notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }));
 		call.on('bye', ({ code }) => { this.#hasServerEnded = code === 'shutdown'; });
@@ -148,23 +153,21 @@ export class Stage {
 		this.#showMute();
 	}
 
-	/** @param {boolean} isHeard the sound goes on */
-	#showState(isHeard) {
+	#showState() {
 		const { state } = this.#call;
 		element('call').dataset.state = state;
 		if (state === 'connected') {
 			this.#hasServerEnded = false;
 			notify('connection', null);
 		} else if (state === 'reconnecting') {
-			notify('connection', { text: this.#interruption(isHeard) });
+			notify('connection', { text: this.#interruption() });
 		}
 		if (this.#call.me) this.#people.touch(this.#call.me.id);
 	}
 
-	/** @param {boolean} isHeard */
-	#interruption(isHeard) {
+	#interruption() {
 		if (this.#hasServerEnded) return 'The server has ended. Reconnecting as soon as it is back…';
-		if (isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
+		if (this.#isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
 		return 'The connection was interrupted. Reconnecting…';
 	}
 
@@ -179,7 +182,7 @@ export class Stage {
 		const own = this.#microphones.level();
 		const now = performance.now();
 		if (own > SPEAKS_ABOVE && !this.#isMuted()) this.#spokeAt = now;
-		const speaking = new Set(call.speakers.top);
+		const speaking = new Set(this.#isHeard ? call.speakers.top : []);
 		if (now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
 		for (const { peer, level } of call.heard()) if (peer) people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
 		people.setLevel(me, own);
