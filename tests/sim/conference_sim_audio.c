@@ -47,7 +47,7 @@ size_t pl_sim_encode(struct pl_sim_peer *p, uint8_t payload[static PL_SIM_PAYLOA
 	int16_t pcm[PL_SIM_FRAME_SAMPLES];
 	const double amplitude = p->is_talking ? p->amplitude * 32767 : 0;
 	for (size_t i = 0; i < PL_SIM_FRAME_SAMPLES; i++, p->samples++) {
-		const double phase = 2 * pi * p->hz * (double)(p->samples % PL_SIM_CLOCK_HZ) / PL_SIM_CLOCK_HZ;
+		const double phase = 2 * pi * p->hz * (double)(p->samples % PL_SIM_CLOCK_HZ) / (double)PL_SIM_CLOCK_HZ;
 		pcm[i] = (int16_t)lround(amplitude * sin(phase));
 	}
 	*level = level_of(pcm, PL_SIM_FRAME_SAMPLES);
@@ -122,7 +122,7 @@ static double amplitude_at(const int16_t *pcm, size_t count, uint32_t hz)
 {
 	double re = 0, im = 0;
 	for (size_t i = 0; i < count; i++) {
-		const double phase = 2 * pi * hz * (double)i / PL_SIM_RATE_HZ;
+		const double phase = 2 * pi * hz * (double)i / (double)PL_SIM_RATE_HZ;
 		re += pcm[i] * cos(phase);
 		im += pcm[i] * sin(phase);
 	}
