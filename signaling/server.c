@@ -21,6 +21,8 @@ enum {
 	ACCEPTS_PER_TURN = 16,
 	ACCEPT_PAUSE_US = 100000,
 	HTTP_TIMEOUT_S = 10, /* for a request's head, and for a TLS handshake */
+	/* Browsers send the cookies of a host to each of its ports: those of a developer's other programs come here. */
+	HEAD_SIZE_MAX = 16384,
 };
 
 int64_t pl_server_now_us(void)
@@ -164,6 +166,8 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		return pl_http_writeable(wsi, session);
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
 		return pl_http_confirm_upgrade(server, wsi, in);
+	case LWS_CALLBACK_RAW_ADOPT: /* after CONNECT: we are no proxy */
+		return -1;
 	case LWS_CALLBACK_CLOSED_HTTP:
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
 		if (session != NULL)
@@ -212,7 +216,8 @@ static void fit_descriptor_limit(const struct pl_config *config)
 }
 
 /* No origin is refused: there are no cookies and no ambient authority that a foreign page could borrow; who may join
- * is in the message itself.  No permessage-deflate: it costs each connection some 300 KB for messages of 300 bytes. */
+ * is in the message itself.  No permessage-deflate: it costs each connection some 300 KB for messages of 300 bytes.
+ * Plain HTTP on the port of HTTPS is let in to be shown the way (signaling/server_http.c), never served. */
 static bool create_context(struct pl_server *server)
 {
 	const struct pl_config *config = server->config;
@@ -225,9 +230,13 @@ static bool create_context(struct pl_server *server)
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = PROTOCOLS,
 		.user = server,
-		.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8 |
-			   LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
-			   (has_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
+		.options =
+			LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8 |
+			LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
+			(has_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT |
+						LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER
+				 : 0),
+		.max_http_header_data = HEAD_SIZE_MAX,
 		.timeout_secs = HTTP_TIMEOUT_S,
 		.timeout_secs_ah_idle = HTTP_TIMEOUT_S,
 		.retry_and_idle_policy = &server->idle,

@@ -12,6 +12,7 @@ enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, RETRY_AFTER_S = 5 
 struct pl_http_response {
 	struct pl_static_file file;
 	size_t sent;
+	bool closes;
 };
 
 /* What a response's head says; NULL for what it does not. */
@@ -19,16 +20,28 @@ struct answer {
 	const char *status;              /* "200 OK" */
 	const char *type, *etag, *extra; /* extra: whole lines */
 	bool is_page;                    /* gets the headers of a page; else the response is not to be stored */
-	bool closes;
+	bool closes;                     /* the connection; also closed if the request has a body */
 };
 
-/* A script may connect to where it came from.  Not all browsers take 'self' for WebSockets, so the host is named; it is
- * what the client itself sent, and copied only if it cannot break out of the header. */
+/* Copies the host that the client asked for, if it cannot break out of a header or a URL: it is all the client's. */
+static bool copy_host(struct lws *wsi, char host[static HOST_SIZE])
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	return lws_hdr_copy(wsi, host, HOST_SIZE, WSI_TOKEN_HOST) > 0 && strspn(host, letters) == strlen(host);
+}
+
+/* Nothing here takes a body.  One that comes with a GET is not worth reading: it could drip in for ever. */
+static bool has_body(struct lws *wsi)
+{
+	return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
+	       lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+}
+
+/* A script may connect to where it came from.  Not all browsers take 'self' for WebSockets, so the host is named. */
 static void write_connect_sources(struct lws *wsi, char *text, size_t size)
 {
 	char host[HOST_SIZE];
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
-	if (lws_hdr_copy(wsi, host, sizeof(host), WSI_TOKEN_HOST) > 0 && strspn(host, letters) == strlen(host))
+	if (copy_host(wsi, host))
 		snprintf(text, size, "'self' ws://%s wss://%s", host, host);
 	else
 		snprintf(text, size, "'self'");
@@ -81,7 +94,7 @@ static bool send_head(struct lws *wsi, const struct answer *answer, size_t size,
 		put_page_headers(&head, wsi, answer->etag);
 	else
 		put(&head, "Cache-Control: no-store\r\n");
-	if (answer->closes)
+	if (answer->closes || has_body(wsi))
 		put(&head, "Connection: close\r\n");
 	put(&head, "%s\r\n", answer->extra == NULL ? "" : answer->extra);
 	return lws_write(wsi, (unsigned char *)head.text, head.used, LWS_WRITE_HTTP_HEADERS) == (int)head.used;
@@ -103,12 +116,14 @@ static int respond(
 		pl_static_fini(file);
 		return -1;
 	}
-	if (is_head || answer->closes || file->bytes.size == 0) {
+	const bool closes = answer->closes || has_body(wsi);
+	if (is_head || file->bytes.size == 0) {
 		free(response);
 		pl_static_fini(file);
-		return complete(wsi, answer->closes);
+		return complete(wsi, closes);
 	}
 	response->file = *file;
+	response->closes = closes;
 	session->response = response;
 	lws_callback_on_writable(wsi);
 	return 0;
@@ -135,8 +150,9 @@ int pl_http_writeable(struct lws *wsi, struct pl_session *session)
 			return -1;
 		response->sent += size;
 		if (size == left) {
+			const bool closes = response->closes;
 			pl_http_closed(session);
-			return complete(wsi, false);
+			return complete(wsi, closes);
 		}
 	}
 	/* A reader that stands still may not hold its connection for ever. */
@@ -174,11 +190,13 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	return respond(wsi, session, &answer, &file);
 }
 
-/* RFC 9110 section 13.1.2: the client's list of tags, any of which may be ours; proxies mark some as weak (W/). */
+/* RFC 9110 section 13.1.2: "*", or the client's list of tags, any of which may be ours; proxies mark some as weak (W/). */
 static bool is_known(struct lws *wsi, const char *etag)
 {
 	char tags[ETAGS_SIZE];
-	return lws_hdr_copy(wsi, tags, sizeof(tags), WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 && strstr(tags, etag) != NULL;
+	if (lws_hdr_copy(wsi, tags, sizeof(tags), WSI_TOKEN_HTTP_IF_NONE_MATCH) <= 0)
+		return false;
+	return strcmp(tags, "*") == 0 || strstr(tags, etag) != NULL;
 }
 
 static int respond_file(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
@@ -199,7 +217,26 @@ static int respond_file(struct pl_server *server, struct lws *wsi, struct pl_ses
 	answer.type = NULL;
 	const bool is_sent = send_head(wsi, &answer, 0, false);
 	pl_static_fini(&file);
-	return is_sent ? complete(wsi, false) : -1;
+	return is_sent ? complete(wsi, has_body(wsi)) : -1;
+}
+
+static bool is_in_clear(const struct pl_server *server, struct lws *wsi)
+{
+	return server->config->http_tls_cert[0] != '\0' && !lws_is_ssl(wsi);
+}
+
+/* Who types http:// for an HTTPS server gets the page and not an error without words.  The path is left behind, a
+ * room's name is not: browsers keep what follows "#".  307, because a browser would remember 301 for this port. */
+static int respond_redirect(struct lws *wsi, struct pl_session *session)
+{
+	char host[HOST_SIZE], location[HOST_SIZE + 32];
+	struct answer answer = { .status = "400 Bad Request", .type = "text/plain; charset=utf-8", .closes = true };
+	if (copy_host(wsi, host)) {
+		snprintf(location, sizeof(location), "Location: https://%s/\r\n", host);
+		answer.status = "307 Temporary Redirect";
+		answer.extra = location;
+	}
+	return respond_text(wsi, session, &answer, "This server speaks HTTPS.\n");
 }
 
 int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
@@ -216,6 +253,8 @@ int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session
 	};
 
 	server->http_requests++;
+	if (is_in_clear(server, wsi))
+		return respond_redirect(wsi, session);
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0 && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
 		return respond_text(wsi, session, &wrong_method, "");
 	if (strcmp(path, "/live") == 0)
@@ -241,6 +280,9 @@ static int refuse_upgrade(struct lws *wsi, const char *status, const char *extra
 int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind)
 {
 	char path[16] = "";
+	/* A token would have travelled in clear, had this been taken. */
+	if (is_in_clear(server, wsi))
+		return refuse_upgrade(wsi, "403 Forbidden", NULL);
 	if (strcasecmp(kind, "websocket") != 0)
 		return refuse_upgrade(wsi, "400 Bad Request", NULL);
 	if (lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) < 0 || strcmp(path, "/v1/ws") != 0)

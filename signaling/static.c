@@ -73,11 +73,25 @@ static bool read_all(int fd, uint8_t *data, size_t size)
 	return true;
 }
 
+/* Links may lead around in the folder, but not out of it. */
+static bool is_inside(const char *root, const char *path)
+{
+	char *real_root = realpath(root, NULL), *real_path = realpath(path, NULL);
+	const size_t size = real_root == NULL ? 0 : strlen(real_root);
+	const bool inside = real_root != NULL && real_path != NULL && strncmp(real_path, real_root, size) == 0 &&
+			    (real_path[size] == '/' || size == 1);
+	free(real_root);
+	free(real_path);
+	return inside;
+}
+
 static bool find_in_folder(const char *root, const char *name, struct pl_static_file *file)
 {
 	char path[PATH_SIZE];
 	struct stat status;
 	if (snprintf(path, sizeof(path), "%s/%s", root, name) >= (int)sizeof(path))
+		return false;
+	if (!is_inside(root, path))
 		return false;
 	/* Without O_NONBLOCK a named pipe in the folder would stop the server. */
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -15,8 +15,8 @@ struct pl_static_file {
 };
 
 /* Finds the file of a URL's path ("/" is /index.html).  root: a folder, or "" for the embedded files.  No path leads out
- * of the root: only letters, digits, "-", "_", "/" and dots that do not begin a name are looked for at all.  False: there
- * is none; else *file is the caller's, to be given to pl_static_fini. */
+ * of the root: only letters, digits, "-", "_", "/" and dots that do not begin a name are looked for at all, and a link
+ * counts as what it leads to.  False: there is none; else *file is the caller's, to be given to pl_static_fini. */
 PL_MUST_USE bool pl_static_find(const char *root, const char *path, struct pl_static_file *file);
 void pl_static_fini(struct pl_static_file *file);
 
