@@ -46,8 +46,9 @@ class Connection:
             assert name.lower() not in fields, f"{name} is there twice"
             fields[name.lower()] = value
         status = int(first.split(b" ")[1])
-        has_body = method != "HEAD" and status != 304
-        return Answer(status, fields, self.file.read(int(fields["content-length"])) if has_body else b"")
+        if method == "HEAD" or status in (101, 304):
+            return Answer(status, fields, b"")
+        return Answer(status, fields, self.file.read(int(fields.get("content-length", -1))))
 
     def is_closed_within(self, seconds):
         """Waits for the server to close; what it says before is passed over."""
