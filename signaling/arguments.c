@@ -17,7 +17,13 @@ static const char *option_value(const char *option, int argc, char **argv, int *
 	return *is_missing ? NULL : argv[++*at];
 }
 
-static bool take_flag(struct pl_arguments *arguments, const char *argument)
+/* The one verb: without it the server runs. */
+static bool is_doctor(int argc, char **argv)
+{
+	return argc > 1 && strcmp(argv[1], "doctor") == 0;
+}
+
+static bool take_flag(struct pl_arguments *arguments, const char *argument, bool for_doctor)
 {
 	if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
 		arguments->action = PL_ARGUMENTS_HELP;
@@ -25,9 +31,11 @@ static bool take_flag(struct pl_arguments *arguments, const char *argument)
 		arguments->action = PL_ARGUMENTS_VERSION;
 	else if (strcmp(argument, "--print-config") == 0)
 		arguments->action = PL_ARGUMENTS_PRINT_CONFIG;
-	else if (strcmp(argument, "--lan") == 0)
+	else if (strcmp(argument, "--json") == 0 && for_doctor)
+		arguments->is_json = true;
+	else if (strcmp(argument, "--lan") == 0 && !for_doctor)
 		arguments->is_lan = true;
-	else if (strcmp(argument, "--qr") == 0)
+	else if (strcmp(argument, "--qr") == 0 && !for_doctor)
 		arguments->has_qr = true;
 	else
 		return false;
@@ -38,7 +46,7 @@ static bool take_flag(struct pl_arguments *arguments, const char *argument)
 static enum pl_err read_options(
 	struct pl_arguments *arguments, int argc, char **argv, bool with_file, char error[static PL_CONFIG_ERROR_SIZE])
 {
-	for (int i = 1; i < argc; i++) {
+	for (int i = is_doctor(argc, argv) ? 2 : 1; i < argc; i++) {
 		bool is_missing = false;
 		const char *word = argv[i];
 		const char *path = option_value("--config", argc, argv, &i, &is_missing);
@@ -53,7 +61,7 @@ static enum pl_err read_options(
 			err = pl_config_load(&arguments->config, path, error);
 		else if (setting != NULL && !with_file)
 			err = pl_config_set(&arguments->config, setting, error);
-		else if (path == NULL && setting == NULL && !take_flag(arguments, word)) {
+		else if (path == NULL && setting == NULL && !take_flag(arguments, word, is_doctor(argc, argv))) {
 			snprintf(error, PL_CONFIG_ERROR_SIZE, "%.80s is not understood; plenum --help lists what is",
 				word);
 			err = PL_ERR_CONFIG;
@@ -69,11 +77,14 @@ enum pl_err pl_arguments_parse(
 {
 	memset(arguments, 0, sizeof(*arguments));
 	pl_config_defaults(&arguments->config);
+	if (is_doctor(argc, argv))
+		arguments->action = PL_ARGUMENTS_DOCTOR;
 	enum pl_err err = read_options(arguments, argc, argv, true, error);
 	if (err == PL_ERR_NONE)
 		err = read_options(arguments, argc, argv, false, error);
-	/* Help is given whatever else is wrong with the files that the configuration names. */
-	if (err != PL_ERR_NONE || arguments->action == PL_ARGUMENTS_HELP || arguments->action == PL_ARGUMENTS_VERSION)
+	/* Help is given whatever else is wrong with the files that the configuration names; doctor tells it among the rest. */
+	if (err != PL_ERR_NONE || arguments->action == PL_ARGUMENTS_HELP || arguments->action == PL_ARGUMENTS_VERSION ||
+		arguments->action == PL_ARGUMENTS_DOCTOR)
 		return err;
 	return pl_config_check(&arguments->config, error);
 }
@@ -81,6 +92,7 @@ enum pl_err pl_arguments_parse(
 void pl_arguments_print_help(FILE *file)
 {
 	fputs("usage: plenum [--config FILE] [--set KEY=VALUE]... [--lan] [--qr]\n"
+	      "       plenum doctor [--config FILE] [--set KEY=VALUE]... [--json]\n"
 	      "\n"
 	      "Serves conferences to browsers: a page to talk on, a signaling API, and the media itself.\n"
 	      "Needs no file and no privilege; the defaults serve this machine at http://localhost:8080\n"
@@ -93,6 +105,9 @@ void pl_arguments_print_help(FILE *file)
 	      "  --print-config    prints the settings as an annotated YAML file, and ends\n"
 	      "  --version         prints the version, and ends\n"
 	      "  --help            prints this, and ends\n"
+	      "\n"
+	      "doctor looks at this machine with the eyes of such a start, says what it finds and what mends it, and\n"
+	      "ends with 0 (all is well), 1 (could be better) or 2 (Plenum will not start or not work).\n"
 	      "\n"
 	      "Keys and their defaults:\n",
 		file);

@@ -7,11 +7,18 @@
 
 #include "signaling/config.h"
 
-enum pl_arguments_action { PL_ARGUMENTS_RUN, PL_ARGUMENTS_HELP, PL_ARGUMENTS_VERSION, PL_ARGUMENTS_PRINT_CONFIG };
+enum pl_arguments_action {
+	PL_ARGUMENTS_RUN,
+	PL_ARGUMENTS_HELP,
+	PL_ARGUMENTS_VERSION,
+	PL_ARGUMENTS_PRINT_CONFIG,
+	PL_ARGUMENTS_DOCTOR,
+};
 
 struct pl_arguments {
 	enum pl_arguments_action action;
 	bool is_lan;             /* --lan: serve the local network over HTTPS */
+	bool is_json;            /* --json: what doctor finds, for machines */
 	bool has_qr;             /* --qr: print the code also where stdout is no terminal */
 	struct pl_config config; /* defaults, then the file, then each --set in order */
 };

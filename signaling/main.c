@@ -8,6 +8,7 @@
 
 #include "signaling/arguments.h"
 #include "signaling/certificate.h"
+#include "signaling/doctor.h"
 #include "signaling/listener.h"
 #include "signaling/log.h"
 #include "signaling/qr.h"
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
 	case PL_ARGUMENTS_PRINT_CONFIG:
 		pl_config_print(&app.arguments.config, true, stdout);
 		return EXIT_SUCCESS;
+	case PL_ARGUMENTS_DOCTOR:
+		return pl_doctor_run(&app.arguments.config, app.arguments.is_json);
 	case PL_ARGUMENTS_RUN:
 		return run(&app);
 	}

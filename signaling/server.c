@@ -201,11 +201,16 @@ static const struct lws_protocols PROTOCOLS[] = {
 	{ .name = NULL },
 };
 
+uint64_t pl_server_files(const struct pl_config *config)
+{
+	return (uint64_t)config->limits_connections + PL_SERVER_SPARE_CONNECTIONS + OWN_FDS;
+}
+
 /* libwebsockets sizes its tables by the limit of descriptors, which may be 1,024 or a million: it is set to what the
  * configuration can use. */
 static void fit_descriptor_limit(const struct pl_config *config)
 {
-	const rlim_t wanted = (rlim_t)config->limits_connections + PL_SERVER_SPARE_CONNECTIONS + OWN_FDS;
+	const rlim_t wanted = pl_server_files(config);
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;

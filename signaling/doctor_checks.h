@@ -1,0 +1,36 @@
+/* The single examinations of `plenum doctor`.  Those that read files take them below root (sfu/io/sysfile.h), so that
+ * tests can bring machines of their own; what was tried for real comes as an argument.
+ * Thread: main. */
+#ifndef PL_SIGNALING_DOCTOR_CHECKS_H
+#define PL_SIGNALING_DOCTOR_CHECKS_H
+
+#include "sfu/io/memory.h"
+#include "sfu/io/topology.h"
+#include "signaling/doctor.h"
+
+/* doctor_machine.c */
+void pl_doctor_check_cores(
+	struct pl_doctor *doctor, const struct pl_topology *topology, const struct pl_topology_plan *plan);
+void pl_doctor_check_simd(struct pl_doctor *doctor, const char *root);
+void pl_doctor_check_clock_source(struct pl_doctor *doctor, const char *root);
+/* realtime_s: since 1970.  has_sync: whether the kernel's clock is disciplined, as adjtimex(2) says. */
+void pl_doctor_check_time(struct pl_doctor *doctor, int64_t realtime_s, bool has_sync);
+/* probe: a region as a shard takes it. */
+void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const struct pl_memory *probe);
+/* The hard limit of open files and how many the server may need. */
+void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted);
+
+/* doctor_library.c */
+void pl_doctor_check_srtp(struct pl_doctor *doctor, const struct pl_config *config);
+void pl_doctor_check_opus(struct pl_doctor *doctor);
+
+/* doctor_network.c */
+void pl_doctor_check_buffers(struct pl_doctor *doctor, int receive_bytes, int send_bytes);
+/* Opens the media ports and closes them; the buffers of the first are examined on the way. */
+void pl_doctor_check_media_ports(struct pl_doctor *doctor, const struct pl_config *config, size_t shards);
+void pl_doctor_check_http(struct pl_doctor *doctor, const struct pl_config *config);
+/* is_configured: the addresses are those of media.address.  is_local: pages are served to this machine alone. */
+void pl_doctor_check_addresses(
+	struct pl_doctor *doctor, const struct pl_addr *address, size_t count, bool is_configured, bool is_local);
+
+#endif

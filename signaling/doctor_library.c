@@ -1,0 +1,94 @@
+#include <link.h>
+#include <opus/opus.h>
+#include <string.h>
+
+#include "signaling/doctor_checks.h"
+
+/* Which of the loaded libraries is asked about, and what its image in memory says. */
+struct library {
+	const char *prefix; /* of the file's name: "libopus.so" */
+	bool is_loaded, has_avx, needs_nss, needs_openssl;
+};
+
+/* Compilers end a function that used the upper halves of AVX registers with vzeroupper. */
+static bool has_avx_code(const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
+{
+	static const uint8_t vzeroupper[] = { 0xc5, 0xf8, 0x77 };
+	const uint8_t *code = (const uint8_t *)info->dlpi_addr + segment->p_vaddr;
+	size_t count = 0, left = segment->p_memsz;
+	/* These bytes can be met by chance inside of another instruction, but not often. */
+	for (const uint8_t *at; count < 4 && (at = memmem(code, left, vzeroupper, sizeof vzeroupper)) != NULL;
+		count++) {
+		left -= (size_t)(at + 1 - code);
+		code = at + 1;
+	}
+	return count == 4;
+}
+
+static void read_needed(struct library *library, const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
+{
+	const ElfW(Dyn) *dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + segment->p_vaddr);
+	const char *names = NULL;
+	for (const ElfW(Dyn) *entry = dynamic; entry->d_tag != DT_NULL; entry++) {
+		/* The loader has made an address of it on most machines, not on all. */
+		if (entry->d_tag == DT_STRTAB)
+			names = (const char *)(entry->d_un.d_ptr +
+					       (entry->d_un.d_ptr < info->dlpi_addr ? info->dlpi_addr : 0));
+	}
+	for (const ElfW(Dyn) *entry = dynamic; names != NULL && entry->d_tag != DT_NULL; entry++) {
+		const char *name = entry->d_tag == DT_NEEDED ? names + entry->d_un.d_val : "";
+		library->needs_nss = library->needs_nss || strncmp(name, "libnss3.so", 10) == 0;
+		library->needs_openssl = library->needs_openssl || strncmp(name, "libcrypto.so", 12) == 0;
+	}
+}
+
+static int examine_image(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)size;
+	struct library *library = context;
+	const char *slash = strrchr(info->dlpi_name, '/');
+	const char *name = slash == NULL ? info->dlpi_name : slash + 1;
+	if (strncmp(name, library->prefix, strlen(library->prefix)) != 0)
+		return 0;
+	library->is_loaded = true;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		if (segment->p_type == PT_DYNAMIC)
+			read_needed(library, info, segment);
+		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0)
+			library->has_avx = library->has_avx || has_avx_code(info, segment);
+	}
+	return 1;
+}
+
+static struct library examine_library(const char *prefix)
+{
+	struct library library = { .prefix = prefix };
+	dl_iterate_phdr(examine_image, &library);
+	return library;
+}
+
+void pl_doctor_check_srtp(struct pl_doctor *doctor, const struct pl_config *config)
+{
+	(void)config;
+	const struct library srtp = examine_library("libsrtp2.so");
+	const char *backend = srtp.needs_nss ? "NSS" : srtp.needs_openssl ? "OpenSSL" : "its own ciphers";
+	if (srtp.needs_nss)
+		pl_doctor_tell(doctor, "encryption", PL_DOCTOR_WARNING,
+			"SRTP by libsrtp2, which is built on NSS here: a packet costs more the more listeners there "
+			"are");
+	else
+		pl_doctor_tell(doctor, "encryption", PL_DOCTOR_OK, "SRTP by libsrtp2, built on %s", backend);
+}
+
+void pl_doctor_check_opus(struct pl_doctor *doctor)
+{
+	const struct library opus = examine_library("libopus.so");
+#if defined(__x86_64__)
+	const char *simd = opus.has_avx ? "with AVX code" : "with SSE code alone (AVX2 is used from 1.5 on)";
+#else
+	const char *simd = "built for this processor";
+#endif
+	pl_doctor_tell(doctor, "Opus", opus.has_avx || !opus.is_loaded ? PL_DOCTOR_OK : PL_DOCTOR_NOTE, "%s, %s",
+		opus_get_version_string(), opus.is_loaded ? simd : "linked in");
+}
