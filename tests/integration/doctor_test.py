@@ -1,0 +1,183 @@
+"""`plenum doctor` as an operator meets it: the real program, under real limits.  Each command it proposes, once done, makes
+its finding go.
+
+PLENUM_SERVER names the program to test.
+"""
+
+import json
+import os
+import pty
+import resource
+import socket
+import subprocess
+
+from plenum_server import DEFAULT_BINARY, Server
+
+BINARY = os.environ.get("PLENUM_SERVER") or DEFAULT_BINARY
+SETTINGS = {"http.listen": "127.0.0.1:0", "media.port": "0"}
+FILES_NEEDED = 8192 + 256 + 64  # limits.connections and what the server keeps for itself
+NOBODY = 65534
+
+
+def doctor(settings=None, arguments=("--json",), before=None, wrapper=()):
+    """Returns the exit status and stdout.  before: called in the child; wrapper: words before the command."""
+    pairs = [word for key, value in {**SETTINGS, **(settings or {})}.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run([*wrapper, BINARY, "doctor", *pairs, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, preexec_fn=before, timeout=60, check=False)
+    assert done.stderr == "", done.stderr
+    return done.returncode, done.stdout
+
+
+def examine(settings=None, **how):
+    """The findings as {subject: worst finding}; the exit status agrees with them."""
+    status, text = doctor(settings, **how)
+    report = json.loads(text)
+    order = ["ok", "note", "warning", "broken"]
+    findings = {}
+    for finding in report["findings"]:
+        known = findings.get(finding["subject"], finding)
+        findings[finding["subject"]] = max(known, finding, key=lambda one: order.index(one["state"]))
+    worst = max(order.index(finding["state"]) for finding in findings.values())
+    assert status == report["status"] == max(0, worst - 1), (status, text)
+    return findings
+
+
+def expect(findings, subject, state, words=""):
+    finding = findings[subject]
+    assert finding["state"] == state and words in finding["found"], (subject, finding)
+    return finding
+
+
+def follow(finding):
+    """The settings of a proposed "plenum --set key=value"."""
+    words = finding["mend"].split()
+    assert words[:2] == ["plenum", "--set"] and len(words) == 3, finding
+    return dict([words[2].split("=", 1)])
+
+
+def test_taken_ports_and_what_it_proposes():
+    with Server() as server:
+        settings = {"http.listen": f"127.0.0.1:{server.port}", "media.port": str(server.media_port), "media.shards": "1"}
+        findings = examine(settings)
+        mended = {**follow(expect(findings, "http port", "broken", "taken")),
+                  **follow(expect(findings, "media ports", "broken", "taken"))}
+        findings = examine({**settings, **mended})
+        expect(findings, "http port", "ok")
+        expect(findings, "media ports", "ok")
+        # And it left the ports to the start that follows.
+        with Server({**settings, **mended}) as second:
+            assert second.media_port == int(mended["media.port"])
+
+
+def test_open_files():
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+
+    finding = expect(examine(before=few), "open files", "warning", f"200 are allowed, limits.connections may need {FILES_NEEDED}")
+    assert f"--nofile={FILES_NEEDED}" in finding["mend"]
+    with_less = examine({"limits.connections": "10"}, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (330, 330)))
+    expect(with_less, "open files", "ok", "330")
+    may_raise = subprocess.run(["prlimit", "--nofile=201", "true"], preexec_fn=few, capture_output=True, check=False)
+    if may_raise.returncode != 0:
+        print("limits cannot be raised here (CAP_SYS_RESOURCE): the proposed command is left out")
+        return
+    shell = ["sh", "-c", finding["mend"].replace("sudo ", "") + ' && exec "$0" "$@"']
+    expect(examine(before=few, wrapper=shell), "open files", "ok")
+
+
+def test_one_cpu_of_many():
+    cpu = max(os.sched_getaffinity(0))
+    findings = examine(before=lambda: os.sched_setaffinity(0, {cpu}))
+    expect(findings, "cores", "ok", f"1 to use, no quota: 1 media thread, on CPU {cpu}"
+           if "no quota" in findings["cores"]["found"] else "1 to use")
+
+
+def test_limits_of_somebody_without_privileges():
+    """Root goes over the limits of sockets and locked memory, the service's user does not."""
+    if os.getuid() != 0:
+        print("not root: the limits of another user are left out")
+        return
+
+    def drop():
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+    findings = examine(before=drop)
+    with open("/proc/swaps", encoding="ascii") as swaps:
+        has_swap = len(swaps.readlines()) > 1
+    expect(findings, "locked memory", "warning" if has_swap else "note", "over its limit")
+    limits = []
+    for name in ("rmem_max", "wmem_max"):
+        with open(f"/proc/sys/net/core/{name}", encoding="ascii") as file:
+            limits.append(int(file.read()))
+    if min(limits) >= 4 << 20:
+        expect(findings, "UDP buffers", "ok")
+    else:
+        finding = expect(findings, "UDP buffers", "warning", f"{limits[0] >> 10} KiB to receive")
+        assert "net.core.rmem_max=4194304" in finding["mend"]
+    expect(examine({"http.listen": "127.0.0.1:81"}, before=drop), "http port",
+           "ok" if unprivileged_port() <= 81 else "broken")
+
+
+def unprivileged_port():
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        return int(file.read())
+
+
+def test_addresses():
+    everywhere = {"http.listen": ":0"}
+    finding = expect(examine({**everywhere, "media.address": "10.0.0.7"}), "addresses", "warning", "10.0.0.7 (media.address)")
+    assert finding["mend"].startswith("plenum --set media.address=")
+    expect(examine({**everywhere, "media.address": "10.0.0.7, 198.51.100.7"}), "addresses", "ok")
+    alone = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        print("no network namespace can be made: a machine without addresses is left out")
+        return
+    expect(examine(everywhere, wrapper=alone), "addresses", "broken", "no interface")
+    with_loopback = [*alone, "sh", "-c", 'ip link set lo up && exec "$0" "$@"']
+    expect(examine(wrapper=with_loopback), "addresses", "note", "127.0.0.1")
+    with_veth = [*alone, "sh", "-c", 'ip link set lo up && ip link add near type veth peer name far && ip link set near up && '
+                                     'ip address add 192.168.7.1/24 dev near && exec "$0" "$@"']
+    expect(examine(everywhere, wrapper=with_veth), "addresses", "warning", "192.168.7.1 (the interfaces)")
+
+
+def test_configuration():
+    expect(examine({"http.tls_cert": "/no/such/file", "http.tls_key": "/no/such/file"}), "configuration", "broken",
+           "/no/such/file")
+    wrong = subprocess.run([BINARY, "doctor", "--set", "media.prot=1"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2 and "did you mean media.port?" in wrong.stderr and wrong.stdout == "", wrong
+
+
+def test_words_for_people():
+    _, text = doctor(arguments=())
+    lines = text.splitlines()
+    assert all(len(line) <= 100 or " mend: " in line for line in lines), text
+    assert "\033" not in text
+    assert any(word in lines[-1] for word in ("All is well.", "could be better.", "to mend.")), text
+    # Colour is for terminals, and for those who want it.
+    for environment, wants_colour in (({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)):
+        leader, follower = pty.openpty()
+        subprocess.run([BINARY, "doctor"], stdout=follower, stdin=subprocess.DEVNULL, env={**os.environ, **environment},
+                       timeout=60, check=False)
+        os.close(follower)
+        assert (b"\033[32mok" in os.read(leader, 65536)) == wants_colour
+        os.close(leader)
+
+
+def test_one_udp_port_in_the_middle():
+    """Two media threads need two ports in a row."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 0))
+        port = taken.getsockname()[1]
+        findings = examine({"media.port": str(port - 1), "media.shards": "2"})
+        mended = follow(expect(findings, "media ports", "broken", f"UDP port {port}"))
+        expect(examine({"media.shards": "2", **mended}), "media ports", "ok")
+
+
+if __name__ == "__main__":
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            print(name)
+            test()
