@@ -230,8 +230,10 @@ static void test_topology_of_this_machine_is_libnumas(void **state)
 		assert_int_equal(sched_setaffinity(0, sizeof cpus, &cpus), 0);
 		assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0);
 	}
-	for (size_t i = 0; numa_available() >= 0 && i < topology.cpu_count; i++)
-		assert_int_equal(topology.cpu[i].node, numa_node_of_cpu(topology.cpu[i].id));
+	for (size_t i = 0; numa_available() >= 0 && i < topology.cpu_count; i++) {
+		const int node = numa_node_of_cpu(topology.cpu[i].id);
+		assert_true(node == topology.cpu[i].node || node < 0); /* a container without /sys leaves it blind */
+	}
 	const char *nodes = getenv("PLENUM_NODES"); /* set by the tests in guests, where it is known */
 	if (nodes != NULL)
 		assert_int_equal(topology.node_count, strtol(nodes, NULL, 10));
