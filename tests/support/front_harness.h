@@ -1,0 +1,104 @@
+/* Both sides of a front in virtual time: browsers that talk JSON to it, and a media plane that takes its commands and
+ * tells it events.  Whatever a test is about, the harness watches what must hold always: each message is answered
+ * exactly once, n rises by one per event of a session, nothing follows a CLOSE, no command goes out that the media
+ * plane has no room for or whose participant it does not know, and at the end nobody is left anywhere.
+ * JSON in tests is written with ' for ". */
+#ifndef PL_TESTS_SUPPORT_FRONT_HARNESS_H
+#define PL_TESTS_SUPPORT_FRONT_HARNESS_H
+
+#include "signaling/front.h"
+
+enum {
+	PL_HARNESS_CONNECTIONS_MAX = 400,
+	PL_HARNESS_COMMANDS_MAX = 1024,
+	PL_HARNESS_TEXT_SIZE = 128 << 10,
+};
+
+struct pl_harness_connection {
+	json_t *heard; /* an array of frames; NULL: never opened */
+	size_t read;   /* of heard */
+	bool is_open;
+	uint16_t close_code; /* 0: not closed by the front */
+	int64_t n;           /* of the last event; -1 before welcome */
+	int64_t n_claimed;   /* by its join's resume */
+	unsigned answers;    /* to the message that is being said */
+};
+
+struct pl_harness {
+	struct pl_front *front;
+	int64_t now_us;
+	uint64_t seed;
+	bool is_shut_down;
+	struct pl_harness_connection connection[PL_HARNESS_CONNECTIONS_MAX + 1]; /* by number */
+	uint64_t connection_last;
+
+	size_t commands_free; /* in the ring to the media plane; many, unless the test says otherwise */
+	struct pl_command command[PL_HARNESS_COMMANDS_MAX];
+	size_t command_count, command_read;
+	uint32_t joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
+	size_t joined_count;
+};
+
+/* Limits of 0 are generous ones. */
+struct pl_harness_limits {
+	uint32_t participants, rooms, room_participants, connections;
+};
+
+void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);
+/* Everybody goes, the time to resume passes: asserts that nothing is left, and destroys. */
+void pl_harness_stop(struct pl_harness *h);
+
+/* ---- the browsers' side ---- */
+
+/* Returns the number of the new connection, 0 when the front refuses it. */
+uint64_t pl_harness_open(struct pl_harness *h);
+void pl_harness_lose(struct pl_harness *h, uint64_t connection);
+
+PL_PRINTF(3, 4)
+void pl_harness_say(struct pl_harness *h, uint64_t connection, const char *format, ...);
+void pl_harness_say_bytes(struct pl_harness *h, uint64_t connection, const void *bytes, size_t size);
+
+/* The next frame, which must have what the pattern has: objects may have more, arrays have as many elements; '*' stands
+ * for any value but null.  Borrowed, until stop. */
+PL_PRINTF(3, 4)
+json_t *pl_harness_expect(struct pl_harness *h, uint64_t connection, const char *format, ...);
+/* Asserts that all was read. */
+void pl_harness_expect_silence(struct pl_harness *h, uint64_t connection);
+void pl_harness_expect_close(struct pl_harness *h, uint64_t connection, uint16_t code);
+/* How many frames wait to be read. */
+size_t pl_harness_unread(const struct pl_harness *h, uint64_t connection);
+/* Everybody has read everything, the media plane too. */
+void pl_harness_skip_all(struct pl_harness *h);
+
+/* An offer as it stands in JSON, without the quotes.  media: "s0 r1 b2": the m-line with mid 0 sends, 1 receives, 2 does
+ * both, "i3" neither, "x4" is video.  generation: other ICE credentials.  Valid until the next call. */
+const char *pl_harness_offer(const char *media, unsigned generation);
+
+/* Who has joined, as their welcome says. */
+struct pl_harness_member {
+	uint64_t connection;
+	uint32_t source;
+	char peer[16], track[16], session[64], ticket[64];
+};
+
+/* Opens a connection and joins with a microphone and two slots; reads the welcome and takes the command. */
+struct pl_harness_member pl_harness_join(struct pl_harness *h, const char *room, const char *name);
+/* Opens a connection and resumes there; nothing is read.  sdp: NULL or an offer. */
+uint64_t pl_harness_resume(struct pl_harness *h, const struct pl_harness_member *member, const char *room,
+	const char *ticket, int64_t n, const char *sdp);
+/* Reads the welcome of the connection: its member's from now on. */
+json_t *pl_harness_take_welcome(struct pl_harness *h, uint64_t connection, struct pl_harness_member *member);
+
+/* ---- the media plane's side ---- */
+
+/* Takes the next command, which must be of this kind.  Borrowed, until stop. */
+const struct pl_command *pl_harness_take_command(struct pl_harness *h, enum pl_command_kind kind);
+void pl_harness_expect_no_command(const struct pl_harness *h);
+void pl_harness_event(struct pl_harness *h, const struct pl_event *event);
+
+/* ---- time ---- */
+
+/* Ticks at each deadline on the way. */
+void pl_harness_pass(struct pl_harness *h, int64_t ms);
+
+#endif
