@@ -6,7 +6,7 @@
 #include "signaling/server_internal.h"
 #include "signaling/static.h"
 
-enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, RETRY_AFTER_S = 5 };
+enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, KEY_SIZE = 24 /* 16 bytes in base64 */ };
 
 /* A response whose head is sent, and whose body is on its way. */
 struct pl_http_response {
@@ -277,6 +277,22 @@ static int refuse_upgrade(struct lws *wsi, const char *status, const char *extra
 	return -1;
 }
 
+/* libwebsockets takes any version and a key of any length, and logs an error for each client that forgets Connection
+ * (RFC 6455 sections 4.2.1 and 4.4). */
+static bool is_version_13(struct lws *wsi)
+{
+	char version[4] = "";
+	return lws_hdr_copy(wsi, version, sizeof(version), WSI_TOKEN_VERSION) > 0 && strcmp(version, "13") == 0;
+}
+
+static bool has_key_and_connection(struct lws *wsi)
+{
+	char connection[64] = "";
+	return lws_hdr_total_length(wsi, WSI_TOKEN_KEY) == KEY_SIZE &&
+	       lws_hdr_copy(wsi, connection, sizeof(connection), WSI_TOKEN_CONNECTION) > 0 &&
+	       strcasestr(connection, "upgrade") != NULL;
+}
+
 int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind)
 {
 	char path[16] = "";
@@ -287,6 +303,11 @@ int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const cha
 		return refuse_upgrade(wsi, "400 Bad Request", NULL);
 	if (lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) < 0 || strcmp(path, "/v1/ws") != 0)
 		return refuse_upgrade(wsi, "404 Not Found", NULL);
+	if (!is_version_13(wsi))
+		return refuse_upgrade(
+			wsi, "426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+	if (!has_key_and_connection(wsi))
+		return refuse_upgrade(wsi, "400 Bad Request", NULL);
 	/* Also without a free place in the table, where the front would still take one that it has closed. */
 	if (server->is_ending || server->ws_free_count == 0) {
 		server->refused++;

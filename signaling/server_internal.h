@@ -30,6 +30,7 @@ struct pl_ws {
 	uint32_t index;      /* in the server's table */
 	uint16_t close_code; /* to close with once the queue is sent; 0 while open */
 	bool is_deaf;        /* the rest of what it sends is not read */
+	bool is_close_sent;  /* only its own close frame is still awaited */
 	struct pl_ws_message *first, **last;
 	size_t queued_bytes;
 	struct pl_ws *grown_next; /* in the list of those whose queue grew */

@@ -225,8 +225,11 @@ int pl_ws_writeable(struct pl_session *session)
 			return -1;
 		drop_first(ws);
 	}
-	if (ws->close_code == 0)
+	/* To close again would close at once.  libwebsockets reads on for 5 seconds at most, until the client's own close frame
+	 * is there: with bytes unread the kernel would reset the connection, and the client would not learn why. */
+	if (ws->close_code == 0 || ws->is_close_sent)
 		return 0;
+	ws->is_close_sent = true;
 	lws_close_reason(ws->wsi, (enum lws_close_status)ws->close_code, NULL, 0);
 	return -1;
 }

@@ -20,7 +20,7 @@ class HandshakeError(Exception):
 
     def __init__(self, status, head):
         super().__init__(f"status {status}: {head!r}")
-        self.status = status
+        self.status, self.head = status, head
 
 
 def frame(opcode, payload, fin=True, masked=True):
