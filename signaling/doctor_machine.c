@@ -52,15 +52,16 @@ void pl_doctor_check_cores(
 	struct pl_doctor *doctor, const struct pl_topology *topology, const struct pl_topology_plan *plan)
 {
 	char quota[PL_SYSFILE_PATH_SIZE] = "no quota", where[CPUS_TEXT_SIZE] = "free to move between them";
-	char warning[PL_TOPOLOGY_WARNING_SIZE];
+	char threads[48] = "", warning[PL_TOPOLOGY_WARNING_SIZE];
 	if (topology->quota_mcpu > 0)
 		snprintf(quota, sizeof quota, "a quota of %.2f CPUs (%.200s)", (double)topology->quota_mcpu / 1000,
 			topology->quota_file);
 	if (plan->shard[0].cpu != PL_TOPOLOGY_FLOATING)
 		describe_pinned(plan, where);
+	if (topology->cpu_count > topology->core_count)
+		snprintf(threads, sizeof threads, " (%zu hardware threads)", topology->cpu_count);
 	pl_doctor_tell(doctor, "cores", PL_DOCTOR_OK, "%zu to use%s, %s: %zu media thread%s, %s", topology->core_count,
-		topology->cpu_count > topology->core_count ? " of two threads each" : "", quota, plan->count,
-		plan->count == 1 ? "" : "s", where);
+		threads, quota, plan->count, plan->count == 1 ? "" : "s", where);
 	if (pl_topology_warning(topology, plan, warning)) {
 		pl_doctor_tell(doctor, "cores", PL_DOCTOR_WARNING, "%s", warning);
 		pl_doctor_mend(doctor, "plenum --set media.shards=0");

@@ -76,15 +76,20 @@ void pl_doctor_check_media_ports(struct pl_doctor *doctor, const struct pl_confi
 	const uint32_t port = config->media_port;
 	struct pl_udp *first = calloc(1, sizeof *first);
 	uint32_t failed = port;
+	char range[32];
 	PL_ASSERT(first != NULL);
+	if (shards == 1)
+		snprintf(range, sizeof range, "%u", port);
+	else
+		snprintf(range, sizeof range, "%u to %zu", port, port + shards - 1);
 	if (!try_media_ports((uint16_t)port, shards, first, &failed))
 		tell_media_port(doctor, failed, errno, shards);
 	else if (port == 0)
 		pl_doctor_tell(doctor, "media ports", PL_DOCTOR_OK, "UDP, %zu of any that are free", shards);
 	else
 		pl_doctor_tell(doctor, "media ports", PL_DOCTOR_OK,
-			"UDP %u to %zu can be opened, for %s; firewalls have to let them in", port, port + shards - 1,
-			first->is_ipv6 ? "IPv6 and IPv4" : "IPv4 alone");
+			"UDP %s can be opened, for %s; firewalls have to let %s in", range,
+			first->is_ipv6 ? "IPv6 and IPv4" : "IPv4 alone", shards == 1 ? "it" : "them");
 	if (first->receive_bytes > 0)
 		pl_doctor_check_buffers(doctor, first->receive_bytes, first->send_bytes);
 	free(first);

@@ -62,20 +62,31 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/* The part of a group's path below root ("" or "/..."), or NULL when it is not in there. */
+static const char *path_below(const char *group, const char *root)
+{
+	const size_t size = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	if (strncmp(group, root, size) != 0)
+		return NULL;
+	const char *rest = group + size;
+	/* A process can be moved out of its namespace: then its path climbs above what is shown. */
+	if ((*rest != '/' && *rest != '\0') || strstr(rest, "/..") != NULL)
+		return NULL;
+	return strcmp(rest, "/") == 0 ? "" : rest;
+}
+
 /* A container often sees only a part of the tree: root is the group that is shown at mount. */
 static void offer_mount(struct hierarchy *hierarchy, const char *root, const char *mount)
 {
-	const size_t size = strcmp(root, "/") == 0 ? 0 : strlen(root);
-	const char *rest = hierarchy->group + size;
-	const bool is_covering = strncmp(hierarchy->group, root, size) == 0 && (*rest == '/' || *rest == '\0') &&
-				 strstr(hierarchy->group, "/..") == NULL;
-	if (hierarchy->group[0] == '\0' || (hierarchy->mount[0] != '\0' && (hierarchy->is_covering || !is_covering)))
+	const char *rest = path_below(hierarchy->group, root);
+	const bool is_better = hierarchy->mount[0] == '\0' || (rest != NULL && !hierarchy->is_covering);
+	if (hierarchy->group[0] == '\0' || !is_better)
 		return;
 	char path[2 * PL_SYSFILE_PATH_SIZE];
-	snprintf(path, sizeof path, "%s%s", mount, is_covering && strcmp(rest, "/") != 0 ? rest : "");
+	snprintf(path, sizeof path, "%s%s", mount, rest == NULL ? "" : rest);
 	copy_path(hierarchy->mount, mount);
 	copy_path(hierarchy->path, path);
-	hierarchy->is_covering = is_covering;
+	hierarchy->is_covering = rest != NULL;
 }
 
 /* A line of /proc/self/mountinfo (proc(5)):

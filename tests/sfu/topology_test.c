@@ -58,6 +58,9 @@ static void test_topology_plan_fits_what_is_ours(void **state)
 		{ FIXTURE("docker-v1-quota"), "1", 1, 1, 1, 1, 1500, "1@0" },
 		{ FIXTURE("k8s-v2-parent-quota"), "", 0, 8, 8, 1, 2500, "*@0 *@0 *@0" },
 		{ FIXTURE("namespace-v2"), "", 2, 3, 3, 1, 500, "*@0" },
+		/* Moved out of its namespace: the topmost group that is visible is all that can be known. */
+		{ FIXTURE("above-namespace"), "", 0, 4, 4, 1, 1000, "*@0" },
+		{ FIXTURE("outside-namespace"), "", 0, 4, 4, 1, 2334, "*@0 *@0 *@0" },
 		{ FIXTURE("cpuset-v1"), "", -1, 4, 2, 1, 0, "2@0 4@0" },
 		{ FIXTURE("two-nodes"), "", 0, 16, 8, 2, 0, "0@0 1@0 2@0 3@0 4@1 5@1 6@1 7@1" },
 		{ FIXTURE("two-nodes"), "3,4,11,12", 0, 4, 2, 2, 0, "3@0 4@1" },
@@ -66,6 +69,8 @@ static void test_topology_plan_fits_what_is_ours(void **state)
 		/* This thread's node is too small for three, the other is not. */
 		{ FIXTURE("two-nodes-quota"), "0-4", 4, 5, 5, 2, 3000, "*@0 *@0 *@0" },
 		{ FIXTURE("four-nodes"), "", 0, 6, 6, 3, 0, "0@0 3@0 1@1 4@1 2@2 5@2" },
+		/* Lists that contradict each other: no node is left without a core. */
+		{ FIXTURE("odd-siblings"), "", 0, 4, 4, 2, 0, "0@0 2@0 1@1 3@1" },
 		{ FIXTURE("offline"), "", 0, 4, 2, 1, 0, "0@0 1@0" },
 		{ FIXTURE("offline"), "0-7", 0, 4, 2, 1, 0, "0@0 1@0" },
 		{ FIXTURE("no such folder"), "", -1, 1, 1, 1, 0, "0@0" },
@@ -91,7 +96,7 @@ static void test_topology_names_the_file_of_the_quota(void **state)
 	read_fixture(FIXTURE("k8s-v2-parent-quota"), "", 0);
 	assert_non_null(strstr(topology.quota_file, "kubepods-burstable-pod6e.slice/cpu.max"));
 	read_fixture(FIXTURE("docker-v1-quota"), "", 0);
-	assert_string_equal(topology.quota_file, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us");
+	assert_string_equal(topology.quota_file, "/sys/fs/cgroup/cpu,cpuacct/worker/cpu.cfs_quota_us");
 	read_fixture(FIXTURE("plain"), "", 0);
 	assert_string_equal(topology.quota_file, "");
 }
@@ -114,6 +119,9 @@ static void test_topology_override_is_obeyed_with_a_warning(void **state)
 		{ FIXTURE("two-nodes"), 6, "*@0 *@0 *@0 *@0 *@1 *@1", NULL },
 		{ FIXTURE("two-nodes"), 9, "0@0 1@0 2@0 3@0 8@0 4@1 5@1 6@1 7@1", "9 threads share 8 cores" },
 		{ FIXTURE("four-nodes"), 3, "*@0 *@0 *@1", NULL },
+		/* This thread's node, then the largest. */
+		{ FIXTURE("uneven-nodes"), 6, "*@0 *@1 *@2 *@2 *@2 *@2", NULL },
+		{ FIXTURE("uneven-nodes"), 4, "*@2 *@2 *@2 *@2", NULL },
 	};
 	char text[PL_TOPOLOGY_WARNING_SIZE];
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {

@@ -120,11 +120,12 @@ static void test_doctor_reads_the_cores(void **state)
 		size_t shards;
 		const char *words, *nodes, *warning;
 	} cases[] = {
-		{ TOPOLOGY("plain"), 0, "4 to use of two threads each, no quota: 4 media threads, on CPUs 0-3",
+		{ TOPOLOGY("plain"), 0, "4 to use (8 hardware threads), no quota: 4 media threads, on CPUs 0-3",
 			"one node", NULL },
 		{ TOPOLOGY("plain"), 6, "6 media threads", "one node", "6 threads share 4 cores" },
 		{ TOPOLOGY("docker-v1-quota"), 0,
-			"a quota of 1.50 CPUs (/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us): 2 media threads, free to "
+			"a quota of 1.50 CPUs (/sys/fs/cgroup/cpu,cpuacct/worker/cpu.cfs_quota_us): 2 media threads, "
+			"free to "
 			"move",
 			"one node", NULL },
 		{ TOPOLOGY("namespace-v2"), 0, ": 1 media thread, free", "one node", NULL },
