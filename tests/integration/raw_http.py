@@ -102,18 +102,6 @@ def open_fds(server):
     return len(os.listdir(f"/proc/{server.pid}/fd"))
 
 
-def resident_kb(server):
-    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1])
-
-
-def cpu_s(server):
-    """CPU time that all of its threads have used, proc(5)."""
-    with open(f"/proc/{server.pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def until(predicate, what, seconds=10):
     """For what the server does after the other side is gone, which nobody can wait for in another way."""
     end_s = time.monotonic() + seconds
