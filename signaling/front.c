@@ -38,6 +38,12 @@ uint32_t pl_front_random_id(struct pl_front *front)
 	return id;
 }
 
+void pl_front_begin(struct pl_front *front, int64_t now_us)
+{
+	PL_ASSERT(pl_front_is_drained(front));
+	front->now_us = now_us;
+}
+
 /* ---- life ---- */
 
 static bool init_tables(struct pl_front *front)
@@ -146,7 +152,8 @@ static struct pl_front_connection *find_open_connection(struct pl_front *front, 
 
 bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t number)
 {
-	PL_ASSERT(pl_front_is_drained(front) && number != 0 && find_connection(front, number) == NULL);
+	PL_ASSERT(number != 0 && find_connection(front, number) == NULL);
+	pl_front_begin(front, now_us);
 	if (front->is_shut_down || front->counters.connections >= front->config.connections_max)
 		return false;
 	struct pl_front_connection *connection = calloc(1, sizeof *connection);
@@ -173,7 +180,7 @@ static void let_go(struct pl_front *front, struct pl_front_connection *connectio
 
 void pl_front_lost(struct pl_front *front, int64_t now_us, uint64_t number)
 {
-	PL_ASSERT(pl_front_is_drained(front));
+	pl_front_begin(front, now_us);
 	struct pl_front_connection *connection = find_connection(front, number);
 	if (connection == NULL)
 		return;
@@ -197,7 +204,8 @@ static void close_bad_frame(
 
 void pl_front_bad_frame(struct pl_front *front, int64_t now_us, uint64_t number, enum pl_fault fault)
 {
-	PL_ASSERT(pl_front_is_drained(front) && fault > PL_FAULT_NONE && fault < PL_FAULT_COUNT);
+	PL_ASSERT(fault > PL_FAULT_NONE && fault < PL_FAULT_COUNT);
+	pl_front_begin(front, now_us);
 	struct pl_front_connection *connection = find_open_connection(front, number);
 	if (connection != NULL)
 		close_bad_frame(front, now_us, connection, fault);
@@ -236,7 +244,7 @@ static void answer(struct pl_front *front, int64_t now_us, struct pl_front_conne
 
 void pl_front_message(struct pl_front *front, int64_t now_us, uint64_t number, struct pl_bytes text)
 {
-	PL_ASSERT(pl_front_is_drained(front));
+	pl_front_begin(front, now_us);
 	struct pl_front_connection *connection = find_open_connection(front, number);
 	if (connection == NULL)
 		return;
@@ -259,7 +267,7 @@ void pl_front_message(struct pl_front *front, int64_t now_us, uint64_t number, s
 
 void pl_front_backlog(struct pl_front *front, int64_t now_us, uint64_t number, size_t bytes)
 {
-	PL_ASSERT(pl_front_is_drained(front));
+	pl_front_begin(front, now_us);
 	struct pl_front_connection *connection = find_open_connection(front, number);
 	if (connection == NULL || bytes <= PL_FRONT_CONNECTION_BYTES_MAX)
 		return;
@@ -283,7 +291,7 @@ static int64_t resume_deadline(const struct pl_front_session *session)
 
 void pl_front_tick(struct pl_front *front, int64_t now_us)
 {
-	PL_ASSERT(pl_front_is_drained(front));
+	pl_front_begin(front, now_us);
 	struct pl_front_connection *connection;
 	while ((connection = pl_front_list_first(&front->waiting)) != NULL && join_deadline(connection) <= now_us) {
 		pl_front_error(front, connection, NULL, PL_FAULT_NOT_JOINED, "no join within %d seconds",
@@ -303,13 +311,14 @@ int64_t pl_front_deadline(const struct pl_front *front)
 	const struct pl_front_session *session = pl_front_list_first(&front->away);
 	const int64_t join_us = connection != NULL ? join_deadline(connection) : INT64_MAX;
 	const int64_t resume_us = session != NULL ? resume_deadline(session) : INT64_MAX;
-	return join_us < resume_us ? join_us : resume_us;
+	const int64_t leave_us = pl_front_deadline_of_leaves(front);
+	const int64_t first_us = join_us < resume_us ? join_us : resume_us;
+	return first_us < leave_us ? first_us : leave_us;
 }
 
 void pl_front_shutdown(struct pl_front *front, int64_t now_us)
 {
-	(void)now_us;
-	PL_ASSERT(pl_front_is_drained(front));
+	pl_front_begin(front, now_us);
 	front->is_shut_down = true;
 	for (struct pl_front_link *at = front->all_connections.next; at->owner != NULL; at = at->next) {
 		struct pl_front_connection *connection = at->owner;

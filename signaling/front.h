@@ -88,7 +88,7 @@ void pl_front_backlog(struct pl_front *front, int64_t now_us, uint64_t connectio
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event);
 
 /* commands_free: how many commands the media plane can take now.  A request that needs one more is answered with
- * `err busy`; a LEAVE waits inside until there is room again.  Not an input: may be called at any time. */
+ * `err busy`; a LEAVE waits inside, and the deadline looks for room again.  Not an input: may be called at any time. */
 void pl_front_set_commands_free(struct pl_front *front, size_t commands_free);
 
 /* Tells everyone `bye shutdown` and closes; all sessions end. */

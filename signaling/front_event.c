@@ -230,8 +230,7 @@ static void end_without_media(struct pl_front *front, struct pl_front_session *s
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event)
 {
-	PL_ASSERT(pl_front_is_drained(front));
-	(void)now_us;
+	pl_front_begin(front, now_us);
 	struct pl_front_room *room = pl_front_room_by_id(front, event->room);
 	if (event->kind == PL_EVENT_SPEAKERS) {
 		if (room != NULL)

@@ -124,6 +124,13 @@ void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t sour
 	front->leaves.entry[front->leaves.count++] = command;
 }
 
+int64_t pl_front_deadline_of_leaves(const struct pl_front *front)
+{
+	/* Nobody says when there is room again: it has to be looked for. */
+	const bool is_waiting = front->leaves.taken < front->leaves.count;
+	return is_waiting ? front->now_us + PL_FRONT_LEAVE_RETRY_MS * INT64_C(1000) : INT64_MAX;
+}
+
 void pl_front_set_commands_free(struct pl_front *front, size_t commands_free)
 {
 	/* What waits in the queue has its places already. */

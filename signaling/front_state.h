@@ -12,6 +12,7 @@ enum {
 	PL_FRONT_SECRET_CHARACTERS = 32, /* of 6 bits: 192 bits */
 	PL_FRONT_PEER_SIZE = 10,         /* "p" and the source id in 8 hexadecimal digits */
 	PL_FRONT_TRACK_SIZE = 10,        /* "t" and the track id, the same */
+	PL_FRONT_LEAVE_RETRY_MS = 10,
 };
 
 struct pl_front_connection {
@@ -84,6 +85,7 @@ struct pl_front {
 	struct pl_front_table connections, sessions_by_id, sessions_by_source, rooms_by_name, rooms_by_id;
 	struct pl_front_link all_connections, waiting, away;
 	bool is_shut_down;
+	int64_t now_us;                 /* of the last input */
 	uint32_t room_last, track_last; /* ids */
 	uint64_t mark_last;
 	size_t commands_free;
@@ -107,6 +109,9 @@ struct pl_front {
 };
 
 /* ---- front.c ---- */
+
+/* Each input begins with it. */
+void pl_front_begin(struct pl_front *front, int64_t now_us);
 
 /* A token bucket told as a time: each take moves it ahead by its price, and too far ahead of now is empty. */
 PL_MUST_USE bool pl_front_may(int64_t *bucket_us, int64_t now_us, int64_t per_s, int64_t burst);
@@ -138,6 +143,8 @@ void pl_front_command(
 	struct pl_front *front, const struct pl_command *command, const struct pl_description *description);
 /* Never refused: waits when no command is free. */
 void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t source);
+/* When to look again whether those that wait can go; INT64_MAX when none waits. */
+int64_t pl_front_deadline_of_leaves(const struct pl_front *front);
 
 /* ---- front_session.c ---- */
 

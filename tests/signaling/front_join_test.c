@@ -223,8 +223,8 @@ static void test_join_has_ten_seconds(void **state)
 
 	/* What arrives behind the close is passed over. */
 	pl_harness_say(&h, chatty, "{'t':'ping','id':1}");
-	pl_front_bad_frame(h.front, h.now_us, chatty, PL_FAULT_TOO_LARGE);
-	pl_front_backlog(h.front, h.now_us, chatty, SIZE_MAX);
+	pl_harness_bad_frame(&h, chatty, PL_FAULT_TOO_LARGE);
+	pl_harness_backlog(&h, chatty, SIZE_MAX);
 	pl_harness_expect_silence(&h, chatty);
 	pl_harness_pass(&h, 60000);
 	pl_harness_expect_close(&h, late.connection, 0);

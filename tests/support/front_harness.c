@@ -174,11 +174,24 @@ void pl_harness_stop(struct pl_harness *h)
 	assert_true(pl_front_deadline(h->front) == INT64_MAX);
 	if (!h->is_shut_down) /* the server's end is the media plane's, too: nobody leaves it one by one */
 		assert_int_equal(h->joined_count, 0);
+	pl_harness_abandon(h);
+}
+
+void pl_harness_abandon(struct pl_harness *h)
+{
 	pl_front_destroy(&h->front);
 	for (uint64_t i = 1; i <= h->connection_last; i++)
 		json_decref(h->connection[i].heard);
 	for (size_t i = 0; i < h->command_count; i++)
 		free(h->command[i].description);
+}
+
+void pl_harness_shutdown(struct pl_harness *h)
+{
+	h->is_shut_down = true;
+	before_input(h);
+	pl_front_shutdown(h->front, h->now_us);
+	drain(h);
 }
 
 /* ---- the browsers' side ---- */
@@ -201,6 +214,20 @@ void pl_harness_lose(struct pl_harness *h, uint64_t number)
 	before_input(h);
 	pl_front_lost(h->front, h->now_us, number);
 	connection_of(h, number)->is_open = false;
+	drain(h);
+}
+
+void pl_harness_backlog(struct pl_harness *h, uint64_t number, size_t bytes)
+{
+	before_input(h);
+	pl_front_backlog(h->front, h->now_us, number, bytes);
+	drain(h);
+}
+
+void pl_harness_bad_frame(struct pl_harness *h, uint64_t number, enum pl_fault fault)
+{
+	before_input(h);
+	pl_front_bad_frame(h->front, h->now_us, number, fault);
 	drain(h);
 }
 

@@ -45,14 +45,19 @@ struct pl_harness_limits {
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);
+void pl_harness_shutdown(struct pl_harness *h);
 /* Everybody goes, the time to resume passes: asserts that nothing is left, and destroys. */
 void pl_harness_stop(struct pl_harness *h);
+/* Destroys at once, in the middle of whatever is going on. */
+void pl_harness_abandon(struct pl_harness *h);
 
 /* ---- the browsers' side ---- */
 
 /* Returns the number of the new connection, 0 when the front refuses it. */
 uint64_t pl_harness_open(struct pl_harness *h);
 void pl_harness_lose(struct pl_harness *h, uint64_t connection);
+void pl_harness_backlog(struct pl_harness *h, uint64_t connection, size_t bytes);
+void pl_harness_bad_frame(struct pl_harness *h, uint64_t connection, enum pl_fault fault);
 
 PL_PRINTF(3, 4)
 void pl_harness_say(struct pl_harness *h, uint64_t connection, const char *format, ...);
