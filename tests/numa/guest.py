@@ -22,6 +22,8 @@ SKIPPED = 77  # the exit status that ctest takes for it
 QEMU = "qemu-system-x86_64"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KERNEL = pathlib.Path(os.environ.get("PLENUM_GUEST_KERNEL") or ROOT / "build/guest/vmlinuz")
+# What a library opens while it runs, which its file does not tell: NSS, under Debian's libsrtp2, has its ciphers there.
+OPENED_LATER = {"libnss3.so": ("libsoftokn3.so", "libfreebl3.so", "libfreeblpriv3.so")}
 BEGIN, END = "guest: begin", "guest: end"
 
 INIT = f"""#!/bin/busybox sh
@@ -103,7 +105,14 @@ class Archive:
         self.copy(path)
         listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
         for library in re.findall(r"(/\S+) \(0x", listed):
+            if str(pathlib.Path(library).absolute()) in self.names:
+                continue
             self.copy(library)
+            folder = pathlib.Path(library).parent
+            for name in OPENED_LATER.get(pathlib.Path(library).name, ()):
+                for module in (folder / name, folder / "nss" / name):
+                    if module.is_file():
+                        self.program(module)
 
     def finish(self):
         self._entry("TRAILER!!!", 0)
