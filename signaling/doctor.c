@@ -117,7 +117,7 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config)
 	check_config(doctor, config);
 	pl_doctor_check_cores(doctor, &topology, &plan);
 	pl_doctor_check_simd(doctor, "");
-	pl_doctor_check_srtp(doctor, config);
+	pl_doctor_check_libsrtp(doctor, true);
 	pl_doctor_check_opus(doctor);
 	check_memory(doctor, plan.shard[0].node);
 	check_files(doctor, config);

@@ -21,7 +21,8 @@ void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const st
 void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted);
 
 /* doctor_library.c */
-void pl_doctor_check_srtp(struct pl_doctor *doctor, const struct pl_config *config);
+/* is_used: it is on the packets' way, not only there. */
+void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used);
 void pl_doctor_check_opus(struct pl_doctor *doctor);
 
 /* doctor_network.c */

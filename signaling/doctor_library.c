@@ -68,17 +68,19 @@ static struct library examine_library(const char *prefix)
 	return library;
 }
 
-void pl_doctor_check_srtp(struct pl_doctor *doctor, const struct pl_config *config)
+void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used)
 {
-	(void)config;
 	const struct library srtp = examine_library("libsrtp2.so");
-	const char *backend = srtp.needs_nss ? "NSS" : srtp.needs_openssl ? "OpenSSL" : "its own ciphers";
-	if (srtp.needs_nss)
-		pl_doctor_tell(doctor, "encryption", PL_DOCTOR_WARNING,
-			"SRTP by libsrtp2, which is built on NSS here: a packet costs more the more listeners there "
-			"are");
+	const char *backend = srtp.needs_nss       ? "is built on NSS here"
+			      : srtp.needs_openssl ? "is built on OpenSSL"
+			      : srtp.is_loaded     ? "has ciphers of its own"
+						   : "is linked in";
+	if (srtp.needs_nss && is_used)
+		pl_doctor_tell(doctor, "libsrtp2", PL_DOCTOR_WARNING,
+			"protects the packets and %s: each costs more the more listeners there are", backend);
 	else
-		pl_doctor_tell(doctor, "encryption", PL_DOCTOR_OK, "SRTP by libsrtp2, built on %s", backend);
+		pl_doctor_tell(doctor, "libsrtp2", PL_DOCTOR_OK, "%s; %s", backend,
+			is_used ? "it protects the packets" : "it is the reference of the tests, and not used");
 }
 
 void pl_doctor_check_opus(struct pl_doctor *doctor)

@@ -143,6 +143,19 @@ def test_addresses():
     expect(examine(everywhere, wrapper=with_veth), "addresses", "warning", "192.168.7.1 (the interfaces)")
 
 
+def test_libraries():
+    """What it says of the libraries is what their files say."""
+    findings = examine()
+    linked = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True).stdout
+    libraries = dict(line.split()[0:3:2] for line in linked.splitlines() if "=> /" in line)
+    srtp = subprocess.run(["ldd", next(path for name, path in libraries.items() if name.startswith("libsrtp2"))],
+                          capture_output=True, text=True, check=True).stdout
+    assert ("NSS" in findings["libsrtp2"]["found"]) == ("libnss3" in srtp), findings["libsrtp2"]
+    with open(next(path for name, path in libraries.items() if name.startswith("libopus")), "rb") as file:
+        has_avx = file.read().count(b"\xc5\xf8\x77") >= 4  # vzeroupper
+    assert has_avx == ("with AVX code" in findings["Opus"]["found"]) or os.uname().machine != "x86_64", findings["Opus"]
+
+
 def test_configuration():
     expect(examine({"http.tls_cert": "/no/such/file", "http.tls_key": "/no/such/file"}), "configuration", "broken",
            "/no/such/file")
