@@ -177,7 +177,7 @@ static void test_room_meta_changes_what_it_names(void **state)
 		{ "'name':'Anna'", "Anna", "{}" },
 		{ "'attrs':{'a':[1,2]}", "Anna", "{'a':[1,2]}" },
 		{ "'name':''", "", "{'a':[1,2]}" },
-		{ "'name':'\\u00fc\\n\\\\','attrs':{}", "\\u00fc\\n\\\\", "{}" },
+		{ "'name':'\\u00fc\\r\\n\\u0001\\\\','attrs':{}", "\\u00fc\\r\\n\\u0001\\\\", "{}" },
 	};
 	const struct pl_harness_member *ann = &house->who[ANN];
 	for (size_t i = 0; i < PL_COUNT(c); i++) {

@@ -79,7 +79,7 @@ static void hear(struct pl_harness *h, const struct pl_front_output *output)
 static size_t find_joined(const struct pl_harness *h, uint32_t source)
 {
 	size_t i = 0;
-	while (i < h->joined_count && h->joined[i] != source)
+	while (i < h->joined_count && h->joined[i].source != source)
 		i++;
 	return i;
 }
@@ -101,7 +101,8 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 	assert_true((command->description != NULL) == has_description);
 	if (command->kind == PL_COMMAND_JOIN && !is_known) {
 		assert_true(h->joined_count < PL_COUNT(h->joined));
-		h->joined[h->joined_count++] = command->source;
+		h->joined[h->joined_count].room = command->room;
+		h->joined[h->joined_count++].source = command->source;
 	} else if (command->kind == PL_COMMAND_LEAVE) {
 		forget_joined(h, command->source); /* unknown: it crossed the event of its end */
 	} else {
@@ -114,7 +115,7 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 static void drain(struct pl_harness *h)
 {
 	struct pl_front_output output;
-	while (pl_front_next(h->front, &output)) {
+	for (h->output_count = 0; pl_front_next(h->front, &output); h->output_count++) {
 		switch (output.kind) {
 		case PL_FRONT_SEND:
 			hear(h, &output);
@@ -432,7 +433,9 @@ void pl_harness_expect_no_command(const struct pl_harness *h)
 
 void pl_harness_event(struct pl_harness *h, const struct pl_event *event)
 {
-	if (event->kind == PL_EVENT_GONE || event->kind == PL_EVENT_REFUSED)
+	const bool is_end = event->kind == PL_EVENT_GONE || event->kind == PL_EVENT_REFUSED;
+	const size_t i = find_joined(h, event->source);
+	if (is_end && i < h->joined_count && h->joined[i].room == event->room)
 		forget_joined(h, event->source);
 	before_input(h);
 	pl_front_event(h->front, h->now_us, event);

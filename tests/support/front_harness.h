@@ -35,8 +35,11 @@ struct pl_harness {
 	size_t commands_free; /* in the ring to the media plane; many, unless the test says otherwise */
 	struct pl_command command[PL_HARNESS_COMMANDS_MAX];
 	size_t command_count, command_read;
-	uint32_t joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
+	struct {
+		uint32_t room, source;
+	} joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
 	size_t joined_count;
+	size_t output_count; /* of the last input */
 };
 
 /* Limits of 0 are generous ones. */
