@@ -1,6 +1,6 @@
 /* `plenum doctor`: what this machine is to Plenum, in words an operator reads, and for each problem the command that
- * mends it.  It looks at and tries what a start would (sockets, memory, libraries), with the configuration of that start,
- * and leaves nothing behind.
+ * mends it.  It looks at and tries what a start would (sockets, memory, libraries), with the configuration of that
+ * start, and leaves nothing behind.
  * Thread: main, before all others. */
 #ifndef PL_SIGNALING_DOCTOR_H
 #define PL_SIGNALING_DOCTOR_H

@@ -28,8 +28,8 @@ void pl_doctor_check_buffers(struct pl_doctor *doctor, int receive_bytes, int se
 		PL_UDP_BUFFER_BYTES, PL_UDP_BUFFER_BYTES);
 }
 
-/* Whether the shards' ports, all of them, can be opened.  When not, errno says why, and *failed is the port.  first: may
- * be NULL; gets the first socket's state. */
+/* Whether the shards' ports, all of them, can be opened.  When not, errno says why, and *failed is the port.  first:
+ * may be NULL; gets the first socket's state. */
 static bool try_media_ports(uint16_t port, size_t shards, struct pl_udp *first, uint32_t *failed)
 {
 	struct pl_udp *udp = malloc(sizeof *udp);

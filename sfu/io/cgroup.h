@@ -1,5 +1,5 @@
-/* What the control groups above this process leave it of the processors: version 1, version 2 and both at once, at every
- * level up to the topmost that is visible from here (cgroups(7); Documentation/admin-guide/cgroup-v2.rst of Linux).
+/* What the control groups above this process leave it of the processors: version 1, version 2 and both at once, at
+ * every level up to the topmost that is visible from here (cgroups(7); Documentation/admin-guide/cgroup-v2.rst of Linux).
  * Thread: the one that starts the media plane. */
 #ifndef PL_SFU_IO_CGROUP_H
 #define PL_SFU_IO_CGROUP_H

@@ -1,6 +1,6 @@
 /* The memory that a shard takes at its start, on its own NUMA node, so that nothing is allocated later: one region with
- * a guard on both sides, present before it is used, in huge pages and locked where the machine allows that.  What it does
- * not allow is no error: the region says what was granted, and the operator reads it in a line.
+ * a guard on both sides, present before it is used, in huge pages and locked where the machine allows that.  What it
+ * does not allow is no error: the region says what was granted, and the operator reads it in a line.
  * Thread: init and fini anywhere; take belongs to one thread at a time. */
 #ifndef PL_SFU_IO_MEMORY_H
 #define PL_SFU_IO_MEMORY_H

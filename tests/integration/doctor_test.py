@@ -1,5 +1,5 @@
-"""`plenum doctor` as an operator meets it: the real program, under real limits.  Each command it proposes, once done, makes
-its finding go.
+"""`plenum doctor` as an operator meets it: the real program, under real limits.  Each command it proposes, once done,
+makes its finding go.
 
 PLENUM_SERVER names the program to test.
 """

@@ -12,8 +12,8 @@ import guest
 NODES, PER_NODE = 4, 2
 ABSENT = "absent\n"  # Linux 6.12 and later can be built without version 1's cpusets, as Debian does
 
-# "case NAME" and the doctor's report, one after the other.  A controller belongs to one version at a time, and goes from
-# one to the other late; so each version has a guest of its own.
+# "case NAME" and the doctor's report, one after the other.  A controller belongs to one version at a time, and goes
+# from one to the other late; so each version has a guest of its own.
 EXAMINE = """
     examine() {{ echo "case $1"; shift; {plenum} doctor --set media.port=0 --json "$@" || [ $? = 1 ]; }}
 """

@@ -166,8 +166,8 @@ static void read_smaps(const uint8_t *base, const char *key, char value[static 2
 	fclose(smaps);
 }
 
-/* What the log says is what the kernel did: its own flags are asked ("dd": left out of dumps, "lo": locked, "ht": of the
- * pool of huge pages). */
+/* What the log says is what the kernel did: its own flags are asked ("dd": left out of dumps, "lo": locked, "ht": of
+ * the pool of huge pages). */
 static void test_memory_reports_what_the_kernel_granted(void **state)
 {
 	(void)state;

@@ -88,8 +88,8 @@ static void test_topology_plan_fits_what_is_ours(void **state)
 	}
 }
 
-/* The quota that counts is the tightest of all levels, and the operator is told where it stands: in a pod the container's
- * own group says "max". */
+/* The quota that counts is the tightest of all levels, and the operator is told where it stands: in a pod the
+ * container's own group says "max". */
 static void test_topology_names_the_file_of_the_quota(void **state)
 {
 	(void)state;
