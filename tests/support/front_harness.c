@@ -253,6 +253,7 @@ void pl_harness_say_bytes(struct pl_harness *h, uint64_t number, const void *byt
 	}
 }
 
+PL_PRINTF(1, 0)
 static char *format_json(const char *format, va_list args)
 {
 	char *text = malloc(PL_HARNESS_TEXT_SIZE);
