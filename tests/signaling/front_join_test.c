@@ -292,6 +292,29 @@ static void test_join_over_the_media_limits_is_cut(void **state)
 	pl_harness_stop(&h);
 }
 
+/* The bundle stands on the m-line that its group names first: even one over the limits keeps its transport (RFC 9143
+ * section 7.3.1), but takes no packets. */
+static void test_join_keeps_the_bundles_own_line(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .rooms = 0 });
+	char sdp[16384];
+	snprintf(sdp, sizeof sdp, "%s", pl_harness_offer("s0 s1 s2 s3 s4 s5 s6 s7 s8", 1));
+	memcpy(strstr(sdp, "BUNDLE 0"), "BUNDLE 8", 8);
+	memcpy(strstr(sdp, " 8\\r"), " 0", 2);
+	const uint64_t c = pl_harness_open(&h);
+	pl_harness_say(&h, c, "{'t':'join','id':1,'v':1,'room':'kitchen','sdp':'%s'}", sdp);
+	const json_t *welcome = pl_harness_expect(&h, c, "{'t':'welcome'}");
+	assert_int_equal(pl_harness_take_command(&h, PL_COMMAND_JOIN)->description->track_count, PL_TRACKS_MAX);
+	const char *answer = json_string_value(json_object_get(welcome, "sdp"));
+	assert_null(strstr(answer, "m=audio 0 "));
+	const char *last = strstr(answer, "a=mid:8");
+	assert_non_null(last);
+	assert_non_null(strstr(last, "a=inactive"));
+	pl_harness_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_join_waits_for_a_busy_media_plane),
 		cmocka_unit_test(test_join_refused_by_the_media_plane_ends),
 		cmocka_unit_test(test_join_over_the_media_limits_is_cut),
+		cmocka_unit_test(test_join_keeps_the_bundles_own_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

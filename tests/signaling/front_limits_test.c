@@ -312,6 +312,37 @@ static void test_limits_waiting_leaves_do_not_spin(void **state)
 	pl_harness_stop(&h);
 }
 
+/* The server may tell of the ring while outputs wait to be taken: what is among them has its places already. */
+static void test_limits_commands_on_their_way_are_counted(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .rooms = 0 });
+	const struct pl_harness_member ann = pl_harness_join(&h, "kitchen", "Ann");
+	const struct pl_harness_member bob = pl_harness_join(&h, "kitchen", "Bob");
+	pl_harness_skip_all(&h);
+	h.commands_free = 0;
+	leave(&h, &bob); /* waits */
+	char mute[128], unmute[128];
+	static const char format[] = "{\"t\":\"mute\",\"track\":\"%s\",\"on\":%s}";
+	snprintf(mute, sizeof mute, format, ann.track, "true");
+	snprintf(unmute, sizeof unmute, format, ann.track, "false");
+	pl_front_set_commands_free(h.front, 2);
+	pl_front_message(h.front, h.now_us, ann.connection, (struct pl_bytes){ (const uint8_t *)mute, strlen(mute) });
+	pl_front_set_commands_free(h.front, 2); /* the LEAVE and the MUTE are not in the ring yet */
+	struct pl_front_output output;
+	unsigned commands = 0;
+	while (pl_front_next(h.front, &output))
+		commands += output.kind == PL_FRONT_COMMAND;
+	assert_int_equal(commands, 2);
+	pl_front_message(
+		h.front, h.now_us, ann.connection, (struct pl_bytes){ (const uint8_t *)unmute, strlen(unmute) });
+	while (pl_front_next(h.front, &output))
+		assert_int_equal(output.kind, PL_FRONT_SEND);
+	assert_int_equal(pl_front_counters(h.front)->faults[PL_FAULT_BUSY], 1);
+	pl_harness_abandon(&h);
+}
+
 /* ---- the end ---- */
 
 /* The operator restarts the server: every page is told, whatever state it is in, and nobody new comes in. */
@@ -425,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_limits_slow_reader_may_resume),
 		cmocka_unit_test(test_limits_leaves_wait_for_the_media_plane),
 		cmocka_unit_test(test_limits_waiting_leaves_do_not_spin),
+		cmocka_unit_test(test_limits_commands_on_their_way_are_counted),
 		cmocka_unit_test(test_limits_shutdown_tells_everyone),
 		cmocka_unit_test(test_limits_destroy_in_the_middle),
 		cmocka_unit_test(test_limits_at_the_bound_all_is_taken),

@@ -357,6 +357,26 @@ static void test_room_offer_that_fails_changes_nothing(void **state)
 	assert_string_equal(now->local.ufrag, h->command[0].description->local.ufrag);
 }
 
+/* One SSRC is one stream (RFC 3550 section 8): should a microphone come with the SSRC that a slot has, the slot gets
+ * another, and the answer says so. */
+static void test_room_offer_never_shares_an_ssrc(void **state)
+{
+	struct house *house = *state;
+	struct pl_harness *h = &house->h;
+	const uint32_t taken = h->command[0].description->slot[0].ssrc;
+	char line[64], text[8192];
+	snprintf(line, sizeof line, "a=ssrc:%u cname:x\\r\\na=sendonly", taken);
+	const char *sdp = pl_harness_offer("s0 r1 r2", 1), *at = strstr(sdp, "a=sendonly");
+	snprintf(text, sizeof text, "%.*s%s%s", (int)(at - sdp), sdp, line, at + strlen("a=sendonly"));
+	pl_harness_say(h, house->who[ANN].connection, "{'t':'offer','id':1,'sdp':'%s'}", text);
+	const struct pl_description *now = pl_harness_take_command(h, PL_COMMAND_UPDATE)->description;
+	assert_int_equal(now->track[0].ssrc, taken);
+	assert_int_not_equal(now->slot[0].ssrc, taken);
+	assert_int_equal(now->slot[1].ssrc, h->command[0].description->slot[1].ssrc);
+	pl_harness_expect(h, house->who[ANN].connection,
+		"{'t':'answer','id':1,'slots':[{'mid':'1','ssrc':%u},{'mid':'2'}]}", now->slot[0].ssrc);
+}
+
 /* ---- events of the media plane ---- */
 
 static void tell_slots(struct house *house, uint8_t count, const struct pl_harness_member *in_first)
@@ -459,6 +479,7 @@ int main(void)
 		IN_HOUSE(test_room_offers_in_flight_are_answered_in_order),
 		IN_HOUSE(test_room_offer_restarts_ice),
 		IN_HOUSE(test_room_offer_that_fails_changes_nothing),
+		IN_HOUSE(test_room_offer_never_shares_an_ssrc),
 		IN_HOUSE(test_room_slots_are_told_to_their_owner),
 		IN_HOUSE(test_room_events_about_who_left_name_nobody),
 		IN_HOUSE(test_room_connected_is_told),
