@@ -1,4 +1,5 @@
 /* Wires the parts together: command line, listener, media plane, server. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -182,10 +183,22 @@ static int run(struct app *app)
 	return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Of a supervisor that closed them, the first socket would be standard output, and what is printed would go to a client. */
+static void open_standard_files(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct app app = { .listen_fd = -1 };
 	app.started_us = now_us();
+	open_standard_files();
 	if (pl_arguments_parse(&app.arguments, argc, argv, app.error) != PL_ERR_NONE) {
 		fprintf(stderr, "plenum: %s\n", app.error);
 		return EXIT_USAGE;
