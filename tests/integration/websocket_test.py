@@ -76,21 +76,29 @@ async def messages_in_pieces(server):
 
 
 async def bytes_as_the_network_likes(server):
-    """Handshake and frames may arrive byte by byte, or all in one segment with the first message."""
+    """Handshake and frames may arrive byte by byte, and many frames in one segment.
+
+    The first frame waits for the 101, as RFC 6455 section 4.1 wants of a client; libwebsockets does not promise to read one
+    that came before."""
+    ping = frame(TEXT, b'{"t":"ping","id":1}')
     with Connection(server) as connection:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in request("/v1/ws", fields=UPGRADE) + frame(TEXT, b'{"t":"ping","id":1}'):
-            connection.send(bytes([byte]))
-        head = connection.file.read(len(b"HTTP/1.1 101"))
-        assert head == b"HTTP/1.1 101", head
-    with Connection(server) as connection:
-        connection.send(request("/v1/ws", fields=UPGRADE) + frame(TEXT, b'{"t":"ping","id":1}') * 3)
-        for line in iter(connection.file.readline, b"\r\n"):
-            assert line, "closed"
-        # RFC 6455 section 1.3's own example of a key and what becomes of it.
-        for _ in range(3):
-            size = connection.file.read(2)[1]
-            assert json.loads(connection.file.read(size))["id"] == 1
+
+        def drip(data):
+            for byte in data:
+                connection.send(bytes([byte]))
+
+        def answers(count):
+            for _ in range(count):
+                size = connection.file.read(2)[1]
+                assert json.loads(connection.file.read(size))["id"] == 1
+
+        drip(request("/v1/ws", fields=UPGRADE))
+        assert connection.answer().status == 101
+        drip(ping * 3)
+        answers(3)
+        connection.send(ping * 3)
+        answers(3)
 
 
 async def sizes_are_bounded(server):
