@@ -81,8 +81,10 @@ static void take_datagrams(struct pl_shard *shard)
 		for (size_t i = 0; i < count; i++) {
 			pl_conference_feed(
 				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
-			drain(shard, now_us);
+			if (pl_conference_must_drain(shard->conference))
+				drain(shard, now_us);
 		}
+		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
 		if (count < PL_UDP_BATCH)
 			return;
@@ -95,7 +97,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		return;
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
-		.conference = *pl_conference_counters(shard->conference),
+		.conference = pl_conference_counters(shard->conference),
 		.kernel_drops = shard->udp.counters.kernel_drops,
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
@@ -269,6 +271,10 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->rtp_in += add->rtp_in;
 	sum->rtp_out += add->rtp_out;
 	sum->nacks_in += add->nacks_in;
+	sum->pool_low += add->pool_low;
+	sum->packets += add->packets;
+	sum->packets_used += add->packets_used;
+	sum->packets_used_max += add->packets_used_max;
 	sum->participants += add->participants;
 	sum->rooms += add->rooms;
 	for (size_t i = 0; i < PL_DROP_COUNT; i++)

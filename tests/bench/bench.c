@@ -194,6 +194,8 @@ static void drain_conference(struct stage *stage)
 {
 	uint8_t room[ROOM_SIZE];
 	struct pl_conference_output out;
+	if (pl_conference_deadline(stage->conference) == INT64_MIN) /* handshakes that wait for their turn */
+		pl_conference_tick(stage->conference, stage->now_us);
 	while (pl_conference_next(stage->conference, stage->now_us, (struct pl_span){ room, sizeof room }, true, &out))
 		if (out.kind == PL_CONFERENCE_SEND)
 			enqueue(stage, false, &out.path, room, out.size);

@@ -69,7 +69,8 @@ static void drain_server(struct world *w)
 
 static void feed(struct world *w, const struct pl_path *path, const uint8_t *data, size_t size)
 {
-	const enum pl_drop drop = pl_transport_feed(&w->server, w->now_us, path, (struct pl_bytes){ data, size });
+	const enum pl_drop drop = pl_transport_feed(&w->server, w->now_us, path, (struct pl_bytes){ data, size },
+		(struct pl_span){ w->scratch, sizeof w->scratch });
 	PL_ASSERT(drop < PL_DROP_COUNT);
 	drain_server(w);
 }
@@ -161,7 +162,6 @@ static void world_init(struct world *w)
 		.peer_fingerprint = *pl_dtls_identity_fingerprint(identity),
 		.local = server_ice,
 		.remote_ufrag = browser_ice.ufrag,
-		.scratch = { w->scratch, sizeof w->scratch },
 	};
 	const struct pl_peer_config browser = {
 		.identity = identity,

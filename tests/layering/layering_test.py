@@ -44,7 +44,7 @@ ALLOWED = {
     "ice.c.o": r"stun_\w+",
     "srtp.c.o": r"srtp_\w+|calloc|free",
     "dtls.c.o": r"[A-Z][A-Za-z0-9]*_\w+|OPENSSL_\w+|RAND_bytes|calloc|malloc|free|d2i_\w+|i2d_\w+|CRYPTO_\w+",
-    "conference.c.o": r"calloc|free",
+    "conference.c.o": r"calloc|aligned_alloc|free",
     "front": r"json_\w+|jsonp?_\w+|malloc|calloc|realloc|free|strdup",
     "message": r"json_\w+|free|malloc",
 }

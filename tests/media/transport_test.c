@@ -73,7 +73,6 @@ static void world_init(struct world *w, uint64_t seed, const struct pl_network_l
 		.peer_fingerprint = *expected_of_browser,
 		.local = server_ice,
 		.remote_ufrag = browser_ice.ufrag,
-		.scratch = { w->scratch, sizeof w->scratch },
 	};
 	const struct pl_peer_config browser = {
 		.identity = browser_identity,
@@ -167,7 +166,8 @@ static void deliver(struct world *w)
 
 	while (pl_network_receive(w->network, w->now_us, &path, &datagram)) {
 		if (pl_addr_equal(&path.local, &server)) {
-			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram)]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram,
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 		} else if (!w->is_browser_dead && pl_addr_equal(&path.local, &w->browser.path.local)) {
 			pl_peer_feed(&w->browser, w->now_us, datagram);
@@ -511,11 +511,13 @@ static void test_transport_names_what_it_drops(void **state)
 		start(w, PL_DTLS_ACTIVE);
 		if (cases[i].is_connected)
 			run_until(w, SECOND_US);
-		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram) != cases[i].drop)
+		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+			    (struct pl_span){ w->scratch, sizeof w->scratch }) != cases[i].drop)
 			print_error("case %zu\n", i);
 		drain_server(w);
-		assert_int_equal(
-			pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram), cases[i].drop);
+		assert_int_equal(pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+					 (struct pl_span){ w->scratch, sizeof w->scratch }),
+			cases[i].drop);
 		drain_server(w);
 		run_until(w, w->now_us + SECOND_US);
 		assert_in_call(w); /* and the call goes on */
@@ -561,7 +563,8 @@ static void test_transport_survives_cut_datagrams(void **state)
 		for (size_t size = 0; size <= tapped[i].size; size++) {
 			uint8_t *cut = malloc(size > 0 ? size : 1);
 			memcpy(cut, tapped[i].bytes, size);
-			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size })]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size },
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 			free(cut);
 		}
