@@ -86,7 +86,7 @@ static void take_datagrams(struct pl_shard *shard)
 		}
 		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
-		if (count < PL_UDP_BATCH)
+		if (!shard->udp.has_more)
 			return;
 	}
 }
