@@ -122,12 +122,33 @@ static bool fail(char error[static PL_SDP_ERROR_SIZE], const char *sentence)
 	return false;
 }
 
+/* A server's parser refuses a lite peer, which for us is the best one: that line is left empty, so that the others keep
+ * their numbers in errors. */
+static struct pl_bytes without_lite(struct pl_bytes text, uint8_t copy[static PL_SDP_SIZE_MAX])
+{
+	static const char lite[] = "a=ice-lite";
+	struct pl_bytes rest = text, line;
+	size_t used = 0;
+	while (next_line(&rest, &line)) {
+		if (line.size != sizeof lite - 1 || memcmp(line.data, lite, line.size) != 0) {
+			memcpy(copy + used, line.data, line.size);
+			used += line.size;
+		}
+		if (used < PL_SDP_SIZE_MAX)
+			copy[used++] = '\n';
+	}
+	return (struct pl_bytes){ copy, used };
+}
+
 bool load_sdp_read_answer(struct pl_bytes text, const struct pl_addr *near, struct load_answer *answer,
 	char error[static PL_SDP_ERROR_SIZE])
 {
+	uint8_t copy[PL_SDP_SIZE_MAX];
 	struct pl_sdp_offer read; /* an answer has the same form */
 	*answer = (struct load_answer){ .payload_type = LOAD_OPUS_PAYLOAD_TYPE };
-	if (!pl_sdp_parse_offer(text, &read, error))
+	if (text.size > sizeof copy)
+		return fail(error, "the answer is longer than SDP may be");
+	if (!pl_sdp_parse_offer(without_lite(text, copy), &read, error))
 		return false;
 	if (!choose_candidate(text, near, &answer->server))
 		return fail(error, "the answer has no UDP candidate of the address family of the URL");
