@@ -86,6 +86,7 @@ void load_session_connect(struct load_session *session, const char *method)
 	}
 	session->status = 0;
 	session->in_size = 0;
+	session->is_written = false;
 	const struct lws_client_connect_info info = {
 		.context = s->lws,
 		.address = url.host,
@@ -112,6 +113,7 @@ bool load_session_keep(struct load_session *session, const char *text, size_t si
 	free(session->out);
 	session->out = malloc(LWS_PRE + size);
 	session->out_size = size;
+	session->is_written = false;
 	if (session->out == NULL)
 		return false;
 	memcpy(session->out + LWS_PRE, text, size);

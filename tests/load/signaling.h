@@ -43,6 +43,7 @@ struct load_session {
 	char url[LOAD_TEXT_SIZE];          /* where the request goes; the resource, once WHIP said where it is */
 	char *out;                         /* LWS_PRE bytes, then the request; kept until it is answered */
 	size_t out_size;
+	bool is_written; /* out; libwebsockets asks again when it had to send in parts */
 	char *in; /* what came so far of a message */
 	size_t in_size;
 	unsigned status; /* of the HTTP response, 0 before it */

@@ -146,8 +146,9 @@ static int add_headers(struct load_session *session, struct lws *wsi, unsigned c
 
 static int write_body(struct load_session *session, struct lws *wsi)
 {
-	if (session->state != LOAD_SESSION_ASKING || session->out == NULL)
+	if (session->state != LOAD_SESSION_ASKING || session->out == NULL || session->is_written)
 		return 0;
+	session->is_written = true;
 	load_session_note_asked(session);
 	lws_client_http_body_pending(wsi, 0);
 	unsigned char *body = (unsigned char *)session->out + LWS_PRE;

@@ -102,8 +102,9 @@ static int receive(struct load_session *session, struct lws *wsi, const void *by
 
 static int write_kept(struct load_session *session, struct lws *wsi)
 {
-	if (session->out == NULL)
+	if (session->out == NULL || session->is_written)
 		return 0;
+	session->is_written = true;
 	if (session->state == LOAD_SESSION_ASKING)
 		load_session_note_asked(session);
 	unsigned char *text = (unsigned char *)session->out + LWS_PRE;
