@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 		return EXIT_BAD;
 	}
 	pl_srtp_fini();
-	load_report_print(stdout, &result, &options);
+	load_report_print(strcmp(options.json_path, "-") == 0 ? stderr : stdout, &result, &options);
 	if (options.json_path[0] != '\0' && !load_report_write_json(options.json_path, &result, &options)) {
 		fprintf(stderr, "plenum-load: %s cannot be written: %s\n", options.json_path, strerror(errno));
 		return EXIT_BAD;

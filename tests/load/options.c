@@ -57,7 +57,8 @@ static const struct key keys[] = {
 	{ "pid", NUMBER, AT(pid), "0", 0, 4194304, "process",
 		"of the server on this machine: measures its CPU and memory" },
 	{ "max_loss", DECIMAL, AT(max_loss_percent), "0", 0, 100, "percent", "of loss above which the exit code is 1" },
-	{ "json", TEXT, AT(json_path), "", 0, 0, "file", "gets the report too" },
+	{ "json", TEXT, AT(json_path), "", 0, 0, "file",
+		"gets the report too; -: the standard output, and the table goes to the standard error" },
 	{ "seed", NUMBER, AT(seed), "1", 0, 4294967295.0, "number", "of the talkers' chance" },
 };
 
@@ -308,9 +309,9 @@ void load_options_print_help(FILE *file)
 	      "server.\n"
 	      "It speaks WHIP and WHEP to any server, and Plenum's own API.  A scenario file has the same keys, one "
 	      "per\n"
-	      "line (\"rooms: 20\"); the command line wins.  Exit code: 0, 1 when joins failed or too much was lost, 2 "
-	      "for\n"
-	      "wrong options.\n"
+	      "line (\"rooms: 20\"); the command line wins.  Flags are turned off by --gro=false.\n"
+	      "Exit code: 0; 1 when joins failed, clients were lost, or more packets than --max-loss; 2 for wrong "
+	      "options.\n"
 	      "\n",
 		file);
 	for (const struct key *key = keys; key < keys + PL_COUNT(keys); key++) {

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,20 +59,30 @@ int64_t load_process_cpu_ns(uint32_t pid)
 	return sum_ns > 0 ? sum_ns : ticks_ns(pid);
 }
 
+/* Reads "name: 123 kB" lines; sizes that are not there stay as they are. */
+static void read_kb(uint32_t pid, const char *file_name, const char *const names[2], int64_t *const bytes[2])
+{
+	char path[PATH_SIZE], line[128];
+	snprintf(path, sizeof path, "/proc/%u/%s", pid, file_name);
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	while (fgets(line, sizeof line, file) != NULL) {
+		for (int i = 0; i < 2; i++) {
+			const size_t size = strlen(names[i]);
+			if (strncmp(line, names[i], size) == 0 && line[size] == ':')
+				*bytes[i] = strtoll(line + size + 1, NULL, 10) * 1024;
+		}
+	}
+	fclose(file);
+}
+
 struct load_memory load_process_memory(uint32_t pid)
 {
 	struct load_memory memory = { .rss_bytes = -1, .pss_bytes = -1 };
-	char path[PATH_SIZE], line[128];
-	int64_t kb;
-	snprintf(path, sizeof path, "/proc/%u/smaps_rollup", pid);
-	FILE *file = fopen(path, "re");
-	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-		if (sscanf(line, "Rss: %" SCNd64 " kB", &kb) == 1)
-			memory.rss_bytes = kb * 1024;
-		else if (sscanf(line, "Pss: %" SCNd64 " kB", &kb) == 1)
-			memory.pss_bytes = kb * 1024;
-	}
-	if (file != NULL)
-		fclose(file);
+	int64_t *const bytes[2] = { &memory.rss_bytes, &memory.pss_bytes };
+	read_kb(pid, "smaps_rollup", (const char *const[]){ "Rss", "Pss" }, bytes);
+	if (memory.rss_bytes < 0) /* another user's process: its status may be read */
+		read_kb(pid, "status", (const char *const[]){ "VmRSS", "" }, bytes);
 	return memory;
 }

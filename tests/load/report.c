@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <string.h>
 
 static double per_packet_us(const struct load_result *r, int64_t cpu_ns)
 {
@@ -18,9 +19,9 @@ static double kb_per_client(const struct load_result *r, int64_t before, int64_t
 	return r->connected > 0 ? (double)(after - before) / 1024 / r->connected : 0;
 }
 
-static bool has_memory(const struct load_result *r)
+static bool has_memory(int64_t before, int64_t after)
 {
-	return r->memory_before.rss_bytes >= 0 && r->memory_after.rss_bytes >= 0;
+	return before >= 0 && after >= 0;
 }
 
 /* ---- the table ---- */
@@ -63,9 +64,11 @@ static void print_cost(FILE *file, const struct load_result *r)
 	if (r->server_cpu_ns >= 0)
 		fprintf(file, "  %-28s %.2f us for a delivered packet, %.1f %% of a core\n", "server",
 			per_packet_us(r, r->server_cpu_ns), percent_of_core(r, r->server_cpu_ns));
-	if (has_memory(r))
-		fprintf(file, "  %-28s %.1f KB resident, %.1f KB proportional, for a client\n", "server's memory",
-			kb_per_client(r, r->memory_before.rss_bytes, r->memory_after.rss_bytes),
+	if (has_memory(r->memory_before.rss_bytes, r->memory_after.rss_bytes))
+		fprintf(file, "  %-28s %.1f KB for a client, resident\n", "server's memory",
+			kb_per_client(r, r->memory_before.rss_bytes, r->memory_after.rss_bytes));
+	if (has_memory(r->memory_before.pss_bytes, r->memory_after.pss_bytes))
+		fprintf(file, "  %-28s %.1f KB for a client, proportional\n", "",
 			kb_per_client(r, r->memory_before.pss_bytes, r->memory_after.pss_bytes));
 	fprintf(file, "  %-28s %.2f us for a delivered packet, %.1f %% of a core\n", "this program",
 		per_packet_us(r, r->load_cpu_ns), percent_of_core(r, r->load_cpu_ns));
@@ -141,12 +144,12 @@ static json_t *cost(const struct load_result *r, int64_t cpu_ns)
 static json_t *server(const struct load_result *r)
 {
 	json_t *object = r->server_cpu_ns >= 0 ? cost(r, r->server_cpu_ns) : json_object();
-	if (has_memory(r)) {
+	if (has_memory(r->memory_before.rss_bytes, r->memory_after.rss_bytes))
 		json_object_set_new(object, "rss_kb_per_client",
 			json_real(kb_per_client(r, r->memory_before.rss_bytes, r->memory_after.rss_bytes)));
+	if (has_memory(r->memory_before.pss_bytes, r->memory_after.pss_bytes))
 		json_object_set_new(object, "pss_kb_per_client",
 			json_real(kb_per_client(r, r->memory_before.pss_bytes, r->memory_after.pss_bytes)));
-	}
 	return object;
 }
 
@@ -166,8 +169,12 @@ bool load_report_write_json(const char *path, const struct load_result *r, const
 	json_t *generator = cost(r, r->load_cpu_ns);
 	json_object_set_new(generator, "late_us", percentiles(&r->late_ns, 1e3));
 	json_object_set_new(root, "generator", generator);
+	const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(6);
+	const bool is_stdout = strcmp(path, "-") == 0;
 	const bool is_written =
-		root != NULL && json_dump_file(root, path, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
+		root != NULL && (is_stdout ? json_dumpf(root, stdout, flags) : json_dump_file(root, path, flags)) == 0;
+	if (is_stdout)
+		putchar('\n');
 	json_decref(root);
 	return is_written;
 }

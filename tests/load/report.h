@@ -9,7 +9,7 @@
 
 void load_report_print(FILE *file, const struct load_result *result, const struct load_options *options);
 
-/* False: the file cannot be written; errno tells why. */
+/* path "-": the standard output.  False: the file cannot be written; errno tells why. */
 PL_MUST_USE bool load_report_write_json(
 	const char *path, const struct load_result *result, const struct load_options *options);
 

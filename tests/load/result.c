@@ -155,7 +155,6 @@ void load_result_gather(struct load_result *result, const struct load_gathering 
 		load_histogram_merge(&result->late_ns, &worker->late_ns);
 		result->refused += worker->context.refused;
 		result->unexpected += worker->context.unexpected;
-		result->load_cpu_ns += worker->cpu_ns;
 	}
 	for (uint32_t room = 0; result->seconds > 0 && room < options->rooms; room++)
 		gather_room(result, options, from->clients + (size_t)room * per_room, per_room);

@@ -13,7 +13,8 @@
 #include <openssl/rand.h>
 
 enum {
-	TICK_US = 2000,
+	TICK_JOIN_US = 2000,
+	TICK_US = 20000,
 	PROGRESS_US = 500000,
 	DRAIN_US = 300000,
 	FDS_PER_CLIENT = 2, /* media and signaling */
@@ -41,7 +42,7 @@ struct run {
 	uint32_t unanswered; /* sessions that failed before there was an answer */
 	uint32_t dropped;    /* sessions that failed after */
 	uint64_t received_shown;
-	int64_t cpu_began_ns;
+	int64_t cpu_began_ns, own_cpu_began_ns;
 	bool has_terminal;
 };
 
@@ -59,6 +60,13 @@ static int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static int64_t own_cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* ---- before the first join ---- */
 
 static bool raise_limits(uint32_t clients, char error[static LOAD_ERROR_SIZE])
@@ -73,8 +81,7 @@ static bool raise_limits(uint32_t clients, char error[static LOAD_ERROR_SIZE])
 		return true;
 	snprintf(error, LOAD_ERROR_SIZE,
 		"%u clients need %llu open files, and the limit is %llu; raise it (ulimit -n %llu, as root), or use "
-		"several "
-		"processes",
+		"several processes",
 		clients, (unsigned long long)wanted, (unsigned long long)limit.rlim_max, (unsigned long long)wanted);
 	return false;
 }
@@ -116,7 +123,8 @@ static bool draw_credentials(struct pl_ice_credentials *ice)
 	return true;
 }
 
-/* Publishers first in each room; the first receiver is the one that drop_media leaves alone. */
+/* Publishers first in each room.  The receiver in the middle is the one that drop_media leaves alone, and that always
+ * decrypts: a server that serves a room in order serves the first one early and the last one late. */
 static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
 {
 	const struct load_options *o = run->options;
@@ -130,8 +138,9 @@ static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
 	client->fd = -1;
 	client->is_publisher = place < o->publishers;
 	client->slots = !client->is_publisher || o->do_publishers_listen ? o->slots : 0;
-	client->is_watched = place <= o->publishers;
-	client->does_decrypt = client->slots > 0 && (client->is_watched || (*receivers)++ % o->decrypt_every == 0);
+	const bool is_middle = place == o->publishers + o->receivers / 2;
+	client->is_watched = client->is_publisher || is_middle;
+	client->does_decrypt = client->slots > 0 && (is_middle || (*receivers)++ % o->decrypt_every == 0);
 	client->publication.ssrc = (uint32_t)(client->seed >> 8) | 1;
 	load_talk_init(&client->publication.talk, client->seed, o->payload_bytes, o->rate_hz, o->has_spurts);
 	run->sessions[index].client = client;
@@ -290,10 +299,12 @@ static void enter(struct run *run, enum stage stage, int64_t at_us)
 		result->memory_after = pid != 0 ? load_process_memory(pid) : result->memory_after;
 		set_phase(run, LOAD_PHASE_MEASURE);
 		run->cpu_began_ns = pid != 0 ? load_process_cpu_ns(pid) : -1;
+		run->own_cpu_began_ns = own_cpu_ns();
 	}
 	if (run->stage == STAGE_MEASURE) {
 		const int64_t cpu_ns = pid != 0 ? load_process_cpu_ns(pid) : -1;
 		set_phase(run, LOAD_PHASE_DRAIN);
+		result->load_cpu_ns = own_cpu_ns() - run->own_cpu_began_ns;
 		result->seconds = (double)(at_us - run->stage_us) / 1e6;
 		if (cpu_ns >= 0 && run->cpu_began_ns >= 0)
 			result->server_cpu_ns = cpu_ns - run->cpu_began_ns;
@@ -370,7 +381,8 @@ static void on_tick(struct lws_sorted_usec_list *tick)
 	const struct sums sums = sum_up(run);
 	show_progress(run, &sums, at_us);
 	advance(run, &sums, at_us);
-	lws_sul_schedule(run->signaling->lws, 0, &run->tick, on_tick, TICK_US);
+	lws_sul_schedule(
+		run->signaling->lws, 0, &run->tick, on_tick, run->stage == STAGE_JOIN ? TICK_JOIN_US : TICK_US);
 }
 
 static void serve(struct run *run)

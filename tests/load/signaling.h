@@ -44,7 +44,7 @@ struct load_session {
 	char *out;                         /* LWS_PRE bytes, then the request; kept until it is answered */
 	size_t out_size;
 	bool is_written; /* out; libwebsockets asks again when it had to send in parts */
-	char *in; /* what came so far of a message */
+	char *in;        /* what came so far of a message */
 	size_t in_size;
 	unsigned status; /* of the HTTP response, 0 before it */
 	char location[LOAD_TEXT_SIZE];

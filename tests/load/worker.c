@@ -175,7 +175,6 @@ static void enter(struct load_worker *w, int phase)
 	sweep_range(w, 0, own_clients(w));
 	read_clocks(w);
 	if (phase == LOAD_PHASE_MEASURE) {
-		w->cpu_began_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		for (uint32_t i = 0; i < own_clients(w); i++) {
 			struct load_client *client = &w->config.clients[i * options->threads + w->config.index];
 			if (client->state != LOAD_CLIENT_CONNECTED)
@@ -185,8 +184,6 @@ static void enter(struct load_worker *w, int phase)
 			load_client_begin(client);
 		}
 	}
-	if (phase == LOAD_PHASE_DRAIN)
-		w->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - w->cpu_began_ns;
 	w->context.is_measuring = phase == LOAD_PHASE_MEASURE || phase == LOAD_PHASE_DRAIN;
 }
 

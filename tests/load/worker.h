@@ -39,7 +39,6 @@ struct load_worker {
 	atomic_uint connected, failed; /* clients: that were connected, that were not and will not be */
 	atomic_uint lost;              /* of the connected */
 	atomic_ullong received;        /* RTP packets */
-	int64_t cpu_ns;                /* of the thread in the measurement; after stop */
 
 	pthread_mutex_t lock;
 	uint32_t *handed; /* clients that main handed over, by index */
@@ -53,7 +52,6 @@ struct load_worker {
 	uint32_t publisher_count, publisher_next;
 	uint32_t slice;   /* of the sweep, the next one */
 	int64_t slice_us; /* when it is due */
-	int64_t cpu_began_ns;
 	int seen_phase;
 };
 
