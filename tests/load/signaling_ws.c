@@ -100,15 +100,21 @@ static int receive(struct load_session *session, struct lws *wsi, const void *by
 	return session->wsi == wsi ? 0 : -1;
 }
 
+/* libwebsockets masks in place: what may have to be said again is kept apart. */
 static int write_kept(struct load_session *session, struct lws *wsi)
 {
 	if (session->out == NULL || session->is_written)
 		return 0;
+	unsigned char *copy = malloc(LWS_PRE + session->out_size);
+	if (copy == NULL)
+		return -1;
+	memcpy(copy + LWS_PRE, session->out + LWS_PRE, session->out_size);
 	session->is_written = true;
 	if (session->state == LOAD_SESSION_ASKING)
 		load_session_note_asked(session);
-	unsigned char *text = (unsigned char *)session->out + LWS_PRE;
-	return lws_write(wsi, text, session->out_size, LWS_WRITE_TEXT) < (int)session->out_size ? -1 : 0;
+	const int written = lws_write(wsi, copy + LWS_PRE, session->out_size, LWS_WRITE_TEXT);
+	free(copy);
+	return written < (int)session->out_size ? -1 : 0;
 }
 
 int load_signaling_on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
