@@ -185,8 +185,7 @@ static struct load_stream *find_stream(struct load_client *client, uint32_t ssrc
 	if (client->stream_count == client->slots)
 		return NULL;
 	struct load_stream *stream = &client->stream[client->stream_count++];
-	*stream = (struct load_stream){ .received_before = 0 };
-	pl_reception_init(&stream->reception, ssrc, CLOCK_HZ);
+	load_stream_init(stream, ssrc);
 	return stream;
 }
 
@@ -224,7 +223,7 @@ static void feed_rtp(struct load_client *client, struct load_context *context, c
 		return;
 	}
 	context->received++;
-	pl_reception_packet(&stream->reception, context->now_us, rtp.seq, rtp.ts);
+	load_stream_packet(stream, context->now_us, rtp.seq, rtp.ts);
 	if (client->media_us == 0)
 		client->media_us = context->now_us;
 	if (client->does_decrypt)
@@ -299,31 +298,17 @@ void load_client_publish(struct load_client *client, struct load_context *contex
 
 /* ---- the measurement ---- */
 
-static uint32_t expected_of(const struct pl_reception *r)
-{
-	return r->is_started ? r->cycles + r->seq_max - r->seq_base + 1 : 0;
-}
-
 void load_client_begin(struct load_client *client)
 {
-	for (uint32_t i = 0; i < client->stream_count; i++) {
-		struct load_stream *stream = &client->stream[i];
-		stream->received_before = stream->reception.received;
-		stream->expected_before = expected_of(&stream->reception);
-	}
+	for (uint32_t i = 0; i < client->stream_count; i++)
+		load_stream_begin(&client->stream[i]);
 	client->kernel_drops_before = load_socket_drops(client->fd);
 }
 
 struct load_tally load_client_tally(const struct load_client *client)
 {
 	struct load_tally tally = { 0 };
-	for (uint32_t i = 0; i < client->stream_count; i++) {
-		const struct load_stream *stream = &client->stream[i];
-		const uint32_t received = stream->reception.received - stream->received_before;
-		const uint32_t expected = expected_of(&stream->reception) - stream->expected_before;
-		tally.delivered += received;
-		tally.lost += expected > received ? expected - received : 0;
-		tally.streams += received > 0;
-	}
+	for (uint32_t i = 0; i < client->stream_count; i++)
+		load_stream_tally(&client->stream[i], &tally);
 	return tally;
 }

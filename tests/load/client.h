@@ -6,12 +6,12 @@
 #define PL_TESTS_LOAD_CLIENT_H
 
 #include "media/dtls.h"
-#include "media/reception.h"
 #include "media/srtp.h"
 #include "tests/load/check.h"
 #include "tests/load/histogram.h"
 #include "tests/load/sdp.h"
 #include "tests/load/socket.h"
+#include "tests/load/stream.h"
 #include "tests/load/talk.h"
 
 enum { LOAD_REASON_SIZE = 160 };
@@ -22,12 +22,6 @@ enum load_client_state {
 	LOAD_CLIENT_HANDSHAKE,
 	LOAD_CLIENT_CONNECTED,
 	LOAD_CLIENT_FAILED
-};
-
-/* One stream that arrives, counted from the start of the measurement on. */
-struct load_stream {
-	struct pl_reception reception;
-	uint32_t received_before, expected_before;
 };
 
 struct load_publication {
@@ -96,11 +90,6 @@ void load_client_publish(struct load_client *client, struct load_context *contex
 
 /* The measurement begins: what came before does not count. */
 void load_client_begin(struct load_client *client);
-
-struct load_tally {
-	uint64_t delivered, lost;
-	uint32_t streams; /* in which something arrived */
-};
 
 /* What arrived since the measurement began. */
 struct load_tally load_client_tally(const struct load_client *client);

@@ -52,6 +52,8 @@ static void print_media(FILE *file, const struct load_result *r)
 					: ": they are too small, or this program is too slow");
 	if (r->refused > 0)
 		fprintf(file, "  %-28s %" PRIu64 " packets\n", "not authentic, or repeated", r->refused);
+	if (r->restarts > 0)
+		fprintf(file, "  %-28s %" PRIu64 " times\n", "numbers began anew", r->restarts);
 	if (r->unexpected > 0)
 		fprintf(file, "  %-28s %" PRIu64 " packets\n", "of more streams than slots", r->unexpected);
 	fprintf(file, "  %-28s %u of %u receivers (%u to %u streams each)\n", "with all their streams",
@@ -126,11 +128,11 @@ static json_t *failures(const struct load_result *r)
 
 static json_t *media(const struct load_result *r)
 {
-	json_t *object = json_pack("{s:f,s:I,s:I,s:I,s:I,s:f,s:b,s:I,s:I,s:I}", "seconds", r->seconds, "sent",
+	json_t *object = json_pack("{s:f,s:I,s:I,s:I,s:I,s:f,s:b,s:I,s:I,s:I,s:I}", "seconds", r->seconds, "sent",
 		(json_int_t)r->sent, "delivered", (json_int_t)r->delivered, "lost", (json_int_t)r->lost, "missing",
 		(json_int_t)r->missing, "loss_percent", load_result_loss_percent(r), "is_estimated", r->is_estimated,
-		"refused", (json_int_t)r->refused, "unexpected", (json_int_t)r->unexpected, "kernel_drops",
-		(json_int_t)r->kernel_drops);
+		"refused", (json_int_t)r->refused, "restarts", (json_int_t)r->restarts, "unexpected",
+		(json_int_t)r->unexpected, "kernel_drops", (json_int_t)r->kernel_drops);
 	json_object_set_new(object, "expected", r->expected >= 0 ? json_integer(r->expected) : json_null());
 	return object;
 }

@@ -99,12 +99,14 @@ static int64_t expected_in(const struct load_client *client, uint32_t count, con
 
 static void count_streams(struct load_result *result, const struct load_client *client, const struct room *room)
 {
-	const uint32_t streams = load_client_tally(client).streams;
+	const struct load_tally tally = load_client_tally(client);
+	const uint32_t streams = tally.streams;
 	if (result->receivers == 0 || streams < result->streams_min)
 		result->streams_min = streams;
 	if (streams > result->streams_max)
 		result->streams_max = streams;
 	result->receivers++;
+	result->restarts += tally.restarts;
 	result->receivers_complete += streams == streams_wanted(client, room);
 }
 

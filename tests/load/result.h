@@ -23,6 +23,7 @@ struct load_result {
 	int64_t expected;  /* -1: not known, the server chooses among talkers who pause */
 	bool is_estimated; /* delivered and lost: from the watched receivers to all of their rooms */
 	uint64_t refused, unexpected, kernel_drops;
+	uint64_t restarts; /* of streams whose numbers jumped */
 
 	uint32_t receivers;          /* whose streams were counted */
 	uint32_t receivers_complete; /* with as many streams as they should have */
