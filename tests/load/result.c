@@ -107,14 +107,14 @@ static void count_streams(struct load_result *result, const struct load_client *
 		result->streams_max = streams;
 	result->receivers++;
 	result->restarts += tally.restarts;
-	result->receivers_complete += streams == streams_wanted(client, room);
+	result->receivers_complete += streams >= streams_wanted(client, room);
 }
 
 static void gather_room(struct load_result *result, const struct load_options *options,
 	const struct load_client *client, uint32_t count)
 {
 	const struct room room = look_at_room(client, count, options->drop_media);
-	const int64_t expected = expected_in(client, count, &room, options->has_spurts);
+	const int64_t expected = options->publishers > 0 ? expected_in(client, count, &room, options->has_spurts) : -1;
 	const uint64_t receivers = room.receivers, counted = room.counted > 0 ? room.counted : 1;
 	const uint64_t delivered = room.delivered * receivers / counted;
 	result->sent += room.sent;

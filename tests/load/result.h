@@ -20,7 +20,7 @@ struct load_result {
 
 	double seconds; /* of the measurement; 0: there was none */
 	uint64_t sent, delivered, lost, missing;
-	int64_t expected;  /* -1: not known, the server chooses among talkers who pause */
+	int64_t expected;  /* -1: not known: the server chooses among talkers who pause, or others publish */
 	bool is_estimated; /* delivered and lost: from the watched receivers to all of their rooms */
 	uint64_t refused, unexpected, kernel_drops;
 	uint64_t restarts; /* of streams whose numbers jumped */

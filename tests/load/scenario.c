@@ -67,7 +67,12 @@ static bool read_file(struct reader *r)
 		return true; /* an empty file asks for the defaults */
 	if (r->event.type != YAML_MAPPING_START_EVENT)
 		return fail(r, "a scenario is lines of the form rooms: 20");
-	return read_pairs(r);
+	if (!read_pairs(r) || !next(r))
+		return false;
+	/* What stands behind the mapping: the document's end, and then the file's. */
+	if (r->event.type == YAML_DOCUMENT_END_EVENT && !next(r))
+		return false;
+	return r->event.type == YAML_STREAM_END_EVENT || fail(r, "one document is one scenario");
 }
 
 bool load_scenario_read(struct load_options *options, const char *path, char error[static LOAD_ERROR_SIZE])
