@@ -42,6 +42,7 @@ static const struct key keys[] = {
 	{ "settle", NUMBER, AT(settle_s), "1", 0, 3600, "s", "between the last join and the measurement" },
 	{ "duration", NUMBER, AT(duration_s), "10", 1, 86400, "s", "of the measurement" },
 	{ "timeout", NUMBER, AT(timeout_s), "15", 1, 600, "s", "for an answer, and then for being connected" },
+	{ "retries", NUMBER, AT(retries), "5", 0, 100, "times", "of a join that was refused with a time to wait" },
 	{ "threads", NUMBER, AT(threads), "1", 1, 64, "threads", "that send and receive media" },
 	{ "decrypt_every", NUMBER, AT(decrypt_every), "1", 1, 1000000, "receivers",
 		"every Nth decrypts and measures latency; the others count by the clear RTP header" },

@@ -33,7 +33,7 @@ struct load_options {
 	uint32_t payload_bytes, rate_hz;
 	bool has_spurts;
 
-	uint32_t ramp_hz, settle_s, duration_s, timeout_s;
+	uint32_t ramp_hz, settle_s, duration_s, timeout_s, retries;
 	uint32_t threads, decrypt_every;
 	bool drop_media, has_gro;
 	uint16_t port_first, port_last; /* for receivers; 0: any */

@@ -11,7 +11,6 @@
 #include "tests/load/options.h"
 
 enum {
-	LOAD_RETRIES_MAX = 5,
 	LOAD_REDIRECTS_MAX = 3,
 	LOAD_RETRY_MS_MAX = 10000,
 	LOAD_MESSAGE_SIZE_MAX = 1 << 20,
