@@ -113,7 +113,7 @@ void pl_srtp_destroy(struct pl_srtp **srtp)
 enum pl_drop pl_srtp_unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out, size_t *size)
 {
 	PL_ASSERT(out.size >= packet.size);
-	if (packet.size < PL_RTP_FIXED_SIZE)
+	if (pl_srtp_header_size(packet) == 0)
 		return PL_DROP_SRTP_MALFORMED;
 	return srtp->engine->ops->unprotect_rtp(srtp, packet, out, size);
 }

@@ -14,9 +14,9 @@ enum pl_srtp_profile { PL_SRTP_AEAD_AES_128_GCM, PL_SRTP_AES128_CM_SHA1_80 };
 
 enum {
 	PL_SRTP_KEY_SIZE = 16,
-	PL_SRTP_SALT_SIZE_MAX = 14, /* 12 for GCM */
+	PL_SRTP_SALT_SIZE_MAX = 14,         /* 12 for GCM */
 	PL_SRTP_OVERHEAD_MAX = 16 + 4 + 16, /* what protecting adds at most: tag, SRTCP index, slack */
-	PL_SRTP_SSRCS_MAX = 48, /* SSRCs of one session and direction, RTP and RTCP together */
+	PL_SRTP_SSRCS_MAX = 48,             /* SSRCs of one session and direction, RTP and RTCP together */
 	/* RTP packets that may be late: 10 s of audio, a quarter of a second of the fastest video.  As bits that is
 	 * one cache line. */
 	PL_SRTP_REPLAY_WINDOW = 512,

@@ -118,8 +118,8 @@ static void must(int result)
 	PL_ASSERT(result == 1);
 }
 
-static void gcm_seal(struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job,
-	uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
+static void gcm_seal(
+	struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job, uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
 {
 	(void)engine;
 	EVP_CIPHER_CTX *ctx = ((struct key *)job->key)->cipher;

@@ -26,7 +26,7 @@ struct gcm_seldom {
 };
 
 struct cm_key {
-	_Alignas(16) uint32_t round[4 * 11]; /* FIPS 197 section 5.2 */
+	_Alignas(16) uint32_t round[4 * 11];           /* FIPS 197 section 5.2 */
 	uint32_t inner[SHA1_WORDS], outer[SHA1_WORDS]; /* SHA-1 behind the padded key, RFC 2104 section 4 */
 };
 
@@ -63,10 +63,22 @@ static void destroy(struct pl_crypto_engine *engine)
 	free(engine);
 }
 
+static const char *level_of(uint32_t arch)
+{
+	switch (arch) {
+	case IMB_ARCH_SSE:
+		return "SSE";
+	case IMB_ARCH_AVX2:
+		return "AVX2";
+	case IMB_ARCH_AVX512:
+		return "AVX512";
+	default: /* AVX in version 1, AVX10 in version 2 */
+		return "AVX";
+	}
+}
+
 static enum pl_err create(struct pl_crypto_engine **engine)
 {
-	static const char *const level[] = { [IMB_ARCH_SSE] = "SSE", [IMB_ARCH_AVX] = "AVX", [IMB_ARCH_AVX2] = "AVX2",
-		[IMB_ARCH_AVX512] = "AVX512" };
 	struct pl_crypto_engine *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return PL_ERR_NO_MEMORY;
@@ -79,8 +91,7 @@ static enum pl_err create(struct pl_crypto_engine **engine)
 	const bool has_sha = (made->narrow->features & IMB_FEATURE_SHANI) != 0;
 	const uint32_t arch = made->wide->used_arch;
 	made->wide_from = !has_sha ? 1 : arch == IMB_ARCH_AVX512 ? 12 : SIZE_MAX;
-	snprintf(made->text, sizeof made->text, "ipsec-mb %s, %s", imb_get_version_str(),
-		arch < PL_COUNT(level) && level[arch] != NULL ? level[arch] : "x86-64");
+	snprintf(made->text, sizeof made->text, "ipsec-mb %s, %s", imb_get_version_str(), level_of(arch));
 	*engine = made;
 	return PL_ERR_NONE;
 }
@@ -210,16 +221,16 @@ static enum pl_err keystream(struct pl_crypto_engine *engine, const uint8_t key[
 
 typedef void gcm_fn(struct pl_crypto_engine *, const struct gcm_key_data *, const struct pl_crypto_gcm *, uint8_t *tag);
 
-static void encrypt(struct pl_crypto_engine *engine, const struct gcm_key_data *key, const struct pl_crypto_gcm *job,
-	uint8_t *tag)
+static void encrypt(
+	struct pl_crypto_engine *engine, const struct gcm_key_data *key, const struct pl_crypto_gcm *job, uint8_t *tag)
 {
 	struct gcm_context_data context;
 	IMB_AES128_GCM_ENC(engine->wide, key, &context, job->out, job->in, job->size, job->iv, job->aad.data,
 		job->aad.size, tag, PL_CRYPTO_GCM_TAG_SIZE);
 }
 
-static void decrypt(struct pl_crypto_engine *engine, const struct gcm_key_data *key, const struct pl_crypto_gcm *job,
-	uint8_t *tag)
+static void decrypt(
+	struct pl_crypto_engine *engine, const struct gcm_key_data *key, const struct pl_crypto_gcm *job, uint8_t *tag)
 {
 	struct gcm_context_data context;
 	IMB_AES128_GCM_DEC(engine->wide, key, &context, job->out, job->in, job->size, job->iv, job->aad.data,
@@ -232,14 +243,14 @@ static void gcm(struct pl_crypto_engine *engine, gcm_fn *with, const struct pl_c
 		with(engine, job->key, job, tag);
 		return;
 	}
-	struct gcm_key_data expanded;
+	_Alignas(PL_CRYPTO_ALIGN) struct gcm_key_data expanded;
 	IMB_AES128_GCM_PRE(engine->wide, ((const struct gcm_seldom *)job->key)->cipher, &expanded);
 	with(engine, &expanded, job, tag);
 	explicit_bzero(&expanded, sizeof expanded);
 }
 
-static void gcm_seal(struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job,
-	uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
+static void gcm_seal(
+	struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job, uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
 {
 	gcm(engine, encrypt, job, tag);
 }

@@ -7,7 +7,8 @@
 #include "media/srtp.h"
 #include "media/srtp_crypto.h"
 
-/* The contracts are those of the functions of the same name in srtp.h.  A packet to unprotect has its header's fixed part. */
+/* The contracts are those of the functions of the same name in srtp.h.  An RTP packet to unprotect has a whole header, an SRTCP
+ * packet its fixed part. */
 struct pl_srtp_ops {
 	enum pl_err (*create)(struct pl_srtp **, struct pl_srtp_engine *, const struct pl_srtp_keys *);
 	void (*destroy)(struct pl_srtp *);

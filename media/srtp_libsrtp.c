@@ -10,8 +10,11 @@ struct session {
 	struct pl_srtp head;
 	/* Two libsrtp sessions: in one, a peer that picks an SSRC of ours would be checked with the wrong key. */
 	srtp_t incoming, outgoing;
-	uint32_t ssrc[PL_SRTP_SSRCS_MAX]; /* authenticated incoming ones; libsrtp holds one stream for each */
-	uint8_t ssrc_count;
+	/* libsrtp holds a stream for each: of those that came, the authentic ones */
+	struct ssrcs {
+		uint32_t ssrc[PL_SRTP_SSRCS_MAX];
+		uint8_t count;
+	} in, out;
 };
 
 typedef srtp_err_status_t unprotect_fn(srtp_t, void *, int *);
@@ -107,12 +110,23 @@ static enum pl_drop drop_of(srtp_err_status_t status)
 	}
 }
 
-static bool knows_ssrc(const struct session *session, uint32_t ssrc)
+static bool knows_ssrc(const struct ssrcs *ssrcs, uint32_t ssrc)
 {
-	for (uint8_t i = 0; i < session->ssrc_count; i++)
-		if (session->ssrc[i] == ssrc)
+	for (uint8_t i = 0; i < ssrcs->count; i++)
+		if (ssrcs->ssrc[i] == ssrc)
 			return true;
 	return false;
+}
+
+/* False when there is no place for another. */
+static bool take_ssrc(struct ssrcs *ssrcs, uint32_t ssrc)
+{
+	if (knows_ssrc(ssrcs, ssrc))
+		return true;
+	if (ssrcs->count == PL_SRTP_SSRCS_MAX)
+		return false;
+	ssrcs->ssrc[ssrcs->count++] = ssrc;
+	return true;
 }
 
 /* The first authentic packet of an SSRC makes libsrtp take memory for it, for the life of the session.  So
@@ -120,19 +134,17 @@ static bool knows_ssrc(const struct session *session, uint32_t ssrc)
 static enum pl_drop unprotect(struct session *session, unprotect_fn *with, uint32_t ssrc, struct pl_bytes packet,
 	struct pl_span out, size_t *size)
 {
-	const bool is_known = knows_ssrc(session, ssrc);
-	if (!is_known && session->ssrc_count == PL_SRTP_SSRCS_MAX)
+	if (!knows_ssrc(&session->in, ssrc) && session->in.count == PL_SRTP_SSRCS_MAX)
 		return PL_DROP_SRTP_SSRC_LIMIT;
 
-	PL_ASSERT(out.size >= packet.size && packet.size <= INT_MAX);
+	PL_ASSERT(packet.size <= INT_MAX);
 	int length = (int)packet.size;
 	if (out.data != packet.data)
 		memcpy(out.data, packet.data, packet.size);
 	const srtp_err_status_t status = with(session->incoming, out.data, &length);
 	if (status != srtp_err_status_ok)
 		return drop_of(status);
-	if (!is_known)
-		session->ssrc[session->ssrc_count++] = ssrc;
+	PL_ASSERT(take_ssrc(&session->in, ssrc));
 	*size = (size_t)length;
 	return PL_DROP_NONE;
 }
@@ -151,6 +163,8 @@ static enum pl_drop unprotect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet,
 
 static size_t protect_one(struct session *session, const struct pl_srtp_job *job)
 {
+	if (!take_ssrc(&session->out, pl_read_u32(job->header.data + PL_RTP_SSRC_AT)))
+		return 0;
 	memcpy(job->out.data, job->header.data, job->header.size);
 	if (job->payload.size > 0)
 		memcpy(job->out.data + job->header.size, job->payload.data, job->payload.size);
@@ -166,10 +180,12 @@ static void protect_rtp(struct pl_srtp_job *jobs, size_t count)
 
 static size_t protect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out)
 {
+	struct session *session = session_of(srtp);
+	if (!take_ssrc(&session->out, pl_read_u32(packet.data + PL_RTCP_SSRC_AT)))
+		return 0;
 	memcpy(out.data, packet.data, packet.size);
 	int length = (int)packet.size;
-	return srtp_protect_rtcp(session_of(srtp)->outgoing, out.data, &length) == srtp_err_status_ok ? (size_t)length
-												      : 0;
+	return srtp_protect_rtcp(session->outgoing, out.data, &length) == srtp_err_status_ok ? (size_t)length : 0;
 }
 
 const struct pl_srtp_ops pl_srtp_libsrtp_ops = {

@@ -49,6 +49,7 @@ struct pl_transport_config {
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
 	const char *remote_ufrag; /* copied */
+	struct pl_srtp_engine *srtp; /* of the transport's thread; outlives the transport */
 	/* Where an incoming packet is decrypted to, PL_DATAGRAM_SIZE_MAX bytes; may be shared by all transports of
 	 * a thread, because outputs are drained before the next feed. */
 	struct pl_span scratch;
@@ -75,6 +76,7 @@ struct pl_transport {
 	enum pl_close close;
 	struct pl_ice ice;
 	struct pl_dtls *dtls; /* NULL when closed */
+	struct pl_srtp_engine *srtp_engine;
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
 	struct pl_span scratch;
 	int64_t setup_deadline_us;

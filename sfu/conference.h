@@ -13,6 +13,7 @@ struct pl_conference;
 
 struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
+	struct pl_srtp_engine *srtp;             /* of the conference's thread; outlives it, too */
 	uint32_t participants_max;
 	uint32_t rooms_max;
 	uint64_t seed;         /* for what needs no secrecy, and for the hash tables */

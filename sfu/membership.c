@@ -121,6 +121,7 @@ static enum pl_err init_transport(
 		.peer_fingerprint = description->fingerprint,
 		.local = description->local,
 		.remote_ufrag = description->remote_ufrag,
+		.srtp = c->config.srtp,
 		.scratch = { c->scratch, sizeof c->scratch },
 	};
 	return pl_transport_init(&p->transport, now_us, &config);
