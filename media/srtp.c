@@ -99,7 +99,9 @@ enum pl_srtp_backend pl_srtp_engine_backend(const struct pl_srtp_engine *engine)
 enum pl_err pl_srtp_create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, const struct pl_srtp_keys *keys)
 {
 	*srtp = NULL;
-	return engine->ops->create(srtp, engine, keys);
+	const enum pl_err err = engine->ops->create(srtp, engine, keys);
+	PL_ASSERT(err != PL_ERR_NONE || ((*srtp)->engine == engine && (*srtp)->profile == keys->profile));
+	return err;
 }
 
 void pl_srtp_destroy(struct pl_srtp **srtp)
@@ -113,7 +115,8 @@ void pl_srtp_destroy(struct pl_srtp **srtp)
 enum pl_drop pl_srtp_unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out, size_t *size)
 {
 	PL_ASSERT(out.size >= packet.size);
-	if (pl_srtp_header_size(packet) == 0)
+	const size_t header_size = pl_srtp_header_size(packet);
+	if (header_size == 0 || packet.size - header_size < pl_srtp_tag_size(srtp->profile))
 		return PL_DROP_SRTP_MALFORMED;
 	return srtp->engine->ops->unprotect_rtp(srtp, packet, out, size);
 }
@@ -121,7 +124,10 @@ enum pl_drop pl_srtp_unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet,
 enum pl_drop pl_srtp_unprotect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out, size_t *size)
 {
 	PL_ASSERT(out.size >= packet.size);
-	if (packet.size < PL_RTCP_FIXED_SIZE)
+	if (packet.size < PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE + pl_srtp_tag_size(srtp->profile))
+		return PL_DROP_SRTP_MALFORMED;
+	/* Signed but in the clear: the profiles of DTLS-SRTP encrypt all of it (RFC 5764 section 4.1.2). */
+	if ((pl_srtcp_e_index(packet, srtp->profile) & PL_SRTCP_E_BIT) == 0)
 		return PL_DROP_SRTP_MALFORMED;
 	return srtp->engine->ops->unprotect_rtcp(srtp, packet, out, size);
 }

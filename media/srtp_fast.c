@@ -8,15 +8,12 @@
 enum { LABEL_CIPHER, LABEL_AUTH, LABEL_SALT, LABELS };
 
 enum {
-	SALT_SIZE = 16,      /* as it is kept: zeros behind the 12 of GCM or the 14 of CM */
-	GCM_SALT_SIZE = 12,  /* RFC 7714 section 12 */
-	CM_SALT_SIZE = 14,   /* RFC 3711 section 8.2 */
-	RTCP_INDEX_SIZE = 4, /* with the E bit before it, RFC 3711 section 3.4 */
+	SALT_SIZE = 16,     /* as it is kept: zeros behind the 12 of GCM or the 14 of CM */
+	GCM_SALT_SIZE = 12, /* RFC 7714 section 12 */
+	CM_SALT_SIZE = 14,  /* RFC 3711 section 8.2 */
 	RTCP_WINDOW = 128,
 	KEYS = 4, /* RTP and SRTCP, each way */
 };
-
-static const uint32_t E_BIT = UINT32_C(1) << 31;
 
 /* One protocol of one direction. */
 struct context {
@@ -31,7 +28,6 @@ struct direction {
 
 struct session {
 	struct pl_srtp head;
-	enum pl_srtp_profile profile;
 	size_t size; /* with the keys behind it */
 	uint8_t keys_ready;
 	struct direction out, in;
@@ -59,7 +55,7 @@ static enum pl_err derive_context(struct session *session, struct context *conte
 	const uint8_t *master, const uint8_t *master_salt)
 {
 	struct pl_srtp_engine *engine = session->head.engine;
-	const bool is_gcm = session->profile == PL_SRTP_AEAD_AES_128_GCM;
+	const bool is_gcm = session->head.profile == PL_SRTP_AEAD_AES_128_GCM;
 	const size_t salt_size = is_gcm ? GCM_SALT_SIZE : CM_SALT_SIZE;
 	const uint8_t first = use == PL_CRYPTO_OFTEN ? 0 : LABELS;
 	uint8_t salt[SALT_SIZE] = { 0 };
@@ -73,7 +69,7 @@ static enum pl_err derive_context(struct session *session, struct context *conte
 	if (err == PL_ERR_NONE)
 		err = derive(engine, master, salt, first + LABEL_SALT, context->salt, salt_size);
 	if (err == PL_ERR_NONE)
-		err = engine->crypto->key_init(engine->ciphers, context->key, session->profile, use, &secret);
+		err = engine->crypto->key_init(engine->ciphers, context->key, session->head.profile, use, &secret);
 	if (err == PL_ERR_NONE)
 		session->keys_ready++;
 	explicit_bzero(&secret, sizeof secret);
@@ -96,7 +92,7 @@ static void destroy(struct pl_srtp *srtp)
 {
 	struct session *session = session_of(srtp);
 	for (size_t i = 0; i < session->keys_ready; i++)
-		srtp->engine->crypto->key_fini(context_of(session, i)->key, session->profile);
+		srtp->engine->crypto->key_fini(context_of(session, i)->key, session->head.profile);
 	explicit_bzero(session, session->size);
 	free(session);
 }
@@ -111,8 +107,7 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 	if (made == NULL)
 		return PL_ERR_NO_MEMORY;
 	memset(made, 0, size);
-	made->head.engine = engine;
-	made->profile = keys->profile;
+	made->head = (struct pl_srtp){ .engine = engine, .profile = keys->profile };
 	made->size = size;
 
 	uint8_t *at = (uint8_t *)made + head;
@@ -223,7 +218,7 @@ static void protect_rtp(struct pl_srtp_job *jobs, size_t count)
 		jobs[i].size = 0;
 		if (!take_index(&session->out.streams, jobs[i].header, ssrc, &index))
 			continue;
-		if (session->profile == PL_SRTP_AEAD_AES_128_GCM) {
+		if (session->head.profile == PL_SRTP_AEAD_AES_128_GCM) {
 			seal_gcm(session, &jobs[i], ssrc, index);
 			continue;
 		}
@@ -241,16 +236,16 @@ static size_t seal_rtcp_gcm(
 	struct session *session, struct pl_bytes packet, uint8_t *out, uint32_t ssrc, uint32_t index)
 {
 	struct pl_crypto_gcm gcm = gcm_job(&session->out.rtcp, PL_CRYPTO_SELDOM, ssrc, index);
-	uint8_t aad[PL_RTCP_FIXED_SIZE + RTCP_INDEX_SIZE]; /* RFC 7714 section 9.2 */
+	uint8_t aad[PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE]; /* RFC 7714 section 9.2 */
 	memcpy(aad, packet.data, PL_RTCP_FIXED_SIZE);
-	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | E_BIT);
+	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | PL_SRTCP_E_BIT);
 	gcm.aad = (struct pl_bytes){ aad, sizeof aad };
 	gcm.in = packet.data + PL_RTCP_FIXED_SIZE;
 	gcm.out = out + PL_RTCP_FIXED_SIZE;
 	gcm.size = packet.size - PL_RTCP_FIXED_SIZE;
 	session->head.engine->crypto->gcm_seal(session->head.engine->ciphers, &gcm, out + packet.size);
-	pl_write_u32(out + packet.size + PL_CRYPTO_GCM_TAG_SIZE, index | E_BIT);
-	return packet.size + PL_CRYPTO_GCM_TAG_SIZE + RTCP_INDEX_SIZE;
+	pl_write_u32(out + packet.size + PL_CRYPTO_GCM_TAG_SIZE, index | PL_SRTCP_E_BIT);
+	return packet.size + PL_CRYPTO_GCM_TAG_SIZE + PL_SRTCP_INDEX_SIZE;
 }
 
 static size_t seal_rtcp_cm(struct session *session, struct pl_bytes packet, uint8_t *out, uint32_t ssrc, uint32_t index)
@@ -260,13 +255,13 @@ static size_t seal_rtcp_cm(struct session *session, struct pl_bytes packet, uint
 		.out = out + PL_RTCP_FIXED_SIZE,
 		.size = packet.size - PL_RTCP_FIXED_SIZE,
 		.signed_from = out,
-		.signed_size = packet.size + RTCP_INDEX_SIZE,
-		.tag = out + packet.size + RTCP_INDEX_SIZE,
+		.signed_size = packet.size + PL_SRTCP_INDEX_SIZE,
+		.tag = out + packet.size + PL_SRTCP_INDEX_SIZE,
 	};
 	cm_job(&cm, &session->out.rtcp, ssrc, index);
-	pl_write_u32(out + packet.size, index | E_BIT);
+	pl_write_u32(out + packet.size, index | PL_SRTCP_E_BIT);
 	session->head.engine->crypto->cm_seal(session->head.engine->ciphers, &cm, 1);
-	return packet.size + RTCP_INDEX_SIZE + PL_CRYPTO_CM_TAG_SIZE;
+	return packet.size + PL_SRTCP_INDEX_SIZE + PL_CRYPTO_CM_TAG_SIZE;
 }
 
 static size_t protect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out)
@@ -276,12 +271,12 @@ static size_t protect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct 
 	struct pl_srtp_stream *stream = pl_srtp_streams_find(&session->out.streams, ssrc);
 	if (stream == NULL)
 		stream = pl_srtp_streams_add(&session->out.streams, ssrc);
-	if (stream == NULL || stream->rtcp_last == E_BIT - 1)
+	if (stream == NULL || stream->rtcp_last == PL_SRTCP_E_BIT - 1)
 		return 0;
 	const uint32_t index = ++stream->rtcp_last;
 	memcpy(out.data, packet.data, PL_RTCP_FIXED_SIZE);
-	return session->profile == PL_SRTP_AEAD_AES_128_GCM ? seal_rtcp_gcm(session, packet, out.data, ssrc, index)
-							    : seal_rtcp_cm(session, packet, out.data, ssrc, index);
+	return session->head.profile == PL_SRTP_AEAD_AES_128_GCM ? seal_rtcp_gcm(session, packet, out.data, ssrc, index)
+								 : seal_rtcp_cm(session, packet, out.data, ssrc, index);
 }
 
 /* ---- unprotect ---- */
@@ -327,8 +322,8 @@ static enum pl_drop unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, 
 {
 	struct session *session = session_of(srtp);
 	struct pl_srtp_streams *streams = &session->in.streams;
-	const bool is_gcm = session->profile == PL_SRTP_AEAD_AES_128_GCM;
-	const size_t tag_size = is_gcm ? PL_CRYPTO_GCM_TAG_SIZE : PL_CRYPTO_CM_TAG_SIZE;
+	const bool is_gcm = session->head.profile == PL_SRTP_AEAD_AES_128_GCM;
+	const size_t tag_size = pl_srtp_tag_size(session->head.profile);
 	const size_t header_size = pl_srtp_header_size(packet);
 	const uint32_t ssrc = pl_read_u32(packet.data + PL_RTP_SSRC_AT);
 	uint64_t index;
@@ -338,8 +333,6 @@ static enum pl_drop unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, 
 		return PL_DROP_SRTP_SSRC_LIMIT;
 	if (!pl_srtp_streams_index(streams, stream, (uint16_t)(packet.data[2] << 8 | packet.data[3]), &index))
 		return PL_DROP_SRTP_REPLAY;
-	if (header_size + tag_size > packet.size)
-		return PL_DROP_SRTP_MALFORMED;
 	if (!(is_gcm ? open_gcm(session, packet, header_size, ssrc, index, out.data)
 		     : open_cm(session, packet, header_size, ssrc, index, out.data)))
 		return PL_DROP_SRTP_AUTH;
@@ -354,13 +347,13 @@ static enum pl_drop unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, 
 static bool open_rtcp_gcm(struct session *session, struct pl_bytes packet, uint32_t ssrc, uint32_t index, uint8_t *out)
 {
 	struct pl_crypto_gcm gcm = gcm_job(&session->in.rtcp, PL_CRYPTO_SELDOM, ssrc, index);
-	uint8_t aad[PL_RTCP_FIXED_SIZE + RTCP_INDEX_SIZE];
+	uint8_t aad[PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE];
 	memcpy(aad, packet.data, PL_RTCP_FIXED_SIZE);
-	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | E_BIT);
+	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | PL_SRTCP_E_BIT);
 	gcm.aad = (struct pl_bytes){ aad, sizeof aad };
 	gcm.in = packet.data + PL_RTCP_FIXED_SIZE;
 	gcm.out = out + PL_RTCP_FIXED_SIZE;
-	gcm.size = packet.size - PL_RTCP_FIXED_SIZE - PL_CRYPTO_GCM_TAG_SIZE - RTCP_INDEX_SIZE;
+	gcm.size = packet.size - PL_RTCP_FIXED_SIZE - PL_CRYPTO_GCM_TAG_SIZE - PL_SRTCP_INDEX_SIZE;
 	return session->head.engine->crypto->gcm_open(session->head.engine->ciphers, &gcm, gcm.in + gcm.size);
 }
 
@@ -372,7 +365,7 @@ static bool open_rtcp_cm(struct session *session, struct pl_bytes packet, uint32
 	struct pl_crypto_cm cm = {
 		.in = packet.data + PL_RTCP_FIXED_SIZE,
 		.out = out + PL_RTCP_FIXED_SIZE,
-		.size = signed_size - RTCP_INDEX_SIZE - PL_RTCP_FIXED_SIZE,
+		.size = signed_size - PL_SRTCP_INDEX_SIZE - PL_RTCP_FIXED_SIZE,
 		.signed_from = packet.data,
 		.signed_size = signed_size,
 		.tag = tag,
@@ -385,20 +378,14 @@ static enum pl_drop unprotect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet,
 {
 	struct session *session = session_of(srtp);
 	struct pl_srtp_streams *streams = &session->in.streams;
-	const bool is_gcm = session->profile == PL_SRTP_AEAD_AES_128_GCM;
-	const size_t tag_size = is_gcm ? PL_CRYPTO_GCM_TAG_SIZE : PL_CRYPTO_CM_TAG_SIZE;
+	const bool is_gcm = session->head.profile == PL_SRTP_AEAD_AES_128_GCM;
+	const size_t tag_size = pl_srtp_tag_size(session->head.profile);
 	const uint32_t ssrc = pl_read_u32(packet.data + PL_RTCP_SSRC_AT);
+	const uint32_t index = pl_srtcp_e_index(packet, session->head.profile) & ~PL_SRTCP_E_BIT;
 	struct pl_srtp_stream *stream = pl_srtp_streams_find(streams, ssrc);
 
 	if (stream == NULL && streams->count == PL_SRTP_SSRCS_MAX)
 		return PL_DROP_SRTP_SSRC_LIMIT;
-	if (packet.size < PL_RTCP_FIXED_SIZE + tag_size + RTCP_INDEX_SIZE)
-		return PL_DROP_SRTP_MALFORMED;
-	/* The index stands before the tag of CM, and behind the tag of GCM. */
-	const size_t index_at = packet.size - RTCP_INDEX_SIZE - (is_gcm ? 0 : tag_size);
-	const uint32_t e_index = pl_read_u32(packet.data + index_at), index = e_index & ~E_BIT;
-	if ((e_index & E_BIT) == 0)
-		return PL_DROP_SRTP_AUTH; /* signed but in the clear: DTLS-SRTP settled that all is encrypted */
 	const size_t place = stream == NULL ? 0 : (size_t)(stream - streams->stream);
 	if (stream != NULL &&
 		!pl_srtp_replay_is_fresh(session->rtcp_seen[place], RTCP_WINDOW, stream->rtcp_last, index))
@@ -412,7 +399,7 @@ static enum pl_drop unprotect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet,
 		stream = pl_srtp_streams_add(streams, ssrc);
 	stream->rtcp_last = (uint32_t)pl_srtp_replay_add(
 		session->rtcp_seen[stream - streams->stream], RTCP_WINDOW, stream->rtcp_last, index);
-	*size = packet.size - tag_size - RTCP_INDEX_SIZE;
+	*size = packet.size - tag_size - PL_SRTCP_INDEX_SIZE;
 	return PL_DROP_NONE;
 }
 

@@ -66,7 +66,7 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 
 	if (made == NULL)
 		return PL_ERR_NO_MEMORY;
-	made->head.engine = engine;
+	made->head = (struct pl_srtp){ .engine = engine, .profile = keys->profile };
 	enum pl_err err =
 		create_session(&made->incoming, keys->profile, ssrc_any_inbound, keys->remote.key, keys->remote.salt);
 	if (err != PL_ERR_NONE)
