@@ -46,6 +46,7 @@ enum pl_err pl_transport_init(struct pl_transport *t, int64_t now_us, const stru
 {
 	*t = (struct pl_transport){
 		.state = PL_TRANSPORT_NEW,
+		.srtp_engine = config->srtp,
 		.setup_deadline_us = now_us + PL_TRANSPORT_SETUP_MS * INT64_C(1000),
 	};
 	pl_ice_init(&t->ice, now_us, &config->local, config->remote_ufrag);
@@ -81,7 +82,8 @@ static void try_connect(struct pl_transport *t)
 
 	if (t->state != PL_TRANSPORT_HANDSHAKE || pl_dtls_state(t->dtls) != PL_DTLS_CONNECTED)
 		return;
-	const bool is_made = pl_dtls_keys(t->dtls, &keys) && pl_srtp_create(&t->srtp, &keys) == PL_ERR_NONE;
+	const bool is_made =
+		pl_dtls_keys(t->dtls, &keys) && pl_srtp_create(&t->srtp, t->srtp_engine, &keys) == PL_ERR_NONE;
 	pl_srtp_keys_wipe(&keys);
 	if (!is_made) {
 		end(t, PL_CLOSE_CRYPTO);

@@ -49,6 +49,7 @@ struct pl_transport_config {
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
 	const char *remote_ufrag; /* copied */
+	struct pl_srtp_engine *srtp; /* of the transport's thread; outlives the transport */
 };
 
 enum pl_output_kind {
@@ -72,6 +73,7 @@ struct pl_transport {
 	enum pl_close close;
 	struct pl_ice ice;
 	struct pl_dtls *dtls; /* NULL when closed */
+	struct pl_srtp_engine *srtp_engine;
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
 	int64_t setup_deadline_us;
 	struct pl_path dtls_path; /* where DTLS last came from: the way back until a path is nominated */

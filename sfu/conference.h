@@ -15,6 +15,7 @@ enum { PL_CONFERENCE_PACKETS = 1024 };
 
 struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
+	struct pl_srtp_engine *srtp;             /* of the conference's thread; outlives it, too */
 	uint32_t participants_max;
 	uint32_t rooms_max;
 	uint32_t packets; /* buffers in the pool, PL_POOL_PACKETS_MIN to _MAX; 0: PL_CONFERENCE_PACKETS */

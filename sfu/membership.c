@@ -122,6 +122,7 @@ static enum pl_err init_transport(
 		.peer_fingerprint = description->fingerprint,
 		.local = description->local,
 		.remote_ufrag = description->remote_ufrag,
+		.srtp = c->config.srtp,
 	};
 	return pl_transport_init(&p->transport, now_us, &config);
 }

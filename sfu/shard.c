@@ -26,6 +26,7 @@ _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters
 
 struct pl_shard {
 	struct pl_udp udp;
+	struct pl_srtp_engine *srtp;
 	struct pl_conference *conference;
 	struct pl_ring commands, events;
 	pthread_t thread;
@@ -187,7 +188,12 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	enum pl_err err = pl_udp_open(&shard->udp, config->port);
 	if (err != PL_ERR_NONE)
 		goto fail_udp;
-	err = pl_conference_create(&shard->conference, &config->conference);
+	err = pl_srtp_engine_create(&shard->srtp, config->srtp);
+	if (err != PL_ERR_NONE)
+		goto fail_srtp;
+	struct pl_conference_config conference = config->conference;
+	conference.srtp = shard->srtp;
+	err = pl_conference_create(&shard->conference, &conference);
 	if (err != PL_ERR_NONE)
 		goto fail_conference;
 	err = pl_ring_init(&shard->commands, COMMANDS_CAPACITY, sizeof(struct pl_command));
@@ -209,6 +215,8 @@ fail_events:
 fail_commands:
 	pl_conference_destroy(&shard->conference);
 fail_conference:
+	pl_srtp_engine_destroy(&shard->srtp);
+fail_srtp:
 	pl_udp_close(&shard->udp);
 fail_udp:;
 	const int error = errno;
@@ -233,6 +241,7 @@ void pl_shard_destroy(struct pl_shard **owned)
 	pl_ring_fini(&shard->events);
 	pl_ring_fini(&shard->commands);
 	pl_conference_destroy(&shard->conference);
+	pl_srtp_engine_destroy(&shard->srtp);
 	pl_udp_close(&shard->udp);
 	free(shard);
 }
@@ -255,6 +264,11 @@ uint16_t pl_shard_port(const struct pl_shard *shard)
 bool pl_shard_has_ipv6(const struct pl_shard *shard)
 {
 	return shard->udp.is_ipv6;
+}
+
+const char *pl_shard_srtp_text(const struct pl_shard *shard)
+{
+	return pl_srtp_engine_text(shard->srtp);
 }
 
 int pl_shard_receive_bytes(const struct pl_shard *shard)

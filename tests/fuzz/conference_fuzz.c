@@ -30,6 +30,14 @@ static const struct pl_dtls_identity *identity(void)
 	return made;
 }
 
+static struct pl_srtp_engine *srtp(void)
+{
+	static struct pl_srtp_engine *made;
+	if (made == NULL && pl_srtp_engine_create(&made, PL_SRTP_AUTO) != PL_ERR_NONE)
+		abort();
+	return made;
+}
+
 static uint8_t take(struct world *w)
 {
 	if (w->input.size == 0)
@@ -87,6 +95,7 @@ static void feed_check(struct world *w, const struct pl_description *d, uint8_t 
 	const struct pl_path path = path_of(address);
 	const struct pl_peer_config config = {
 		.identity = identity(),
+		.srtp = srtp(),
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = d->fingerprint,
 		.server = d->local,
@@ -152,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = { .now_us = 1000000, .input = { data, size } };
 	const struct pl_conference_config config = {
-		.identity = identity(), .participants_max = PEERS, .rooms_max = 1, .seed = 1
+		.identity = identity(), .srtp = srtp(), .participants_max = PEERS, .rooms_max = 1, .seed = 1
 	};
 	if (pl_conference_create(&w.conference, &config) != PL_ERR_NONE)
 		abort();

@@ -18,12 +18,15 @@ static const struct pl_ice_credentials server_ice_next = { .ufrag = "server02", 
 static const struct pl_ice_credentials browser_ice = { .ufrag = "browser1", .pwd = "browserpasswordbrowserpa" };
 static const struct pl_ice_credentials browser_ice_next = { .ufrag = "browser2", .pwd = "browserpasswordbrowserpb" };
 static struct pl_dtls_identity *server_identity, *browser_identity;
+static struct pl_srtp_engine *server_srtp, *browser_srtp;
 
 static int set_up(void **state)
 {
 	(void)state;
 	return pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&server_identity) != PL_ERR_NONE ||
-	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE;
+	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&browser_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE;
 }
 
 static int tear_down(void **state)
@@ -31,6 +34,8 @@ static int tear_down(void **state)
 	(void)state;
 	pl_dtls_identity_destroy(&server_identity);
 	pl_dtls_identity_destroy(&browser_identity);
+	pl_srtp_engine_destroy(&server_srtp);
+	pl_srtp_engine_destroy(&browser_srtp);
 	pl_srtp_fini();
 	return 0;
 }
@@ -69,6 +74,7 @@ static void world_init(struct world *w, uint64_t seed, const struct pl_network_l
 	w->link = *link;
 	const struct pl_transport_config server = {
 		.identity = server_identity,
+		.srtp = server_srtp,
 		.dtls_role = browser_role == PL_DTLS_ACTIVE ? PL_DTLS_PASSIVE : PL_DTLS_ACTIVE,
 		.peer_fingerprint = *expected_of_browser,
 		.local = server_ice,
@@ -76,6 +82,7 @@ static void world_init(struct world *w, uint64_t seed, const struct pl_network_l
 	};
 	const struct pl_peer_config browser = {
 		.identity = browser_identity,
+		.srtp = browser_srtp,
 		.dtls_role = browser_role,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(server_identity),
 		.server = server_ice,

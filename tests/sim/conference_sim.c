@@ -33,10 +33,13 @@ struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 	pl_rng_init(&sim->rng, config->seed);
 	sim->network = pl_network_create(config->seed, 4096);
 	if (pl_dtls_identity_create(&sim->server_identity) != PL_ERR_NONE ||
-		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE)
+		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE ||
+		pl_srtp_engine_create(&sim->server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+		pl_srtp_engine_create(&sim->peer_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE)
 		abort();
 	const struct pl_conference_config conference = {
 		.identity = sim->server_identity,
+		.srtp = sim->server_srtp,
 		.participants_max = config->participants_max != 0 ? config->participants_max : PL_SIM_PEERS_MAX,
 		.rooms_max = config->rooms_max != 0 ? config->rooms_max : PL_SIM_PEERS_MAX,
 		.packets = config->packets,
@@ -93,6 +96,8 @@ void pl_sim_destroy(struct pl_sim **sim)
 	pl_network_destroy(&s->network);
 	pl_dtls_identity_destroy(&s->server_identity);
 	pl_dtls_identity_destroy(&s->peer_identity);
+	pl_srtp_engine_destroy(&s->server_srtp);
+	pl_srtp_engine_destroy(&s->peer_srtp);
 	free(s);
 }
 
@@ -358,6 +363,7 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 
 	const struct pl_peer_config config = {
 		.identity = sim->peer_identity,
+		.srtp = sim->peer_srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(sim->server_identity),
 		.server = p->description.local,

@@ -105,6 +105,7 @@ struct pl_sim {
 	bool with_events; /* the server's caller has a place for events; true at first */
 	struct pl_rng rng;
 	struct pl_dtls_identity *server_identity, *peer_identity;
+	struct pl_srtp_engine *server_srtp, *peer_srtp; /* ours, and the reference */
 	struct pl_conference *conference;
 	struct pl_network *network;
 	struct pl_sim_peer *peer[PL_SIM_PEERS_MAX];
