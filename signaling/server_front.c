@@ -19,7 +19,7 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.random = pl_random,
 	};
 	_Static_assert(PL_COUNT(front.candidate) >= PL_SFU_ADDRESSES_MAX, "all candidates fit");
-	front.candidate_count = pl_sfu_candidates(server->sfu, front.candidate);
+	front.candidate_count = pl_sfu_candidates(server->sfu, 0, front.candidate);
 	server->pending_last = &server->pending;
 	return pl_front_create(&server->front, &front);
 }
@@ -117,7 +117,7 @@ static void schedule(struct pl_server *server)
 void pl_server_before_front(struct pl_server *server)
 {
 	flush_pending(server);
-	pl_front_set_commands_free(server->front, server->pending == NULL ? pl_sfu_commands_free(server->sfu) : 0);
+	pl_front_set_commands_free(server->front, server->pending == NULL ? pl_sfu_commands_free(server->sfu, 0) : 0);
 }
 
 void pl_server_after_front(struct pl_server *server)

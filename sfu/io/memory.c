@@ -36,6 +36,19 @@ int pl_memory_node_of(const void *address)
 	return node;
 }
 
+void pl_memory_prefer(int node)
+{
+	struct bitmask *nodes = node < 0 || numa_available() < 0 ? NULL : numa_allocate_nodemask();
+	if (nodes == NULL)
+		return;
+	if ((unsigned long)node < nodes->size) {
+		numa_bitmask_setbit(nodes, (unsigned)node);
+		/* Refused by a sandbox: then the first touch decides, and who touches runs there. */
+		(void)set_mempolicy(MPOL_PREFERRED, nodes->maskp, nodes->size + 1);
+	}
+	numa_bitmask_free(nodes);
+}
+
 /* Preferred and not bound: with a full node the server shall run slower, not be killed. */
 static void prefer_node(struct pl_memory *memory)
 {
