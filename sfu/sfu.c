@@ -11,6 +11,7 @@
 #include "sfu/io/interfaces.h"
 #include "sfu/io/topology.h"
 #include "sfu/io/udp.h"
+#include "sfu/placement.h"
 #include "sfu/shard.h"
 
 enum { WARNINGS_MAX = 4, WARNING_SIZE = 300, PORT_MAX = 65535 };
@@ -57,24 +58,31 @@ static void tell_port(
 	const struct pl_sfu *sfu, size_t index, const struct pl_sfu_config *config, char *error, size_t error_size)
 {
 	const unsigned port = config->port == 0 ? 0 : (unsigned)(config->port + index);
-	char which[96] = "";
+	char whose[96] = "";
 	if (sfu->plan.count > 1)
-		snprintf(which, sizeof which, " (of media thread %zu of %zu, see media.shards)", index + 1,
+		snprintf(whose, sizeof whose, ", and media thread %zu of %zu (media.shards) needs it", index + 1,
 			sfu->plan.count);
 	if (errno == EADDRINUSE)
 		snprintf(error, error_size,
-			"media.port: UDP port %u%s is in use by another process; stop it, or choose another port with "
+			"media.port: UDP port %u is in use by another process%s; stop it, or choose another port with "
 			"--set media.port=N",
-			port, which);
+			port, whose);
 	else
-		snprintf(error, error_size, "media.port: UDP port %u%s cannot be opened: %s", port, which,
-			strerror(errno));
+		snprintf(error, error_size, "media.port: UDP port %u cannot be opened: %s%s", port, strerror(errno),
+			whose);
 }
 
 static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *topology,
 	const struct pl_sfu_config *config, char *error, size_t error_size)
 {
 	const size_t index = sfu->shard_count;
+	struct pl_placement placement;
+	pl_placement_init(&placement, &(struct pl_placement_config){
+					      .shard_count = (uint32_t)sfu->plan.count,
+					      .participants_max = config->participants_max,
+					      .rooms_max = config->rooms_max,
+					      .room_participants_max = config->room_participants_max,
+				      });
 	struct pl_shard_config shard = {
 		.port = config->port == 0 ? 0 : (uint16_t)(config->port + index),
 		.index = (uint16_t)index,
@@ -82,8 +90,8 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 		.waker = &sfu->waker,
 		.conference = {
 			.identity = sfu->identity,
-			.participants_max = config->participants_max,
-			.rooms_max = config->rooms_max,
+			.participants_max = placement.shard_participants_max,
+			.rooms_max = placement.shard_rooms_max,
 			.ntp_offset_us = ntp_offset_us(),
 		},
 	};

@@ -18,8 +18,8 @@ struct pl_sfu_config {
 	bool with_loopback;                           /* discovered addresses include 127.0.0.1 and ::1 */
 	uint8_t address_count;                        /* 0: discovered from the interfaces */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX]; /* to advertise; the port is ignored */
-	uint32_t participants_max;                    /* per shard */
-	uint32_t rooms_max;                           /* per shard */
+	uint32_t participants_max, rooms_max;         /* of all shards together; each has tables for its share */
+	uint32_t room_participants_max;               /* 0: as participants_max */
 };
 
 struct pl_sfu;

@@ -56,6 +56,7 @@ static bool start_media(struct app *app)
 		.with_loopback = pl_listener_is_loopback(&app->listen),
 		.participants_max = config->limits_participants,
 		.rooms_max = config->limits_rooms,
+		.room_participants_max = config->limits_room_participants,
 	};
 	size_t count;
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
