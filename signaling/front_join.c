@@ -104,6 +104,9 @@ static bool refuse_if_full(struct pl_front *front, struct pl_front_connection *c
 		refuse(front, connection, request, "rooms_full", "The server has all the rooms it may have.");
 	else if (room != NULL && room->member_count >= front->config.room_participants_max)
 		refuse(front, connection, request, "room_full", "The room has all the participants it may have.");
+	else if (!pl_front_room_has_place(front, room))
+		refuse(front, connection, request, "server_full",
+			"The room's part of the server has all the participants it may have.");
 	else
 		return false;
 	return true;
@@ -111,14 +114,15 @@ static bool refuse_if_full(struct pl_front *front, struct pl_front_connection *c
 
 /* Reads the offer, and makes sure that the media plane can be told.  False: the client has its error. */
 static bool settle(struct pl_front *front, const struct pl_front_connection *connection,
-	const struct pl_request *request, const struct pl_front_session *session, struct pl_description *description)
+	const struct pl_request *request, const struct pl_front_session *session, uint8_t shard,
+	struct pl_description *description)
 {
 	char error[PL_SDP_ERROR_SIZE];
 	if (!pl_front_settle(front, session, true, request->sdp, description, error)) {
 		pl_front_error(front, connection, request, PL_FAULT_BAD_SDP, "join.sdp: %s", error);
 		return false;
 	}
-	if (!pl_front_can_command(front)) {
+	if (!pl_front_can_command(front, shard)) {
 		pl_front_error(front, connection, request, PL_FAULT_BUSY, "the media plane is busy; try again soon");
 		return false;
 	}
@@ -128,7 +132,11 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 static void command_join(struct pl_front *front, const struct pl_front_session *session)
 {
 	const struct pl_command command = {
-		.kind = PL_COMMAND_JOIN, .room = session->room->id, .source = session->source
+		.kind = PL_COMMAND_JOIN,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
 	};
 	pl_front_command(front, &command, &session->settled);
 }
@@ -139,7 +147,7 @@ static void join_anew(struct pl_front *front, struct pl_front_connection *connec
 	struct pl_front_room *room = pl_front_room_by_name(front, request->room);
 	if (refuse_if_full(front, connection, request, room))
 		return;
-	if (!settle(front, connection, request, NULL, &description))
+	if (!settle(front, connection, request, NULL, pl_front_room_shard(front, room), &description))
 		return;
 	if (room == NULL)
 		room = pl_front_room_create(front, request->room);
@@ -200,7 +208,7 @@ static void resume(struct pl_front *front, struct pl_front_connection *connectio
 			front, connection, request, PL_FAULT_BAD_FIELD, "join.room: the session is in another room");
 		return;
 	}
-	if (request->sdp != NULL && !settle(front, connection, request, session, &description))
+	if (request->sdp != NULL && !settle(front, connection, request, session, session->shard, &description))
 		return;
 
 	const uint64_t n = (uint64_t)request->resume.n;

@@ -45,11 +45,6 @@ struct pl_session {
 	struct pl_http_response *response; /* being sent; NULL for none */
 };
 
-struct pl_pending_command {
-	struct pl_pending_command *next;
-	struct pl_command command;
-};
-
 struct pl_server {
 	const struct pl_config *config;
 	struct pl_sfu *sfu;
@@ -70,8 +65,6 @@ struct pl_server {
 	uint32_t ws_free_count, ws_max;
 	uint32_t ws_serial;
 	struct pl_ws *grown;
-
-	struct pl_pending_command *pending, **pending_last;
 };
 
 int64_t pl_server_now_us(void);

@@ -114,18 +114,21 @@ static void bench_header(void)
 static void bench_ring(void)
 {
 	struct pl_ring ring;
-	if (pl_ring_init(&ring, 1024, sizeof(struct pl_command)) != PL_ERR_NONE)
+	struct pl_waker waker;
+	if (pl_waker_init(&waker) != PL_ERR_NONE ||
+		pl_ring_init(&ring, &waker, 1024, sizeof(struct pl_command)) != PL_ERR_NONE)
 		abort();
 	const int rounds = 3000000;
 	struct pl_command command = { 0 };
 	bool is_moved = true;
-	pl_ring_wake_up(&ring);
+	pl_waker_wake_up(&waker);
 	const double start = pl_bench_cpu_ns();
 	for (int i = 0; i < rounds; i++)
 		is_moved = pl_ring_push(&ring, &command) && pl_ring_pop(&ring, &command) && is_moved;
 	pl_bench_add("ring, a command there and back", (pl_bench_cpu_ns() - start) / rounds, NULL, 0);
 	use(&is_moved);
 	pl_ring_fini(&ring);
+	pl_waker_fini(&waker);
 }
 
 /* Header and encryption for as many keys as there are receivers: what no server that encrypts with this SRTP can avoid. */
