@@ -1,0 +1,206 @@
+/* No key is left in memory that was given back: not in a session's, nor in what OpenSSL took for it, nor on the stack of the
+ * thread that made it.  The program's free() is looked over the shoulder by the linker's --wrap, OpenSSL's by its own hook. */
+#include <malloc.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "media/srtp.h"
+
+void __wrap_free(void *memory);
+void __real_free(void *memory);
+
+enum { SECRETS_MAX = 24, SECRET_SIZE = 16, STACK_SIZE = 1 << 20 };
+
+/* What must not be found: master keys and what comes of them. */
+static struct {
+	uint8_t bytes[SECRETS_MAX][SECRET_SIZE];
+	size_t count;
+} secrets;
+/* Volatile: a compiler believes that free() looks at nobody's variables. */
+static volatile bool is_watching;
+static volatile size_t freed, leaks;
+
+static bool has_secret(const uint8_t *memory, size_t size)
+{
+	for (size_t i = 0; i < secrets.count; i++)
+		if (memmem(memory, size, secrets.bytes[i], SECRET_SIZE) != NULL)
+			return true;
+	return false;
+}
+
+/* Reads what lies beyond the size that was asked for, too: that is no bug of this program. */
+__attribute__((no_sanitize("address"))) static void look(const uint8_t *memory)
+{
+	static uint8_t copy[1 << 16];
+	if (!is_watching || memory == NULL)
+		return;
+	size_t size = malloc_usable_size((void *)(uintptr_t)memory);
+	if (size > sizeof copy)
+		size = sizeof copy;
+	for (size_t i = 0; i < size; i++)
+		copy[i] = ((const volatile uint8_t *)memory)[i];
+	freed++;
+	leaks += has_secret(copy, size);
+}
+
+void __wrap_free(void *memory)
+{
+	look(memory);
+	__real_free(memory);
+}
+
+static void *openssl_malloc(size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return malloc(size);
+}
+
+static void *openssl_realloc(void *memory, size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return realloc(memory, size);
+}
+
+static void openssl_free(void *memory, const char *file, int line)
+{
+	(void)file, (void)line;
+	look(memory);
+	__real_free(memory);
+}
+
+static void add_secret(const uint8_t *bytes)
+{
+	assert_true(secrets.count < SECRETS_MAX);
+	memcpy(secrets.bytes[secrets.count++], bytes, SECRET_SIZE);
+}
+
+/* RFC 3711 section 4.3: every session key of one direction, by OpenSSL. */
+static void add_secrets_of(const uint8_t *key, const uint8_t *salt)
+{
+	add_secret(key);
+	for (uint8_t label = 0; label < 6; label++) {
+		uint8_t iv[16] = { 0 }, derived[SECRET_SIZE] = { 0 };
+		int n;
+		memcpy(iv, salt, PL_SRTP_SALT_SIZE_MAX);
+		iv[7] ^= label;
+		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+		assert_int_equal(EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key, iv), 1);
+		assert_int_equal(EVP_EncryptUpdate(ctx, derived, &n, derived, sizeof derived), 1);
+		EVP_CIPHER_CTX_free(ctx);
+		if (label % 3 != 2) /* salts are no secrets of that kind, and GCM's is shorter than this */
+			add_secret(derived);
+	}
+}
+
+static struct pl_srtp_keys keys;
+static enum pl_srtp_backend backend;
+static struct pl_srtp_engine *engine;
+
+/* A life in packets: each kind once, and one that is refused. */
+static void *live(void *unused)
+{
+	uint8_t header[12] = { 0x80, 111, 0, 1 }, report[16] = { 0x80, 201, 0, 3 }, out[128];
+	struct pl_srtp *srtp;
+	struct pl_srtp_keys handed = keys;
+	size_t size;
+	if (pl_srtp_create(&srtp, engine, &handed) != PL_ERR_NONE)
+		abort();
+	pl_srtp_keys_wipe(&handed);
+	size = pl_srtp_protect_rtp(srtp, (struct pl_bytes){ header, sizeof header },
+		(struct pl_bytes){ report, sizeof report }, (struct pl_span){ out, sizeof out });
+	const struct pl_span room = { out, sizeof out };
+	bool is_right = pl_srtp_unprotect_rtp(srtp, (struct pl_bytes){ out, size }, room, &size) == PL_DROP_SRTP_AUTH;
+	size = pl_srtp_protect_rtcp(srtp, (struct pl_bytes){ report, sizeof report }, room);
+	is_right = pl_srtp_unprotect_rtcp(srtp, (struct pl_bytes){ out, size }, room, &size) == PL_DROP_SRTP_AUTH &&
+		   is_right;
+	if (!is_right)
+		abort();
+	pl_srtp_destroy(&srtp);
+	return unused;
+}
+
+/* On a stack that can be read afterwards. */
+static bool is_stack_clean(void)
+{
+	uint8_t *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(stack, MAP_FAILED);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_SIZE), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, live, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+	const bool is_clean = !has_secret(stack, STACK_SIZE);
+	munmap(stack, STACK_SIZE);
+	return is_clean;
+}
+
+static void test_srtp_leaves_no_key_behind(void **state)
+{
+	(void)state;
+	for (backend = PL_SRTP_IPSEC_MB; backend <= PL_SRTP_OPENSSL; backend++) {
+		if (pl_srtp_backend_lack(backend) != NULL) {
+			print_message(
+				"%s is left out: %s\n", pl_srtp_backend_text(backend), pl_srtp_backend_lack(backend));
+			continue;
+		}
+		for (keys.profile = 0; keys.profile <= PL_SRTP_AES128_CM_SHA1_80; keys.profile++) {
+			print_message("%s, profile %d\n", pl_srtp_backend_text(backend), (int)keys.profile);
+			assert_int_equal(pl_srtp_engine_create(&engine, backend), PL_ERR_NONE);
+			freed = leaks = 0;
+			is_watching = true;
+			const bool is_clean = is_stack_clean();
+			pl_srtp_engine_destroy(&engine);
+			is_watching = false;
+			assert_true(freed > 0);
+			assert_int_equal(leaks, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+			assert_true(is_clean);
+#endif
+			(void)is_clean;
+		}
+	}
+}
+
+/* The watchman sees: what is given back with a key in it is counted. */
+static void test_watch_finds_a_key(void **state)
+{
+	(void)state;
+	uint8_t *memory = malloc(100);
+	memcpy(memory + 13, keys.local.key, SECRET_SIZE);
+	leaks = 0;
+	__asm__ volatile("" : : "r"(memory) : "memory"); /* the compiler writes nothing that is freed unread */
+	is_watching = true;
+	free(memory);
+	is_watching = false;
+	assert_int_equal(leaks, 1);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_watch_finds_a_key),
+		cmocka_unit_test(test_srtp_leaves_no_key_behind),
+	};
+	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
+		return 1;
+	for (uint8_t i = 0; i < PL_SRTP_KEY_SIZE; i++) {
+		keys.local.key[i] = (uint8_t)(0x91 + 7 * i);
+		keys.remote.key[i] = (uint8_t)(0x3d + 11 * i);
+	}
+	memcpy(keys.local.salt, "ours-is-thi\0\0", 12); /* zeros behind the 12 bytes of GCM: one derivation for both */
+	memcpy(keys.remote.salt, "theirs-is-t\0\0", 12);
+	add_secrets_of(keys.local.key, keys.local.salt);
+	add_secrets_of(keys.remote.key, keys.remote.salt);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
