@@ -20,8 +20,8 @@ enum {
 	/* RTP packets that may be late: 10 s of audio, a quarter of a second of the fastest video.  As bits that is
 	 * one cache line. */
 	PL_SRTP_REPLAY_WINDOW = 512,
-	/* Streams of a direction that take late packets at a time; one more is served at the cost of the one that was
-	 * quiet longest, which from then on takes packets in order only. */
+	/* Streams of a direction that take late packets at a time (libsrtp2: all).  A new one is served at the cost of the
+	 * one that was quiet longest, which takes packets in order only until another has fallen silent. */
 	PL_SRTP_WINDOWS = 8,
 };
 
