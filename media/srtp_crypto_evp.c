@@ -14,8 +14,8 @@
 
 enum { SHA1_BLOCK_SIZE = 64, SHA1_SIZE = 20 };
 
-/* A context keeps its key; a packet sets the IV alone.  That takes 1 KB of OpenSSL's, so a key that is used seldom has none: it
- * is set in the engine's, and out again. */
+/* A context keeps its key; a packet sets the IV alone.  That takes 1 KB of OpenSSL's, so a key that is used seldom has
+ * none: it is set in the engine's, and out again. */
 struct key {
 	EVP_CIPHER_CTX *often; /* NULL: seldom */
 	uint8_t seldom[PL_CRYPTO_KEY_SIZE];

@@ -1,7 +1,8 @@
-/* SRTP of every backend that can be had here, in step: what one takes the others take, with the same bytes, and what they
- * refuse they refuse for the same reason.  The input is the profile and a list of steps: 0 size data (a forged RTP datagram), 1 size
- * data (a forged SRTCP one), 2 ssrc seq size (the peer sends RTP, into the next of 16 places), 3 ssrc size (the peer sends
- * SRTCP), 4 place (it arrives), 5 place at mask (one byte of it changed), 6 place size (cut), 7 ssrc seq size (we send). */
+/* SRTP of every backend that can be had here, in step: what one takes the others take, with the same bytes, and what
+ * they refuse they refuse for the same reason.  The input is the profile and a list of steps: 0 size data (a forged RTP
+ * datagram), 1 size data (a forged SRTCP one), 2 ssrc seq size (the peer sends RTP, into the next of 16 places), 3 ssrc
+ * size (the peer sends SRTCP), 4 place (it arrives), 5 place at mask (one byte of it changed), 6 place size (cut), 7
+ * ssrc seq size (we send). */
 #include <stdlib.h>
 #include <string.h>
 

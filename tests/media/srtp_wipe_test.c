@@ -1,6 +1,6 @@
-/* No key is left in memory that was given back: not in a session's, nor in what OpenSSL took for it, nor on the stack of the
- * thread that made it; and no packet takes memory.  The program's free() is looked over the shoulder by the linker's --wrap,
- * OpenSSL's by its own hook. */
+/* No key is left in memory that was given back: not in a session's, nor in what OpenSSL took for it, nor on the stack
+ * of the thread that made it; and no packet takes memory.  The program's free() is looked over the shoulder by the
+ * linker's --wrap, OpenSSL's by its own hook. */
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,6 +18,10 @@
 
 void __wrap_free(void *memory);
 void __real_free(void *memory);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 
 enum { SECRETS_MAX = 24, SECRET_SIZE = 16, STACK_SIZE = 1 << 20 };
 
@@ -29,6 +33,10 @@ static struct {
 /* Volatile: a compiler believes that free() looks at nobody's variables. */
 static volatile bool is_watching;
 static volatile size_t taken, freed, leaks; /* taken: by OpenSSL */
+
+/* Allocations until one fails; 0: none does. */
+static volatile size_t fails_in;
+static volatile long held_by_us;
 
 static bool has_secret(const uint8_t *memory, size_t size)
 {
@@ -56,7 +64,29 @@ __attribute__((no_sanitize("address"))) static void look(const uint8_t *memory)
 void __wrap_free(void *memory)
 {
 	look(memory);
+	held_by_us -= is_watching && memory != NULL;
 	__real_free(memory);
+}
+
+static bool is_refused(void)
+{
+	return fails_in > 0 && --fails_in == 0;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	if (is_refused())
+		return NULL;
+	held_by_us += is_watching;
+	return __real_calloc(count, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	if (is_refused())
+		return NULL;
+	held_by_us += is_watching;
+	return __real_aligned_alloc(alignment, size);
 }
 
 /* What OpenSSL has now, of what it took since the watch began. */
@@ -89,12 +119,14 @@ static void let_go(const void *memory)
 static void *openssl_malloc(size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
-	return hold(malloc(size));
+	return is_refused() ? NULL : hold(malloc(size));
 }
 
 static void *openssl_realloc(void *memory, size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
+	if (is_refused())
+		return NULL;
 	let_go(memory);
 	return hold(realloc(memory, size));
 }
@@ -221,6 +253,39 @@ static void test_srtp_leaves_no_key_behind(void **state)
 	}
 }
 
+/* Memory that is refused, at any step, is an error and nothing else: nothing is kept, no key is left. */
+static void test_srtp_survives_a_lack_of_memory(void **state)
+{
+	(void)state;
+	for (backend = PL_SRTP_IPSEC_MB; backend <= PL_SRTP_OPENSSL; backend++) {
+		if (pl_srtp_backend_lack(backend) != NULL)
+			continue;
+		for (keys.profile = 0; keys.profile <= PL_SRTP_AES128_CM_SHA1_80; keys.profile++) {
+			size_t failures = 0;
+			bool is_made = false;
+			for (size_t step = 1; !is_made; step++) {
+				assert_in_range(step, 1, 1000);
+				freed = leaks = held.count = 0;
+				held_by_us = 0;
+				is_watching = true;
+				fails_in = step;
+				is_made = pl_srtp_engine_create(&engine, backend) == PL_ERR_NONE &&
+					  pl_srtp_create(&srtp, engine, &keys) == PL_ERR_NONE && fails_in > 0;
+				fails_in = 0;
+				pl_srtp_destroy(&srtp);
+				pl_srtp_engine_destroy(&engine);
+				OPENSSL_thread_stop(); /* its queue of errors keeps the buffers of their texts */
+				is_watching = false;
+				failures += !is_made;
+				assert_int_equal(leaks, 0);
+				assert_int_equal(held_by_us, 0);
+				assert_int_equal(held.count, 0);
+			}
+			assert_in_range(failures, 2, 1000);
+		}
+	}
+}
+
 /* The watchman sees: what is given back with a key in it is counted. */
 static void test_watch_finds_a_key(void **state)
 {
@@ -240,6 +305,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_finds_a_key),
 		cmocka_unit_test(test_srtp_leaves_no_key_behind),
+		cmocka_unit_test(test_srtp_survives_a_lack_of_memory),
 	};
 	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
 		return 1;
