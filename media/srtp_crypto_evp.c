@@ -99,14 +99,15 @@ static void hmac_init(SHA_CTX *state, const uint8_t auth[static PL_CRYPTO_AUTH_S
 static enum pl_err key_init(struct pl_crypto_engine *engine, void *memory, enum pl_srtp_profile profile,
 	enum pl_crypto_use use, const struct pl_crypto_secret *secret)
 {
-	(void)engine;
 	const bool is_gcm = profile == PL_SRTP_AEAD_AES_128_GCM;
 	struct key *key = memory;
 	memset(memory, 0, key_size(profile, use));
 	if (use == PL_CRYPTO_SELDOM) {
 		memcpy(key->seldom, secret->cipher, sizeof key->seldom);
 	} else {
-		key->often = create_context(is_gcm ? EVP_aes_128_gcm() : EVP_aes_128_ctr(), secret->cipher);
+		/* The engine's cipher has been looked up already, under OpenSSL's locks. */
+		const EVP_CIPHER *cipher = EVP_CIPHER_CTX_get0_cipher(is_gcm ? engine->gcm : engine->ctr);
+		key->often = create_context(cipher, secret->cipher);
 		if (key->often == NULL)
 			return PL_ERR_NO_MEMORY;
 	}
