@@ -20,8 +20,8 @@ enum {
 	/* RTP packets that may be late: 10 s of audio, a quarter of a second of the fastest video.  As bits that is
 	 * one cache line. */
 	PL_SRTP_REPLAY_WINDOW = 512,
-	/* Streams of a direction that take late packets at a time; one more is served at the cost of the one that was
-	 * quiet longest, which from then on takes packets in order only. */
+	/* Streams of a direction that take late packets at a time (libsrtp2: all).  A new one is served at the cost of
+	 * the one that was quiet longest, which takes packets in order only until another has fallen silent. */
 	PL_SRTP_WINDOWS = 8,
 };
 
@@ -78,15 +78,16 @@ PL_MUST_USE enum pl_err pl_srtp_create(
 void pl_srtp_destroy(struct pl_srtp **srtp);
 
 /* Decrypts and authenticates packet into out (room for packet.size), *size bytes.  out may be the packet itself, or
- * memory that does not overlap it.  A drop leaves the replay window as it was, and nothing in out that has a meaning. */
+ * memory that does not overlap it.  A drop leaves the replay window as it was, and in out nothing that has a meaning. */
 PL_MUST_USE enum pl_drop pl_srtp_unprotect_rtp(
 	struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out, size_t *size);
 PL_MUST_USE enum pl_drop pl_srtp_unprotect_rtcp(
 	struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out, size_t *size);
 
-/* Writes header and payload, protected, into out, which has room for both and PL_SRTP_OVERHEAD_MAX and overlaps neither.
- * header is the whole RTP header, with CSRCs and extension (asserts).  Returns the size, or 0 when the sequence
- * number was used before or is too old, the keys are worn out, or more than PL_SRTP_SSRCS_MAX SSRCs were sent. */
+/* Writes header and payload, protected, into out, which has room for both and PL_SRTP_OVERHEAD_MAX and overlaps
+ * neither.  header is the whole RTP header, with CSRCs and extension (asserts).  Returns the size, or 0 when the
+ * sequence number was used before or is too old, the keys are worn out, or more than PL_SRTP_SSRCS_MAX SSRCs were
+ * sent. */
 PL_MUST_USE size_t pl_srtp_protect_rtp(
 	struct pl_srtp *srtp, struct pl_bytes header, struct pl_bytes payload, struct pl_span out);
 

@@ -1,5 +1,5 @@
-/* The ciphers under srtp_fast.c, behind a table: AES-128-GCM and AES-128-CTR with HMAC-SHA1.  srtp_crypto_imb.c has them from
- * intel-ipsec-mb, srtp_crypto_evp.c from OpenSSL.
+/* The ciphers under srtp_fast.c, behind a table: AES-128-GCM and AES-128-CTR with HMAC-SHA1.  srtp_crypto_imb.c has
+ * them from intel-ipsec-mb, srtp_crypto_evp.c from OpenSSL.
  * No allocation but in create and key_init.  Thread: an engine belongs to one. */
 #ifndef PL_MEDIA_SRTP_CRYPTO_H
 #define PL_MEDIA_SRTP_CRYPTO_H
@@ -35,8 +35,8 @@ struct pl_crypto_gcm {
 	size_t size;
 };
 
-/* The cipher text is signed together with what stands before and behind it: signed_from may hold out.  Sealing encrypts, then
- * signs; opening checks, then decrypts. */
+/* The cipher text is signed together with what stands before and behind it: signed_from may hold out.  Sealing
+ * encrypts, then signs; opening checks, then decrypts. */
 struct pl_crypto_cm {
 	void *key;
 	uint8_t iv[PL_CRYPTO_CM_IV_SIZE];

@@ -14,8 +14,8 @@
 
 enum { SHA1_BLOCK_SIZE = 64, SHA1_SIZE = 20 };
 
-/* A context keeps its key; a packet sets the IV alone.  That takes 1 KB of OpenSSL's, so a key that is used seldom has none: it
- * is set in the engine's, and out again. */
+/* A context keeps its key; a packet sets the IV alone.  That takes 1 KB of OpenSSL's, so a key that is used seldom has
+ * none: it is set in the engine's, and out again. */
 struct key {
 	EVP_CIPHER_CTX *often; /* NULL: seldom */
 	uint8_t seldom[PL_CRYPTO_KEY_SIZE];
@@ -99,14 +99,15 @@ static void hmac_init(SHA_CTX *state, const uint8_t auth[static PL_CRYPTO_AUTH_S
 static enum pl_err key_init(struct pl_crypto_engine *engine, void *memory, enum pl_srtp_profile profile,
 	enum pl_crypto_use use, const struct pl_crypto_secret *secret)
 {
-	(void)engine;
 	const bool is_gcm = profile == PL_SRTP_AEAD_AES_128_GCM;
 	struct key *key = memory;
 	memset(memory, 0, key_size(profile, use));
 	if (use == PL_CRYPTO_SELDOM) {
 		memcpy(key->seldom, secret->cipher, sizeof key->seldom);
 	} else {
-		key->often = create_context(is_gcm ? EVP_aes_128_gcm() : EVP_aes_128_ctr(), secret->cipher);
+		/* The engine's cipher has been looked up already, under OpenSSL's locks. */
+		const EVP_CIPHER *cipher = EVP_CIPHER_CTX_get0_cipher(is_gcm ? engine->gcm : engine->ctr);
+		key->often = create_context(cipher, secret->cipher);
 		if (key->often == NULL)
 			return PL_ERR_NO_MEMORY;
 	}

@@ -8,8 +8,8 @@
 
 /* Two managers, because HMAC-SHA1 has two speeds.  The wide one hashes a packet in each lane of its vectors, 16 with
  * AVX-512, and takes as long for one packet as for all lanes.  The narrow one (the library's SSE code) uses the SHA
- * instructions, two packets at a time.  Measured for 100 bytes: 16 packets and more cost 65-75 ns each wide, 95 narrow; 4
- * cost 180 wide, 94 narrow; one alone 440 and 160. */
+ * instructions, two packets at a time.  Measured for 100 bytes: 16 packets and more cost 65-75 ns each wide, 95 narrow;
+ * 4 cost 180 wide, 94 narrow; one alone 440 and 160. */
 struct pl_crypto_engine {
 	IMB_MGR *wide, *narrow;
 	size_t wide_from; /* packets in a batch that are worth the wide one */

@@ -42,7 +42,8 @@ static struct session *session_of(struct pl_srtp *srtp)
 
 /* ---- keys ---- */
 
-/* RFC 3711 section 4.3.1 with a key derivation rate of 0; RFC 7714 section 11 takes the shorter salt as if zeros followed. */
+/* RFC 3711 section 4.3.1 with a key derivation rate of 0; RFC 7714 section 11 takes the shorter salt as if zeros
+ * followed. */
 static enum pl_err derive(struct pl_srtp_engine *engine, const uint8_t *master, const uint8_t salt[static SALT_SIZE],
 	uint8_t label, uint8_t *out, size_t size)
 {
@@ -134,8 +135,8 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 
 /* ---- initialisation vectors ---- */
 
-/* SSRC and index, 48 bits, at their places, and the salt over all of it, which is kept in halves for that: written byte by
- * byte they would have the cipher wait for the memory.
+/* SSRC and index, 48 bits, at their places, and the salt over all of it, which is kept in halves for that: written byte
+ * by byte they would have the cipher wait for the memory.
  * GCM: 00 00 SSRC index, RFC 7714 section 8.1 (the index is ROC and SEQ) and 9.1 (16 zeros and SRTCP's). */
 static struct pl_crypto_gcm gcm_job(
 	const struct context *context, enum pl_crypto_use use, uint32_t ssrc, uint64_t index)

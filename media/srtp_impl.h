@@ -1,5 +1,5 @@
-/* What srtp.c hands each call to: libsrtp2 (srtp_libsrtp.c) or ours (srtp_fast.c).  Nobody else includes this, the tests of
- * the inside apart.
+/* What srtp.c hands each call to: libsrtp2 (srtp_libsrtp.c) or ours (srtp_fast.c).  Nobody else includes this, the
+ * tests of the inside apart.
  * Thread: as in srtp.h. */
 #ifndef PL_MEDIA_SRTP_IMPL_H
 #define PL_MEDIA_SRTP_IMPL_H

@@ -50,8 +50,8 @@ static uint8_t quietest(const struct pl_srtp_streams *streams)
 	return window;
 }
 
-/* A new stream gets a window in any case.  One that lost its own waits until another's is out of use: were it taken at once,
- * nine busy streams would take them from each other with every packet. */
+/* A new stream gets a window in any case.  One that lost its own waits until another's is out of use: were it taken at
+ * once, nine busy streams would take them from each other with every packet. */
 static void take_window(struct pl_srtp_streams *streams, struct pl_srtp_stream *stream)
 {
 	const bool is_new = stream->window == PL_SRTP_WINDOW_NEW;

@@ -9,7 +9,8 @@
 
 enum { PAYLOAD_SIZE = 100, HEADER_SIZE = 24, ROOM = 256, PACKETS = 24000, BATCH = 32, ROUNDS = 3 };
 
-/* As many sessions as there are listeners, each with keys of its own: the tables of a thousand do not fit the first cache. */
+/* As many sessions as there are listeners, each with keys of its own: the tables of a thousand do not fit the first
+ * cache. */
 struct bench {
 	struct pl_srtp_engine *engine;
 	enum pl_srtp_profile profile;
@@ -138,7 +139,8 @@ static void seal(const struct bench *b, uint8_t *memory, size_t key_size, uint32
 	}
 }
 
-/* The ciphers alone, with keys that are there, for as many packets of the same size.  0 for libsrtp2, which has its own. */
+/* The ciphers alone, with keys that are there, for as many packets of the same size.  0 for libsrtp2, which has its
+ * own. */
 static double measure_ciphers(const struct bench *b, uint32_t batch)
 {
 	const struct pl_crypto *crypto = b->engine->crypto;

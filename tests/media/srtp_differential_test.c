@@ -1,5 +1,5 @@
-/* Every backend of ours beside libsrtp2, step by step over random traffic: the same bytes go out, the same packets come in,
- * and what does not come in is refused for the same reason.  A failure prints the seed of its run. */
+/* Every backend of ours beside libsrtp2, step by step over random traffic: the same bytes go out, the same packets come
+ * in, and what does not come in is refused for the same reason.  A failure prints the seed of its run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

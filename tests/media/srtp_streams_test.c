@@ -54,8 +54,8 @@ static void test_streams_begin_anywhere(void **state)
 	}
 }
 
-/* One stream too many takes the window of the quietest: that one loses no packet that comes in order, takes none twice, and
- * has a window again when another one has fallen silent. */
+/* One stream too many takes the window of the quietest: that one loses no packet that comes in order, takes none twice,
+ * and has a window again when another one has fallen silent. */
 static void test_streams_share_their_windows(void **state)
 {
 	(void)state;

@@ -1,5 +1,6 @@
 /* What every backend has to do.  Packets are compared with a second implementation, written here from the RFCs on
  * OpenSSL's AES, GCM and HMAC, which is itself held against the RFCs' vectors. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -545,6 +546,28 @@ static void test_srtp_directions_do_not_meet(void **state)
 	}
 }
 
+/* Ten thousand participants are 60 MB of these. */
+static void test_srtp_sessions_are_small(void **state)
+{
+	(void)state;
+	enum { COUNT = 100, BYTES_MAX = 6400 };
+	struct pair pairs[COUNT / 2];
+	for (size_t which = 0; which < PL_COUNT(all_keys); which++) {
+		const struct mallinfo2 before = mallinfo2();
+		for (size_t i = 0; i < PL_COUNT(pairs); i++)
+			pair_init(&pairs[i], which);
+		const struct mallinfo2 after = mallinfo2();
+		const size_t bytes = (after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / COUNT;
+		print_message("%zu bytes\n", bytes);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they have a heap of their own */
+		if (backend != PL_SRTP_LIBSRTP2)
+			assert_in_range(bytes, 1000, BYTES_MAX);
+#endif
+		for (size_t i = 0; i < PL_COUNT(pairs); i++)
+			pair_fini(&pairs[i]);
+	}
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -572,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_srtp_never_uses_a_number_twice),
 		cmocka_unit_test(test_srtp_bounds_the_streams_of_a_peer),
 		cmocka_unit_test(test_srtp_directions_do_not_meet),
+		cmocka_unit_test(test_srtp_sessions_are_small),
 	};
 	int failed = 0;
 	for (backend = PL_SRTP_AUTO; backend < PL_SRTP_BACKEND_COUNT; backend++) {
