@@ -186,7 +186,8 @@ def test_server_dies():
     assert status == 1 and report["is_interrupted"] is True
     assert report["clients"]["connected"] == 4 and report["clients"]["failed"] == 4, report
     assert report["media"]["delivered"] > 0
-    assert "the server closed the WebSocket" in report["failures"][0]["reason"], report
+    reasons = {failure["reason"] for failure in report["failures"]}
+    assert reasons <= {"after joining: the server closed the WebSocket", "the server's UDP port is closed"}, reasons
 
 
 def test_interrupt():
