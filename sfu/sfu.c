@@ -47,6 +47,7 @@ static enum pl_err start_shard(struct pl_sfu *sfu, const struct pl_sfu_config *c
 {
 	struct pl_shard_config shard = {
 		.port = config->port,
+		.srtp = config->srtp,
 		.conference = {
 			.identity = sfu->identity,
 			.participants_max = config->participants_max,
@@ -64,6 +65,9 @@ static enum pl_err start_shard(struct pl_sfu *sfu, const struct pl_sfu_config *c
 			"media.port: UDP port %u is in use by another process; stop it, or choose another port with "
 			"--set media.port=N",
 			(unsigned)config->port);
+	else if (err == PL_ERR_CONFIG)
+		snprintf(error, error_size, "media.srtp: %s cannot be used: %s", pl_srtp_backend_text(config->srtp),
+			pl_srtp_backend_lack(config->srtp));
 	else if (err == PL_ERR_SOCKET)
 		snprintf(error, error_size, "media.port: UDP port %u cannot be opened: %s", (unsigned)config->port,
 			strerror(errno));
@@ -153,6 +157,11 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu)
 {
 	return pl_dtls_identity_fingerprint(sfu->identity);
+}
+
+const char *pl_sfu_srtp_text(const struct pl_sfu *sfu)
+{
+	return pl_shard_srtp_text(sfu->shard);
 }
 
 size_t pl_sfu_candidates(const struct pl_sfu *sfu, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX])

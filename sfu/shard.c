@@ -26,6 +26,7 @@ _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters
 
 struct pl_shard {
 	struct pl_udp udp;
+	struct pl_srtp_engine *srtp;
 	struct pl_conference *conference;
 	struct pl_ring commands, events;
 	pthread_t thread;
@@ -81,10 +82,12 @@ static void take_datagrams(struct pl_shard *shard)
 		for (size_t i = 0; i < count; i++) {
 			pl_conference_feed(
 				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
-			drain(shard, now_us);
+			if (pl_conference_must_drain(shard->conference))
+				drain(shard, now_us);
 		}
+		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
-		if (count < PL_UDP_BATCH)
+		if (!shard->udp.has_more)
 			return;
 	}
 }
@@ -95,7 +98,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		return;
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
-		.conference = *pl_conference_counters(shard->conference),
+		.conference = pl_conference_counters(shard->conference),
 		.kernel_drops = shard->udp.counters.kernel_drops,
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
@@ -185,7 +188,12 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	enum pl_err err = pl_udp_open(&shard->udp, config->port);
 	if (err != PL_ERR_NONE)
 		goto fail_udp;
-	err = pl_conference_create(&shard->conference, &config->conference);
+	err = pl_srtp_engine_create(&shard->srtp, config->srtp);
+	if (err != PL_ERR_NONE)
+		goto fail_srtp;
+	struct pl_conference_config conference = config->conference;
+	conference.srtp = shard->srtp;
+	err = pl_conference_create(&shard->conference, &conference);
 	if (err != PL_ERR_NONE)
 		goto fail_conference;
 	err = pl_ring_init(&shard->commands, COMMANDS_CAPACITY, sizeof(struct pl_command));
@@ -207,6 +215,8 @@ fail_events:
 fail_commands:
 	pl_conference_destroy(&shard->conference);
 fail_conference:
+	pl_srtp_engine_destroy(&shard->srtp);
+fail_srtp:
 	pl_udp_close(&shard->udp);
 fail_udp:;
 	const int error = errno;
@@ -231,6 +241,7 @@ void pl_shard_destroy(struct pl_shard **owned)
 	pl_ring_fini(&shard->events);
 	pl_ring_fini(&shard->commands);
 	pl_conference_destroy(&shard->conference);
+	pl_srtp_engine_destroy(&shard->srtp);
 	pl_udp_close(&shard->udp);
 	free(shard);
 }
@@ -255,6 +266,11 @@ bool pl_shard_has_ipv6(const struct pl_shard *shard)
 	return shard->udp.is_ipv6;
 }
 
+const char *pl_shard_srtp_text(const struct pl_shard *shard)
+{
+	return pl_srtp_engine_text(shard->srtp);
+}
+
 int pl_shard_receive_bytes(const struct pl_shard *shard)
 {
 	return shard->udp.receive_bytes;
@@ -269,6 +285,10 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->rtp_in += add->rtp_in;
 	sum->rtp_out += add->rtp_out;
 	sum->nacks_in += add->nacks_in;
+	sum->pool_low += add->pool_low;
+	sum->packets += add->packets;
+	sum->packets_used += add->packets_used;
+	sum->packets_used_max += add->packets_used_max;
 	sum->participants += add->participants;
 	sum->rooms += add->rooms;
 	for (size_t i = 0; i < PL_DROP_COUNT; i++)

@@ -12,11 +12,12 @@ struct pl_shard;
 
 struct pl_shard_config {
 	struct pl_conference_config conference;
-	uint16_t index; /* for the thread's name */
-	uint16_t port;  /* 0: any free one */
+	uint16_t index;            /* for the thread's name */
+	uint16_t port;             /* 0: any free one */
+	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */
 };
 
-/* PL_ERR_SOCKET: errno tells why. */
+/* PL_ERR_SOCKET: errno tells why.  PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
 PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl_shard_config *config);
 
 /* Says goodbye to everybody, ends the thread, and frees what was not delivered. */
@@ -26,7 +27,8 @@ struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_comma
 struct pl_ring *pl_shard_events(struct pl_shard *shard);   /* of struct pl_event; signaling is the consumer */
 uint16_t pl_shard_port(const struct pl_shard *shard);
 bool pl_shard_has_ipv6(const struct pl_shard *shard);
-int pl_shard_receive_bytes(const struct pl_shard *shard); /* the socket's receive buffer */
+const char *pl_shard_srtp_text(const struct pl_shard *shard); /* pl_srtp_engine_text */
+int pl_shard_receive_bytes(const struct pl_shard *shard);     /* the socket's receive buffer */
 
 /* Adds this shard's counters. */
 void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters *sum);

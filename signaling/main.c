@@ -1,4 +1,5 @@
 /* Wires the parts together: command line, listener, media plane, server. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static bool start_media(struct app *app)
 		.rooms_max = config->limits_rooms,
 	};
 	size_t count;
+	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
 	sfu.address_count = (uint8_t)count;
 	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
@@ -120,7 +122,8 @@ static void tell_ready(const struct app *app)
 	write_url(app, NULL, url);
 	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
 	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
-		PL_LOG_NUMBER("udp", count > 0 ? candidate[0].port : 0), PL_LOG_TEXT("url", url));
+		PL_LOG_NUMBER("udp", count > 0 ? candidate[0].port : 0),
+		PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)), PL_LOG_TEXT("url", url));
 	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
 		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
 	if (count == 0)
@@ -182,10 +185,22 @@ static int run(struct app *app)
 	return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Of a supervisor that closed them, the first socket would be standard output, and what is printed would go to a client. */
+static void open_standard_files(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct app app = { .listen_fd = -1 };
 	app.started_us = now_us();
+	open_standard_files();
 	if (pl_arguments_parse(&app.arguments, argc, argv, app.error) != PL_ERR_NONE) {
 		fprintf(stderr, "plenum: %s\n", app.error);
 		return EXIT_USAGE;

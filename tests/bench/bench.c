@@ -126,10 +126,13 @@ static void bench_ring(void)
 static double srtp_floor(uint32_t receivers)
 {
 	struct pl_srtp **srtp = take(receivers, sizeof *srtp);
+	struct pl_srtp_engine *engine;
 	struct pl_srtp_keys keys = { .profile = PL_SRTP_AEAD_AES_128_GCM };
+	if (pl_srtp_engine_create(&engine, PL_SRTP_AUTO) != PL_ERR_NONE)
+		abort();
 	for (uint32_t i = 0; i < receivers; i++) {
 		memset(&keys.local, (int)i + 1, sizeof keys.local);
-		if (pl_srtp_create(&srtp[i], &keys) != PL_ERR_NONE)
+		if (pl_srtp_create(&srtp[i], engine, &keys) != PL_ERR_NONE)
 			abort();
 	}
 	static const uint8_t payload[PAYLOAD_SIZE];
@@ -148,6 +151,7 @@ static double srtp_floor(uint32_t receivers)
 	const double ns = (cpu_ns() - start) / ((double)rounds * receivers);
 	for (uint32_t i = 0; i < receivers; i++)
 		pl_srtp_destroy(&srtp[i]);
+	pl_srtp_engine_destroy(&engine);
 	free(srtp);
 	return ns;
 }
@@ -165,6 +169,7 @@ enum { QUEUE_CAPACITY = 1 << 14, FIRST_PORT = 1000 };
 struct stage {
 	struct pl_conference *conference;
 	struct pl_dtls_identity *server, *client;
+	struct pl_srtp_engine *srtp;
 	struct pl_peer *peer;
 	uint32_t peers;
 	int64_t now_us;
@@ -194,6 +199,8 @@ static void drain_conference(struct stage *stage)
 {
 	uint8_t room[ROOM_SIZE];
 	struct pl_conference_output out;
+	if (pl_conference_deadline(stage->conference) == INT64_MIN) /* handshakes that wait for their turn */
+		pl_conference_tick(stage->conference, stage->now_us);
 	while (pl_conference_next(stage->conference, stage->now_us, (struct pl_span){ room, sizeof room }, true, &out))
 		if (out.kind == PL_CONFERENCE_SEND)
 			enqueue(stage, false, &out.path, room, out.size);
@@ -229,6 +236,7 @@ static void join(struct stage *stage, uint32_t index)
 	};
 	struct pl_peer_config config = {
 		.identity = stage->client,
+		.srtp = stage->srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(stage->server),
 		.path = { .remote = pl_addr_ipv4(0x7f000001, 9),
@@ -306,10 +314,11 @@ static void bench_forwarding(uint32_t receivers)
 	stage.peer = take(stage.peers, sizeof *stage.peer);
 	stage.queue = take(QUEUE_CAPACITY, sizeof *stage.queue);
 	if (pl_dtls_identity_create(&stage.server) != PL_ERR_NONE ||
-		pl_dtls_identity_create(&stage.client) != PL_ERR_NONE)
+		pl_dtls_identity_create(&stage.client) != PL_ERR_NONE ||
+		pl_srtp_engine_create(&stage.srtp, PL_SRTP_AUTO) != PL_ERR_NONE)
 		abort();
 	const struct pl_conference_config config = {
-		.identity = stage.server, .participants_max = stage.peers, .rooms_max = 1, .seed = 1
+		.identity = stage.server, .srtp = stage.srtp, .participants_max = stage.peers, .rooms_max = 1, .seed = 1
 	};
 	if (pl_conference_create(&stage.conference, &config) != PL_ERR_NONE)
 		abort();
@@ -327,6 +336,7 @@ static void bench_forwarding(uint32_t receivers)
 		pl_peer_fini(&stage.peer[i]);
 	pl_dtls_identity_destroy(&stage.client);
 	pl_dtls_identity_destroy(&stage.server);
+	pl_srtp_engine_destroy(&stage.srtp);
 	free(stage.queue);
 	free(stage.peer);
 }

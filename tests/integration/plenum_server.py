@@ -16,14 +16,15 @@ class Server:
     """with Server() as server: server.url is "http://127.0.0.1:41234".
 
     settings: keys of the configuration over the test's own, such as {"limits.rooms": 1}.  arguments: more of the command
-    line.  binary: else PLENUM_SERVER of the environment, else the release build's."""
+    line.  binary: else PLENUM_SERVER of the environment, else the release build's.  options: of subprocess.Popen."""
 
-    def __init__(self, settings=None, arguments=(), binary=None):
+    def __init__(self, settings=None, arguments=(), binary=None, **options):
         all_settings = {"http.listen": "127.0.0.1:0", "media.port": "0", **(settings or {})}
         pairs = [word for key, value in all_settings.items() for word in ("--set", f"{key}={value}")]
         self.log = []
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
         self.process = subprocess.Popen([binary or os.environ.get("PLENUM_SERVER") or DEFAULT_BINARY, *pairs, *arguments],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, **options)
         self._is_ready = threading.Event()
         self._ready_line = None
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -64,7 +64,7 @@ static void follow_dtls(struct load_client *client, const struct load_context *c
 		load_client_fail(client, "DTLS failed");
 	if (state != PL_DTLS_CONNECTED || client->state != LOAD_CLIENT_HANDSHAKE)
 		return;
-	if (!pl_dtls_keys(client->dtls, &keys) || pl_srtp_create(&client->srtp, &keys) != PL_ERR_NONE) {
+	if (!pl_dtls_keys(client->dtls, &keys) || pl_srtp_create(&client->srtp, context->srtp, &keys) != PL_ERR_NONE) {
 		load_client_fail(client, "the SRTP keys were not taken");
 		return;
 	}

@@ -63,6 +63,7 @@ struct load_client {
 /* What the clients of one worker share. */
 struct load_context {
 	const struct pl_dtls_identity *identity;
+	struct pl_srtp_engine *srtp;
 	struct pl_rng rng;
 	int64_t now_us;             /* monotonic */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */

@@ -32,15 +32,10 @@ int main(int argc, char **argv)
 	const struct sigaction on_end = { .sa_handler = on_signal };
 	sigaction(SIGINT, &on_end, NULL);
 	sigaction(SIGTERM, &on_end, NULL);
-	if (pl_srtp_init() != PL_ERR_NONE) {
-		fprintf(stderr, "plenum-load: the SRTP library could not be started\n");
-		return EXIT_BAD;
-	}
 	if (!load_run(&options, &result, error)) {
 		fprintf(stderr, "plenum-load: %s\n", error);
 		return EXIT_BAD;
 	}
-	pl_srtp_fini();
 	load_report_print(strcmp(options.json_path, "-") == 0 ? stderr : stdout, &result, &options);
 	if (options.json_path[0] != '\0' && !load_report_write_json(options.json_path, &result, &options)) {
 		fprintf(stderr, "plenum-load: %s cannot be written: %s\n", options.json_path, strerror(errno));

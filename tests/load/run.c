@@ -424,13 +424,13 @@ static void finish(struct run *run)
 	for (uint32_t i = 0; run->sessions != NULL && i < run->count; i++)
 		load_session_fini(&run->sessions[i]);
 	load_signaling_destroy(&run->signaling);
-	for (uint32_t i = 0; run->workers != NULL && i < run->options->threads; i++)
-		load_worker_destroy(&run->workers[i]);
 	for (uint32_t i = 0; run->clients != NULL && i < run->count; i++) {
 		load_client_fini(&run->clients[i]);
 		if (run->clients[i].fd >= 0)
 			close(run->clients[i].fd);
 	}
+	for (uint32_t i = 0; run->workers != NULL && i < run->options->threads; i++)
+		load_worker_destroy(&run->workers[i]);
 	free(run->workers);
 	free(run->sessions);
 	free(run->clients);

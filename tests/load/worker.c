@@ -254,6 +254,7 @@ static bool open_descriptors(struct load_worker *w)
 
 static void free_all(struct load_worker *w)
 {
+	pl_srtp_engine_destroy(&w->context.srtp);
 	if (w->epoll >= 0)
 		close(w->epoll);
 	if (w->wake >= 0)
@@ -277,8 +278,8 @@ struct load_worker *load_worker_create(const struct load_worker_config *config)
 	pthread_mutex_init(&w->lock, NULL);
 	load_batch_init(&w->batch);
 	w->handed = calloc(config->client_count, sizeof *w->handed);
-	if (w->handed == NULL || !make_turns(w) || !open_descriptors(w) ||
-		pthread_create(&w->thread, NULL, run, w) != 0) {
+	if (w->handed == NULL || pl_srtp_engine_create(&w->context.srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+		!make_turns(w) || !open_descriptors(w) || pthread_create(&w->thread, NULL, run, w) != 0) {
 		free_all(w);
 		return NULL;
 	}

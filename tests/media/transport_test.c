@@ -18,12 +18,15 @@ static const struct pl_ice_credentials server_ice_next = { .ufrag = "server02", 
 static const struct pl_ice_credentials browser_ice = { .ufrag = "browser1", .pwd = "browserpasswordbrowserpa" };
 static const struct pl_ice_credentials browser_ice_next = { .ufrag = "browser2", .pwd = "browserpasswordbrowserpb" };
 static struct pl_dtls_identity *server_identity, *browser_identity;
+static struct pl_srtp_engine *server_srtp, *browser_srtp;
 
 static int set_up(void **state)
 {
 	(void)state;
 	return pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&server_identity) != PL_ERR_NONE ||
-	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE;
+	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&browser_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE;
 }
 
 static int tear_down(void **state)
@@ -31,6 +34,8 @@ static int tear_down(void **state)
 	(void)state;
 	pl_dtls_identity_destroy(&server_identity);
 	pl_dtls_identity_destroy(&browser_identity);
+	pl_srtp_engine_destroy(&server_srtp);
+	pl_srtp_engine_destroy(&browser_srtp);
 	pl_srtp_fini();
 	return 0;
 }
@@ -69,14 +74,15 @@ static void world_init(struct world *w, uint64_t seed, const struct pl_network_l
 	w->link = *link;
 	const struct pl_transport_config server = {
 		.identity = server_identity,
+		.srtp = server_srtp,
 		.dtls_role = browser_role == PL_DTLS_ACTIVE ? PL_DTLS_PASSIVE : PL_DTLS_ACTIVE,
 		.peer_fingerprint = *expected_of_browser,
 		.local = server_ice,
 		.remote_ufrag = browser_ice.ufrag,
-		.scratch = { w->scratch, sizeof w->scratch },
 	};
 	const struct pl_peer_config browser = {
 		.identity = browser_identity,
+		.srtp = browser_srtp,
 		.dtls_role = browser_role,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(server_identity),
 		.server = server_ice,
@@ -167,7 +173,8 @@ static void deliver(struct world *w)
 
 	while (pl_network_receive(w->network, w->now_us, &path, &datagram)) {
 		if (pl_addr_equal(&path.local, &server)) {
-			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram)]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram,
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 		} else if (!w->is_browser_dead && pl_addr_equal(&path.local, &w->browser.path.local)) {
 			pl_peer_feed(&w->browser, w->now_us, datagram);
@@ -511,11 +518,13 @@ static void test_transport_names_what_it_drops(void **state)
 		start(w, PL_DTLS_ACTIVE);
 		if (cases[i].is_connected)
 			run_until(w, SECOND_US);
-		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram) != cases[i].drop)
+		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+			    (struct pl_span){ w->scratch, sizeof w->scratch }) != cases[i].drop)
 			print_error("case %zu\n", i);
 		drain_server(w);
-		assert_int_equal(
-			pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram), cases[i].drop);
+		assert_int_equal(pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+					 (struct pl_span){ w->scratch, sizeof w->scratch }),
+			cases[i].drop);
 		drain_server(w);
 		run_until(w, w->now_us + SECOND_US);
 		assert_in_call(w); /* and the call goes on */
@@ -561,7 +570,8 @@ static void test_transport_survives_cut_datagrams(void **state)
 		for (size_t size = 0; size <= tapped[i].size; size++) {
 			uint8_t *cut = malloc(size > 0 ? size : 1);
 			memcpy(cut, tapped[i].bytes, size);
-			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size })]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size },
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 			free(cut);
 		}

@@ -29,6 +29,7 @@ struct client {
 struct call {
 	struct pl_sfu *sfu;
 	struct pl_dtls_identity *identity; /* of the clients */
+	struct pl_srtp_engine *srtp;       /* theirs, too */
 	struct client client[2];
 	uint32_t connected_events, slots_events;
 	int64_t until_us;
@@ -132,6 +133,7 @@ static void join(struct call *call, struct client *c, uint32_t index)
 	const size_t count = pl_sfu_candidates(call->sfu, candidate);
 	struct pl_peer_config config = {
 		.identity = call->identity,
+		.srtp = call->srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_sfu_fingerprint(call->sfu),
 		.server = c->description.local,
@@ -158,6 +160,7 @@ static int start(void **state)
 	};
 	assert_int_equal(pl_sfu_create(&call->sfu, &config, error, sizeof error), PL_ERR_NONE);
 	assert_int_equal(pl_dtls_identity_create(&call->identity), PL_ERR_NONE);
+	assert_int_equal(pl_srtp_engine_create(&call->srtp, PL_SRTP_LIBSRTP2), PL_ERR_NONE);
 	for (uint32_t i = 0; i < 2; i++)
 		join(call, &call->client[i], i);
 	while (!call->client[0].is_connected || !call->client[1].is_connected || call->connected_events < 2)
@@ -176,6 +179,7 @@ static int stop(void **state)
 		free(c->udp);
 	}
 	pl_dtls_identity_destroy(&call->identity);
+	pl_srtp_engine_destroy(&call->srtp);
 	free(call);
 	return 0;
 }
