@@ -17,6 +17,7 @@ from plenum_server import DEFAULT_BINARY, Server
 from whip_gateway import Gateway
 
 BINARY = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "load/scenario"
 TIMEOUT_S = 90
 
 
@@ -276,6 +277,11 @@ def test_scenario_file():
         assert done.stderr == "" and "2 rooms x 3 publishers and 1 receivers with 2 slots" in done.stdout, done
         check_media(report, publishers=6, streams=2 * 2)
         assert report["scenario"]["rooms"] == 2 and report["scenario"]["publishers"] == 3 and report["scenario"]["slots"] == 2
+
+        for example in sorted(EXAMPLES.glob("*.yaml")):
+            sizes = {"url": server.url, "rooms": 1, "receivers": 2, "duration": 1, "settle": 0, "api": "plenum", "room": example.stem}
+            status, report, table = end(begin(server, scenario=example, **sizes))
+            assert status == 0 and report["media"]["lost"] == 0 and report["clients"]["asked"] > 2, table
 
         path.write_text("rooms: 2\nslots: 99\n")
         assert f"{path}:2: slots: \"99\" is not a number from 1 to 60 (streams)" in wrong("--scenario", path)
