@@ -75,7 +75,7 @@ static void test_check_first_answer_nominates(void **state)
 	load_check_fini(&f.check);
 }
 
-/* Unanswered checks are repeated after 0.5, 1, 2, 4, 4, ... seconds, the same bytes each time: RFC 8489 section 6.2.1. */
+/* Unanswered checks are repeated after 0.5, 1, 2, 4, 4, ... seconds, with the same bytes: RFC 8489 section 6.2.1. */
 static void test_check_is_repeated_until_answered(void **state)
 {
 	(void)state;

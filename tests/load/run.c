@@ -326,8 +326,8 @@ static bool is_deserted(const struct run *run, const struct sums *sums)
 	       (sums->connected == 0 || sums->lost == sums->connected || run->dropped == answered);
 }
 
-/* What a server that is behind still has is late and not lost.  Where the publishers are elsewhere they go on, and there
- * is nothing to wait for. */
+/* What a server that is behind still has is late and not lost.  Where the publishers are elsewhere they go on, and
+ * there is nothing to wait for. */
 static bool is_drained(struct run *run, const struct sums *sums, int64_t at_us)
 {
 	if (sums->received != run->received_seen) {
