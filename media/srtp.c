@@ -126,9 +126,9 @@ enum pl_drop pl_srtp_unprotect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet
 	PL_ASSERT(out.size >= packet.size);
 	if (packet.size < PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE + pl_srtp_tag_size(srtp->profile))
 		return PL_DROP_SRTP_MALFORMED;
-	/* Signed but in the clear: the profiles of DTLS-SRTP encrypt all of it (RFC 5764 section 4.1.2). */
+	/* In the clear, which no peer was allowed to: the profiles encrypt SRTCP, too (RFC 5764 section 4.1.2). */
 	if ((pl_srtcp_e_index(packet, srtp->profile) & PL_SRTCP_E_BIT) == 0)
-		return PL_DROP_SRTP_MALFORMED;
+		return PL_DROP_SRTP_AUTH;
 	return srtp->engine->ops->unprotect_rtcp(srtp, packet, out, size);
 }
 

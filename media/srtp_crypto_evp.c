@@ -14,19 +14,45 @@
 
 enum { SHA1_BLOCK_SIZE = 64, SHA1_SIZE = 20 };
 
-/* A context keeps its key; a packet sets the IV alone. */
+/* A context keeps its key; a packet sets the IV alone.  That takes 1 KB of OpenSSL's, so a key that is used seldom has none: it
+ * is set in the engine's, and out again. */
 struct key {
-	EVP_CIPHER_CTX *cipher;
+	EVP_CIPHER_CTX *often; /* NULL: seldom */
+	uint8_t seldom[PL_CRYPTO_KEY_SIZE];
+};
+
+struct cm_key {
+	struct key key;
 	SHA_CTX inner, outer; /* SHA-1 behind the padded key, RFC 2104 section 4 */
 };
 
 struct pl_crypto_engine {
+	EVP_CIPHER_CTX *gcm, *ctr; /* for keys that are used seldom; between them without a key */
 	char text[48];
 };
+
+static const uint8_t no_key[PL_CRYPTO_KEY_SIZE];
 
 static const char *lack(void)
 {
 	return NULL;
+}
+
+static EVP_CIPHER_CTX *create_context(const EVP_CIPHER *cipher, const uint8_t key[static PL_CRYPTO_KEY_SIZE])
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	if (ctx != NULL && EVP_EncryptInit_ex(ctx, cipher, NULL, key, NULL) == 1)
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	ERR_clear_error();
+	return NULL;
+}
+
+static void destroy(struct pl_crypto_engine *engine)
+{
+	EVP_CIPHER_CTX_free(engine->gcm);
+	EVP_CIPHER_CTX_free(engine->ctr);
+	free(engine);
 }
 
 static enum pl_err create(struct pl_crypto_engine **engine)
@@ -34,16 +60,17 @@ static enum pl_err create(struct pl_crypto_engine **engine)
 	struct pl_crypto_engine *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return PL_ERR_NO_MEMORY;
+	made->gcm = create_context(EVP_aes_128_gcm(), no_key);
+	made->ctr = create_context(EVP_aes_128_ctr(), no_key);
+	if (made->gcm == NULL || made->ctr == NULL) {
+		destroy(made);
+		return PL_ERR_CRYPTO;
+	}
 	const char *name = "openssl ", *version = OpenSSL_version(OPENSSL_VERSION_STRING);
 	memcpy(made->text, name, strlen(name));
 	strncat(made->text, version, sizeof made->text - strlen(name) - 1);
 	*engine = made;
 	return PL_ERR_NONE;
-}
-
-static void destroy(struct pl_crypto_engine *engine)
-{
-	free(engine);
 }
 
 static const char *text(const struct pl_crypto_engine *engine)
@@ -53,8 +80,9 @@ static const char *text(const struct pl_crypto_engine *engine)
 
 static size_t key_size(enum pl_srtp_profile profile, enum pl_crypto_use use)
 {
-	(void)profile, (void)use;
-	return (sizeof(struct key) + PL_CRYPTO_ALIGN - 1) / PL_CRYPTO_ALIGN * PL_CRYPTO_ALIGN;
+	(void)use;
+	const size_t size = profile == PL_SRTP_AEAD_AES_128_GCM ? sizeof(struct key) : sizeof(struct cm_key);
+	return (size + PL_CRYPTO_ALIGN - 1) / PL_CRYPTO_ALIGN * PL_CRYPTO_ALIGN;
 }
 
 static void hmac_init(SHA_CTX *state, const uint8_t auth[static PL_CRYPTO_AUTH_SIZE], uint8_t pad)
@@ -71,21 +99,22 @@ static void hmac_init(SHA_CTX *state, const uint8_t auth[static PL_CRYPTO_AUTH_S
 static enum pl_err key_init(struct pl_crypto_engine *engine, void *memory, enum pl_srtp_profile profile,
 	enum pl_crypto_use use, const struct pl_crypto_secret *secret)
 {
-	(void)engine, (void)use;
+	(void)engine;
+	const bool is_gcm = profile == PL_SRTP_AEAD_AES_128_GCM;
 	struct key *key = memory;
-	const EVP_CIPHER *cipher = profile == PL_SRTP_AEAD_AES_128_GCM ? EVP_aes_128_gcm() : EVP_aes_128_ctr();
-
-	memset(key, 0, sizeof *key);
-	key->cipher = EVP_CIPHER_CTX_new();
-	if (key->cipher == NULL)
-		return PL_ERR_NO_MEMORY;
-	if (EVP_EncryptInit_ex(key->cipher, cipher, NULL, secret->cipher, NULL) != 1) {
-		EVP_CIPHER_CTX_free(key->cipher);
-		ERR_clear_error();
-		return PL_ERR_CRYPTO;
+	memset(memory, 0, key_size(profile, use));
+	if (use == PL_CRYPTO_SELDOM) {
+		memcpy(key->seldom, secret->cipher, sizeof key->seldom);
+	} else {
+		key->often = create_context(is_gcm ? EVP_aes_128_gcm() : EVP_aes_128_ctr(), secret->cipher);
+		if (key->often == NULL)
+			return PL_ERR_NO_MEMORY;
 	}
-	hmac_init(&key->inner, secret->auth, 0x36);
-	hmac_init(&key->outer, secret->auth, 0x5c);
+	if (!is_gcm) {
+		struct cm_key *cm = memory;
+		hmac_init(&cm->inner, secret->auth, 0x36);
+		hmac_init(&cm->outer, secret->auth, 0x5c);
+	}
 	return PL_ERR_NONE;
 }
 
@@ -93,23 +122,21 @@ static void key_fini(void *memory, enum pl_srtp_profile profile)
 {
 	(void)profile;
 	struct key *key = memory;
-	EVP_CIPHER_CTX_free(key->cipher); /* wipes what it holds */
+	EVP_CIPHER_CTX_free(key->often); /* wipes what it holds */
 }
 
 static enum pl_err keystream(struct pl_crypto_engine *engine, const uint8_t key[static PL_CRYPTO_KEY_SIZE],
 	const uint8_t iv[static PL_CRYPTO_CM_IV_SIZE], uint8_t *out, size_t size)
 {
-	(void)engine;
 	int n;
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL)
-		return PL_ERR_NO_MEMORY;
 	memset(out, 0, size);
-	const bool is_done = EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key, iv) == 1 &&
-			     EVP_EncryptUpdate(ctx, out, &n, out, (int)size) == 1;
-	EVP_CIPHER_CTX_free(ctx);
+	const bool is_done = EVP_EncryptInit_ex(engine->ctr, NULL, NULL, key, iv) == 1 &&
+			     EVP_EncryptUpdate(engine->ctr, out, &n, out, (int)size) == 1 &&
+			     EVP_EncryptInit_ex(engine->ctr, NULL, NULL, no_key, NULL) == 1;
+	if (is_done)
+		return PL_ERR_NONE;
 	ERR_clear_error();
-	return is_done ? PL_ERR_NONE : PL_ERR_CRYPTO;
+	return PL_ERR_CRYPTO;
 }
 
 /* With a key that was accepted and sizes of packets the cipher has no way to fail. */
@@ -118,49 +145,63 @@ static void must(int result)
 	PL_ASSERT(result == 1);
 }
 
+static EVP_CIPHER_CTX *start(const struct key *key, EVP_CIPHER_CTX *of_engine, const uint8_t *iv, bool is_seal)
+{
+	EVP_CIPHER_CTX *ctx = key->often != NULL ? key->often : of_engine;
+	must(EVP_CipherInit_ex(ctx, NULL, NULL, key->often != NULL ? NULL : key->seldom, iv, is_seal));
+	return ctx;
+}
+
+/* A session's key does not outlive it in the engine. */
+static void finish(const struct key *key, EVP_CIPHER_CTX *of_engine)
+{
+	if (key->often == NULL)
+		must(EVP_CipherInit_ex(of_engine, NULL, NULL, no_key, NULL, 1));
+}
+
 static void gcm_seal(
 	struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job, uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
 {
-	(void)engine;
-	EVP_CIPHER_CTX *ctx = ((struct key *)job->key)->cipher;
+	EVP_CIPHER_CTX *ctx = start(job->key, engine->gcm, job->iv, true);
 	int n;
-	must(EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, job->iv));
 	must(EVP_EncryptUpdate(ctx, NULL, &n, job->aad.data, (int)job->aad.size));
 	if (job->size > 0)
 		must(EVP_EncryptUpdate(ctx, job->out, &n, job->in, (int)job->size));
 	must(EVP_EncryptFinal_ex(ctx, tag, &n));
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, PL_CRYPTO_GCM_TAG_SIZE, tag));
+	finish(job->key, engine->gcm);
 }
 
 static bool gcm_open(struct pl_crypto_engine *engine, const struct pl_crypto_gcm *job,
 	const uint8_t tag[static PL_CRYPTO_GCM_TAG_SIZE])
 {
-	(void)engine;
-	EVP_CIPHER_CTX *ctx = ((struct key *)job->key)->cipher;
+	EVP_CIPHER_CTX *ctx = start(job->key, engine->gcm, job->iv, false);
 	uint8_t expected[PL_CRYPTO_GCM_TAG_SIZE];
 	int n;
 	memcpy(expected, tag, sizeof expected);
-	must(EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, job->iv));
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, PL_CRYPTO_GCM_TAG_SIZE, expected));
 	must(EVP_DecryptUpdate(ctx, NULL, &n, job->aad.data, (int)job->aad.size));
 	if (job->size > 0)
 		must(EVP_DecryptUpdate(ctx, job->out, &n, job->in, (int)job->size));
-	return EVP_DecryptFinal_ex(ctx, expected, &n) == 1; /* a wrong tag leaves no error in OpenSSL's queue */
+	/* A wrong tag leaves no error in OpenSSL's queue. */
+	const bool is_authentic = EVP_DecryptFinal_ex(ctx, expected, &n) == 1;
+	finish(job->key, engine->gcm);
+	return is_authentic;
 }
 
-static void ctr(const struct pl_crypto_cm *job)
+static void ctr(struct pl_crypto_engine *engine, const struct pl_crypto_cm *job)
 {
-	EVP_CIPHER_CTX *ctx = ((struct key *)job->key)->cipher;
 	int n;
 	if (job->size == 0)
 		return;
-	must(EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, job->iv));
+	EVP_CIPHER_CTX *ctx = start(job->key, engine->ctr, job->iv, true);
 	must(EVP_EncryptUpdate(ctx, job->out, &n, job->in, (int)job->size));
+	finish(job->key, engine->ctr);
 }
 
 static void sign(const struct pl_crypto_cm *job, uint8_t mac[static SHA1_SIZE])
 {
-	const struct key *key = job->key;
+	const struct cm_key *key = job->key;
 	SHA_CTX state = key->inner;
 	must(SHA1_Update(&state, job->signed_from, job->signed_size));
 	must(SHA1_Final(mac, &state));
@@ -171,10 +212,9 @@ static void sign(const struct pl_crypto_cm *job, uint8_t mac[static SHA1_SIZE])
 
 static void cm_seal(struct pl_crypto_engine *engine, const struct pl_crypto_cm *jobs, size_t count)
 {
-	(void)engine;
 	uint8_t mac[SHA1_SIZE];
 	for (size_t i = 0; i < count; i++) {
-		ctr(&jobs[i]);
+		ctr(engine, &jobs[i]);
 		sign(&jobs[i], mac);
 		memcpy(jobs[i].tag, mac, PL_CRYPTO_CM_TAG_SIZE);
 	}
@@ -182,12 +222,11 @@ static void cm_seal(struct pl_crypto_engine *engine, const struct pl_crypto_cm *
 
 static bool cm_open(struct pl_crypto_engine *engine, const struct pl_crypto_cm *job)
 {
-	(void)engine;
 	uint8_t mac[SHA1_SIZE];
 	sign(job, mac);
 	if (!pl_crypto_is_equal(mac, job->tag, PL_CRYPTO_CM_TAG_SIZE))
 		return false;
-	ctr(job);
+	ctr(engine, job);
 	return true;
 }
 

@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,8 @@ enum {
 
 /* One protocol of one direction. */
 struct context {
-	void *key; /* in the memory behind the session */
-	uint8_t salt[SALT_SIZE];
+	void *key;                    /* in the memory behind the session */
+	uint64_t salt[SALT_SIZE / 8]; /* in the host's order */
 };
 
 struct direction {
@@ -58,7 +59,7 @@ static enum pl_err derive_context(struct session *session, struct context *conte
 	const bool is_gcm = session->head.profile == PL_SRTP_AEAD_AES_128_GCM;
 	const size_t salt_size = is_gcm ? GCM_SALT_SIZE : CM_SALT_SIZE;
 	const uint8_t first = use == PL_CRYPTO_OFTEN ? 0 : LABELS;
-	uint8_t salt[SALT_SIZE] = { 0 };
+	uint8_t salt[SALT_SIZE] = { 0 }, session_salt[SALT_SIZE] = { 0 };
 	struct pl_crypto_secret secret;
 
 	memcpy(salt, master_salt, salt_size);
@@ -67,12 +68,16 @@ static enum pl_err derive_context(struct session *session, struct context *conte
 	if (err == PL_ERR_NONE && !is_gcm)
 		err = derive(engine, master, salt, first + LABEL_AUTH, secret.auth, sizeof secret.auth);
 	if (err == PL_ERR_NONE)
-		err = derive(engine, master, salt, first + LABEL_SALT, context->salt, salt_size);
+		err = derive(engine, master, salt, first + LABEL_SALT, session_salt, salt_size);
 	if (err == PL_ERR_NONE)
 		err = engine->crypto->key_init(engine->ciphers, context->key, session->head.profile, use, &secret);
 	if (err == PL_ERR_NONE)
 		session->keys_ready++;
+	memcpy(context->salt, session_salt, sizeof context->salt);
+	for (size_t i = 0; i < PL_COUNT(context->salt); i++)
+		context->salt[i] = be64toh(context->salt[i]);
 	explicit_bzero(&secret, sizeof secret);
+	explicit_bzero(session_salt, sizeof session_salt);
 	explicit_bzero(salt, sizeof salt);
 	return err;
 }
@@ -129,34 +134,26 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 
 /* ---- initialisation vectors ---- */
 
-/* SSRC and index, 48 bits, at their places in zeros, and the salt over all of it.  RFC 3711 section 4.1.1 for both
- * protocols; with another place RFC 7714 section 8.1 (index: ROC and SEQ) and 9.1 (index: 16 zeros and SRTCP's). */
-static void make_iv(
-	uint8_t iv[static SALT_SIZE], size_t at, const uint8_t salt[static SALT_SIZE], uint32_t ssrc, uint64_t index)
-{
-	memset(iv, 0, SALT_SIZE);
-	pl_write_u32(iv + at, ssrc);
-	pl_write_u32(iv + at + 4, (uint32_t)(index >> 16));
-	iv[at + 8] = (uint8_t)(index >> 8);
-	iv[at + 9] = (uint8_t)index;
-	for (size_t i = 0; i < SALT_SIZE; i++)
-		iv[i] ^= salt[i];
-}
-
+/* SSRC and index, 48 bits, at their places, and the salt over all of it, which is kept in halves for that: written byte by
+ * byte they would have the cipher wait for the memory.
+ * GCM: 00 00 SSRC index, RFC 7714 section 8.1 (the index is ROC and SEQ) and 9.1 (16 zeros and SRTCP's). */
 static struct pl_crypto_gcm gcm_job(
 	const struct context *context, enum pl_crypto_use use, uint32_t ssrc, uint64_t index)
 {
-	uint8_t iv[SALT_SIZE];
 	struct pl_crypto_gcm job = { .key = context->key, .use = use };
-	make_iv(iv, 2, context->salt, ssrc, index);
-	memcpy(job.iv, iv, sizeof job.iv);
+	const uint64_t high = htobe64(context->salt[0] ^ ((uint64_t)ssrc << 16 | index >> 32));
+	const uint32_t low = htobe32((uint32_t)(context->salt[1] >> 32 ^ index));
+	memcpy(job.iv, &high, sizeof high);
+	memcpy(job.iv + sizeof high, &low, sizeof low);
 	return job;
 }
 
+/* 00 00 00 00 SSRC index 00 00, RFC 3711 section 4.1.1. */
 static void cm_job(struct pl_crypto_cm *job, const struct context *context, uint32_t ssrc, uint64_t index)
 {
+	const uint64_t iv[2] = { htobe64(context->salt[0] ^ ssrc), htobe64(context->salt[1] ^ index << 16) };
 	job->key = context->key;
-	make_iv(job->iv, 4, context->salt, ssrc, index);
+	memcpy(job->iv, iv, sizeof iv);
 }
 
 /* ---- protect ---- */

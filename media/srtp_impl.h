@@ -4,6 +4,9 @@
 #ifndef PL_MEDIA_SRTP_IMPL_H
 #define PL_MEDIA_SRTP_IMPL_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "media/srtp.h"
 #include "media/srtp_crypto.h"
 
@@ -45,13 +48,15 @@ enum {
 
 static inline uint32_t pl_read_u32(const uint8_t *at)
 {
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+	uint32_t value;
+	memcpy(&value, at, sizeof value);
+	return be32toh(value);
 }
 
 static inline void pl_write_u32(uint8_t *at, uint32_t value)
 {
-	for (int i = 0; i < 4; i++)
-		at[i] = (uint8_t)(value >> (24 - 8 * i));
+	value = htobe32(value);
+	memcpy(at, &value, sizeof value);
 }
 
 static inline size_t pl_srtp_tag_size(enum pl_srtp_profile profile)

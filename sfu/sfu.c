@@ -16,6 +16,7 @@ enum { WARNINGS_MAX = 4, WARNING_SIZE = 300 };
 
 struct pl_sfu {
 	struct pl_dtls_identity *identity;
+	bool has_libsrtp;
 	struct pl_shard *shard;
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
 	size_t candidate_count;
@@ -106,7 +107,9 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 		snprintf(error, error_size, "out of memory");
 		return PL_ERR_NO_MEMORY;
 	}
-	enum pl_err err = pl_srtp_init();
+	/* libsrtp2 tests itself, for tens of milliseconds: only where it is wanted. */
+	sfu->has_libsrtp = config->srtp == PL_SRTP_LIBSRTP2;
+	enum pl_err err = sfu->has_libsrtp ? pl_srtp_init() : PL_ERR_NONE;
 	if (err != PL_ERR_NONE) {
 		snprintf(error, error_size, "libsrtp2 did not start: %s", pl_err_text(err));
 		goto fail_srtp;
@@ -136,7 +139,8 @@ fail_candidates:
 fail_shard:
 	pl_dtls_identity_destroy(&sfu->identity);
 fail_identity:
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 fail_srtp:
 	free(sfu);
 	return err;
@@ -150,7 +154,8 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 	*owned = NULL;
 	pl_shard_destroy(&sfu->shard);
 	pl_dtls_identity_destroy(&sfu->identity);
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 	free(sfu);
 }
 

@@ -187,8 +187,11 @@ def test_server_dies():
     assert status == 1 and report["is_interrupted"] is True
     assert report["clients"]["connected"] == 4 and report["clients"]["failed"] == 4, report
     assert report["media"]["delivered"] > 0
-    reasons = {failure["reason"] for failure in report["failures"]}
-    assert reasons <= {"after joining: the server closed the WebSocket", "the server's UDP port is closed"}, reasons
+    # Who sends media may see first that nobody takes it any more.
+    reasons = " / ".join(failure["reason"] for failure in report["failures"])
+    assert "the server closed the WebSocket" in reasons, report
+    assert all(word in ("the server's UDP port is closed", "after joining: the server closed the WebSocket")
+               for word in reasons.split(" / ")), reasons
 
 
 def test_interrupt():

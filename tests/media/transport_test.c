@@ -490,7 +490,9 @@ static void test_transport_ice_restart_has_no_gap(void **state)
 static void test_transport_names_what_it_drops(void **state)
 {
 	(void)state;
-	static const uint8_t rtp[64] = { 0x80, 111 }, rtcp[64] = { 0x80, 200 }, dtls[64] = { 22, 0xfe, 0xfd };
+	static const uint8_t rtp[64] = { 0x80, 111 }, clear_rtcp[64] = { 0x80, 200 },
+			     rtcp[64] = { 0x80, 200, [60] = 0x80 /* E, RFC 7714 section 9.3 */ },
+			     dtls[64] = { 22, 0xfe, 0xfd };
 	static uint8_t zeros[PL_DATAGRAM_SIZE_MAX + 1];
 	const struct pl_path stranger = { .remote = pl_addr_ipv4(0x01020304, 5), .local = server_addr() };
 	const struct pl_path browser = { .remote = pl_addr_ipv4(0xc0000201, 40000), .local = server_addr() };
@@ -512,6 +514,7 @@ static void test_transport_names_what_it_drops(void **state)
 		{ true, &browser, { rtp, 11 }, PL_DROP_SRTP_MALFORMED },
 		{ true, &browser, { rtp, sizeof rtp }, PL_DROP_SRTP_AUTH },
 		{ true, &browser, { rtcp, sizeof rtcp }, PL_DROP_SRTP_AUTH },
+		{ true, &browser, { clear_rtcp, sizeof clear_rtcp }, PL_DROP_SRTP_AUTH },
 	};
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
 		struct world *w = malloc(sizeof *w);

@@ -143,8 +143,8 @@ static void test_sdp_tagged_is_the_first_taken(void **state)
 	static const char *const before[] = {
 		"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:9\r\na=ice-ufrag:video\r\na=rtpmap:96 VP8/90000\r\n",
 		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:9\r\na=ice-ufrag:data\r\n",
-		"m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:9\r\na=ice-ufrag:gone\r\n" MUX OPUS,
-		"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:9\r\na=ice-ufrag:pcmu\r\n" MUX,
+		("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:9\r\na=ice-ufrag:gone\r\n" MUX OPUS),
+		("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:9\r\na=ice-ufrag:pcmu\r\n" MUX),
 	};
 	static struct pl_sdp_offer offer;
 	static struct pl_sdp_answer answer;
