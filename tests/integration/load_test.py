@@ -60,8 +60,9 @@ def check_media(report, publishers, streams, rate=50):
     assert media["kernel_drops"] == 0 and media["loss_percent"] == 0, media
     # One packet of each publisher may be on either side of each edge of the measurement.
     assert abs(media["sent"] - publishers * rate * media["seconds"]) <= 3 * publishers, media
-    assert abs(media["delivered"] - streams * media["sent"] / publishers) <= 2 * streams, media
-    assert abs(media["delivered"] - media["expected"]) <= 2 * streams, media
+    # What a busy machine delivers late in the beginning was sent before.
+    assert -2 * streams <= media["delivered"] - streams * media["sent"] / publishers <= 20 * streams, media
+    assert abs(media["expected"] - streams * media["sent"] / publishers) <= streams, media
 
 
 def test_one_room():
@@ -79,7 +80,7 @@ def test_one_room():
         assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"] <= figures["max"] < 10000, (what, figures)
     assert report["join_ms"]["answer"]["p50"] <= report["join_ms"]["connected"]["p50"]
     latency = report["latency_us"]
-    assert abs(latency["count"] - report["media"]["delivered"]) <= 12
+    assert abs(latency["count"] - report["media"]["delivered"]) <= 2 * 6
     assert 1 < latency["p50"] <= latency["p99"] <= latency["max"] < 2e6, latency
     assert report["server"]["cpu_us_per_packet"] > 0 and report["server"]["cpu_percent"] < 200
     assert "rss_kb_per_client" in report["server"]

@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 
 enum {
+	CLOCK_HZ = 48000, /* of Opus, RFC 7587 section 4.1 */
 	TICK_JOIN_US = 2000,
 	TICK_US = 20000,
 	PROGRESS_US = 500000,
@@ -144,6 +145,7 @@ static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
 	client->is_watched = client->is_publisher || is_middle;
 	client->does_decrypt = client->slots > 0 && (is_middle || (*receivers)++ % o->decrypt_every == 0);
 	client->publication.ssrc = (uint32_t)(client->seed >> 8) | 1;
+	client->publication.ts_step = CLOCK_HZ / o->rate_hz;
 	load_talk_init(&client->publication.talk, client->seed, o->payload_bytes, o->rate_hz, o->has_spurts);
 	run->sessions[index].client = client;
 }
