@@ -17,6 +17,7 @@ from plenum_server import DEFAULT_BINARY, Server
 from whip_gateway import Gateway
 
 BINARY = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "load/scenario"
 TIMEOUT_S = 90
 
 
@@ -59,8 +60,9 @@ def check_media(report, publishers, streams, rate=50):
     assert media["kernel_drops"] == 0 and media["loss_percent"] == 0, media
     # One packet of each publisher may be on either side of each edge of the measurement.
     assert abs(media["sent"] - publishers * rate * media["seconds"]) <= 3 * publishers, media
-    assert abs(media["delivered"] - streams * media["sent"] / publishers) <= 2 * streams, media
-    assert abs(media["delivered"] - media["expected"]) <= 2 * streams, media
+    # What a busy machine delivers late in the beginning was sent before.
+    assert -2 * streams <= media["delivered"] - streams * media["sent"] / publishers <= 20 * streams, media
+    assert abs(media["expected"] - streams * media["sent"] / publishers) <= streams, media
 
 
 def test_one_room():
@@ -78,7 +80,7 @@ def test_one_room():
         assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"] <= figures["max"] < 10000, (what, figures)
     assert report["join_ms"]["answer"]["p50"] <= report["join_ms"]["connected"]["p50"]
     latency = report["latency_us"]
-    assert abs(latency["count"] - report["media"]["delivered"]) <= 12
+    assert abs(latency["count"] - report["media"]["delivered"]) <= 2 * 6
     assert 1 < latency["p50"] <= latency["p99"] <= latency["max"] < 2e6, latency
     assert report["server"]["cpu_us_per_packet"] > 0 and report["server"]["cpu_percent"] < 200
     assert "rss_kb_per_client" in report["server"]
@@ -279,6 +281,11 @@ def test_scenario_file():
         assert done.stderr == "" and "2 rooms x 3 publishers and 1 receivers with 2 slots" in done.stdout, done
         check_media(report, publishers=6, streams=2 * 2)
         assert report["scenario"]["rooms"] == 2 and report["scenario"]["publishers"] == 3 and report["scenario"]["slots"] == 2
+
+        for example in sorted(EXAMPLES.glob("*.yaml")):
+            sizes = {"url": server.url, "rooms": 1, "receivers": 2, "duration": 1, "settle": 0, "api": "plenum", "room": example.stem}
+            status, report, table = end(begin(server, scenario=example, **sizes))
+            assert status == 0 and report["media"]["lost"] == 0 and report["clients"]["asked"] > 2, table
 
         path.write_text("rooms: 2\nslots: 99\n")
         assert f"{path}:2: slots: \"99\" is not a number from 1 to 60 (streams)" in wrong("--scenario", path)

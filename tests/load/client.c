@@ -12,8 +12,6 @@
 #include "media/transport.h"
 #include "tests/load/reports.h"
 
-enum { CLOCK_HZ = 48000 };
-
 void load_client_fail(struct load_client *client, const char *reason, ...)
 {
 	if (client->state == LOAD_CLIENT_FAILED)
@@ -84,7 +82,6 @@ static void init_publication(struct load_client *client)
 	struct load_publication *p = &client->publication;
 	p->seq = (uint16_t)client->seed;
 	p->ts = (uint32_t)(client->seed >> 16);
-	p->ts_step = p->talk.frame_ms * (CLOCK_HZ / 1000);
 }
 
 void load_client_start(struct load_client *client, struct load_context *context)

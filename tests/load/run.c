@@ -13,10 +13,12 @@
 #include <openssl/rand.h>
 
 enum {
+	CLOCK_HZ = 48000, /* of Opus, RFC 7587 section 4.1 */
 	TICK_JOIN_US = 2000,
 	TICK_US = 20000,
 	PROGRESS_US = 500000,
-	DRAIN_US = 300000,
+	DRAIN_QUIET_US = 300000, /* nothing has arrived for so long: nothing will */
+	DRAIN_US_MAX = 10000000,
 	FDS_PER_CLIENT = 2, /* media and signaling */
 	FDS_SPARE = 128,
 	JOINS_A_TICK_MAX = 64, /* so that answers are taken meanwhile */
@@ -41,7 +43,8 @@ struct run {
 	uint32_t asked;
 	uint32_t unanswered; /* sessions that failed before there was an answer */
 	uint32_t dropped;    /* sessions that failed after */
-	uint64_t received_shown;
+	uint64_t received_shown, received_seen;
+	int64_t received_us; /* when received_seen was new */
 	int64_t cpu_began_ns, own_cpu_began_ns;
 	bool has_terminal;
 };
@@ -142,6 +145,7 @@ static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
 	client->is_watched = client->is_publisher || is_middle;
 	client->does_decrypt = client->slots > 0 && (is_middle || (*receivers)++ % o->decrypt_every == 0);
 	client->publication.ssrc = (uint32_t)(client->seed >> 8) | 1;
+	client->publication.ts_step = CLOCK_HZ / o->rate_hz;
 	load_talk_init(&client->publication.talk, client->seed, o->payload_bytes, o->rate_hz, o->has_spurts);
 	run->sessions[index].client = client;
 }
@@ -324,6 +328,19 @@ static bool is_deserted(const struct run *run, const struct sums *sums)
 	       (sums->connected == 0 || sums->lost == sums->connected || run->dropped == answered);
 }
 
+/* What a server that is behind still has is late and not lost.  Where the publishers are elsewhere they go on, and
+ * there is nothing to wait for. */
+static bool is_drained(struct run *run, const struct sums *sums, int64_t at_us)
+{
+	if (sums->received != run->received_seen) {
+		run->received_seen = sums->received;
+		run->received_us = at_us;
+	}
+	const int64_t quiet_since_us = run->received_us > run->stage_us ? run->received_us : run->stage_us;
+	return run->options->publishers == 0 || at_us - quiet_since_us >= DRAIN_QUIET_US ||
+	       at_us - run->stage_us >= DRAIN_US_MAX;
+}
+
 static void advance(struct run *run, const struct sums *sums, int64_t at_us)
 {
 	const struct load_options *o = run->options;
@@ -351,8 +368,7 @@ static void advance(struct run *run, const struct sums *sums, int64_t at_us)
 			enter(run, STAGE_DRAIN, at_us);
 		break;
 	case STAGE_DRAIN:
-		/* Whose publishers are elsewhere has nothing to wait for: those go on. */
-		if (in_stage_us >= (o->publishers > 0 ? DRAIN_US : 0))
+		if (is_drained(run, sums, at_us))
 			enter(run, STAGE_OVER, at_us);
 		break;
 	case STAGE_OVER:

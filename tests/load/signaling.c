@@ -220,7 +220,8 @@ void load_session_again(struct load_session *session)
 
 void load_session_retry(struct load_session *session, uint32_t after_ms, const char *reason)
 {
-	if (after_ms == 0 || after_ms > LOAD_RETRY_MS_MAX || session->retries == session->signaling->config.options->retries) {
+	if (after_ms == 0 || after_ms > LOAD_RETRY_MS_MAX ||
+		session->retries == session->signaling->config.options->retries) {
 		load_session_fail(session, "%s", reason);
 		return;
 	}

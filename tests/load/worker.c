@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 enum {
-	SLICES = LOAD_WORKER_SWEEP_MS, /* of a millisecond each */
+	SLICES = LOAD_WORKER_SWEEP_MS / 2, /* of two milliseconds each */
 	SLICE_US = LOAD_WORKER_SWEEP_MS * 1000 / SLICES,
-	WAIT_US_MIN = 200, /* turns that are closer together are taken together */
+	SLICE_EARLY_US =
+		SLICE_US / 2, /* who is awake for a publisher's turn need not wake again for the slice behind it */
+	WAIT_US_MIN = 200,    /* turns that are closer together are taken together */
 	EVENTS = 64,
 	TIMER_SLACK_NS = 10000,
 	RECEIVES_MAX = 8, /* of one socket in a row, so that one flood does not starve the others */
@@ -154,7 +156,7 @@ static uint32_t own_clients(const struct load_worker *w)
 static void sweep_due(struct load_worker *w)
 {
 	const uint64_t count = own_clients(w);
-	while (w->slice_us <= w->context.now_us) {
+	while (w->slice_us <= w->context.now_us + SLICE_EARLY_US) {
 		sweep_range(w, (uint32_t)(count * w->slice / SLICES), (uint32_t)(count * (w->slice + 1) / SLICES));
 		w->slice = (w->slice + 1) % SLICES;
 		w->slice_us += SLICE_US;
