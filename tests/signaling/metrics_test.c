@@ -56,8 +56,7 @@ static void test_metrics_are_of_their_shard(void **state)
 	}
 	char *text = write_metrics(2);
 	static const char *const lines[] = {
-		"# TYPE plenum_participants gauge\nplenum_participants{shard=\"0\"} "
-		"10\nplenum_participants{shard=\"1\"} 11\n#",
+		" gauge\nplenum_participants{shard=\"0\"} 10\nplenum_participants{shard=\"1\"} 11\n# HELP",
 		"plenum_kernel_drops_total{shard=\"0\"} 20\nplenum_kernel_drops_total{shard=\"1\"} 21\n#",
 		"plenum_drops_total{reason=\"rtp_muted\",shard=\"0\"} 30\n",
 		"plenum_drops_total{reason=\"rtp_muted\",shard=\"1\"} 31\n",
