@@ -20,6 +20,7 @@ _Static_assert((int)PL_SFU_SHARDS_MAX == (int)PL_TOPOLOGY_SHARDS_MAX, "a plan's 
 
 struct pl_sfu {
 	struct pl_dtls_identity *identity;
+	bool has_libsrtp;
 	struct pl_waker waker; /* signaling's, for the events of all shards */
 	struct pl_topology_plan plan;
 	struct pl_shard *shard[PL_SFU_SHARDS_MAX];
@@ -85,6 +86,7 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 				      });
 	struct pl_shard_config shard = {
 		.port = config->port == 0 ? 0 : (uint16_t)(config->port + index),
+		.srtp = config->srtp,
 		.index = (uint16_t)index,
 		.node = sfu->plan.shard[index].node,
 		.waker = &sfu->waker,
@@ -133,8 +135,12 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		const enum pl_err settle_err = pl_shard_wait(sfu->shard[i]);
 		if (err != PL_ERR_NONE || settle_err == PL_ERR_NONE)
 			continue;
-		snprintf(error, error_size,
-			"limits.participants: media thread %zu of %zu (media.shards) has no memory for its tables: %s",
+		if (settle_err == PL_ERR_CONFIG)
+			snprintf(error, error_size, "media.srtp: %s cannot be used: %s",
+				pl_srtp_backend_text(config->srtp), pl_srtp_backend_lack(config->srtp));
+		else
+			snprintf(error, error_size,
+				"limits.participants: media thread %zu of %zu (media.shards) has no memory for its tables: %s",
 			i + 1, sfu->plan.count, pl_err_text(settle_err));
 		err = settle_err;
 	}
@@ -202,7 +208,9 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 	pl_topology_discover(&topology);
 	pl_topology_plan(&topology, config->shards, &sfu->plan);
 
-	enum pl_err err = pl_srtp_init();
+	/* libsrtp2 tests itself, for tens of milliseconds: only where it is wanted. */
+	sfu->has_libsrtp = config->srtp == PL_SRTP_LIBSRTP2;
+	enum pl_err err = sfu->has_libsrtp ? pl_srtp_init() : PL_ERR_NONE;
 	if (err != PL_ERR_NONE) {
 		snprintf(error, error_size, "libsrtp2 did not start: %s", pl_err_text(err));
 		goto fail_srtp;
@@ -234,7 +242,8 @@ fail_shards:
 fail_waker:
 	pl_dtls_identity_destroy(&sfu->identity);
 fail_identity:
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 fail_srtp:
 	free(sfu);
 	return err;
@@ -249,7 +258,8 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 	destroy_shards(sfu);
 	pl_waker_fini(&sfu->waker);
 	pl_dtls_identity_destroy(&sfu->identity);
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 	free(sfu);
 }
 
@@ -258,6 +268,11 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu)
 {
 	return pl_dtls_identity_fingerprint(sfu->identity);
+}
+
+const char *pl_sfu_srtp_text(const struct pl_sfu *sfu)
+{
+	return pl_shard_srtp_text(sfu->shard[0]);
 }
 
 size_t pl_sfu_shard_count(const struct pl_sfu *sfu)

@@ -18,6 +18,7 @@ struct pl_sfu_config {
 	bool with_loopback;                           /* discovered addresses include 127.0.0.1 and ::1 */
 	uint8_t address_count;                        /* 0: discovered from the interfaces */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX]; /* to advertise; the port is ignored */
+	enum pl_srtp_backend srtp;                    /* PL_SRTP_AUTO: the fastest there is */
 	uint32_t participants_max, rooms_max;         /* of all shards together; each has tables for its share */
 	uint32_t room_participants_max;               /* 0: as participants_max */
 };
@@ -31,6 +32,9 @@ PL_MUST_USE enum pl_err pl_sfu_create(
 void pl_sfu_destroy(struct pl_sfu **sfu);
 
 const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu);
+
+/* What protects the packets, for people: "ipsec-mb 1.3.0, AVX512".  Valid as long as sfu. */
+const char *pl_sfu_srtp_text(const struct pl_sfu *sfu);
 
 size_t pl_sfu_shard_count(const struct pl_sfu *sfu); /* at least 1 */
 uint16_t pl_sfu_port(const struct pl_sfu *sfu, size_t shard);

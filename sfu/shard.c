@@ -27,6 +27,7 @@ _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters
 
 struct pl_shard {
 	struct pl_udp udp;
+	struct pl_srtp_engine *srtp;
 	struct pl_conference *conference;
 	struct pl_waker waker;
 	struct pl_ring commands, events;
@@ -90,10 +91,12 @@ static void take_datagrams(struct pl_shard *shard)
 		for (size_t i = 0; i < count; i++) {
 			pl_conference_feed(
 				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
-			drain(shard, now_us);
+			if (pl_conference_must_drain(shard->conference))
+				drain(shard, now_us);
 		}
+		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
-		if (count < PL_UDP_BATCH)
+		if (!shard->udp.has_more)
 			return;
 	}
 }
@@ -104,7 +107,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		return;
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
-		.conference = *pl_conference_counters(shard->conference),
+		.conference = pl_conference_counters(shard->conference),
 		.kernel_drops = shard->udp.counters.kernel_drops,
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
@@ -175,7 +178,12 @@ static enum pl_err settle(struct pl_shard *shard)
 {
 	shard->pin_error = pthread_setaffinity_np(pthread_self(), sizeof shard->config.cpus, &shard->config.cpus);
 	pl_memory_prefer(shard->config.node);
-	const enum pl_err err = pl_conference_create(&shard->conference, &shard->config.conference);
+	enum pl_err err = pl_srtp_engine_create(&shard->srtp, shard->config.srtp);
+	if (err != PL_ERR_NONE)
+		return err;
+	struct pl_conference_config conference = shard->config.conference;
+	conference.srtp = shard->srtp;
+	err = pl_conference_create(&shard->conference, &conference);
 	if (err != PL_ERR_NONE)
 		return err;
 	const int node = pl_memory_node_of(shard->conference);
@@ -300,6 +308,7 @@ void pl_shard_destroy(struct pl_shard **owned)
 	pl_ring_fini(&shard->commands);
 	pl_waker_fini(&shard->waker);
 	pl_conference_destroy(&shard->conference);
+	pl_srtp_engine_destroy(&shard->srtp);
 	pl_udp_close(&shard->udp);
 	give_memory_back(shard);
 }
@@ -322,6 +331,11 @@ uint16_t pl_shard_port(const struct pl_shard *shard)
 bool pl_shard_has_ipv6(const struct pl_shard *shard)
 {
 	return shard->udp.is_ipv6;
+}
+
+const char *pl_shard_srtp_text(const struct pl_shard *shard)
+{
+	return pl_srtp_engine_text(shard->srtp);
 }
 
 int pl_shard_receive_bytes(const struct pl_shard *shard)
@@ -353,6 +367,10 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->rtp_in += add->rtp_in;
 	sum->rtp_out += add->rtp_out;
 	sum->nacks_in += add->nacks_in;
+	sum->pool_low += add->pool_low;
+	sum->packets += add->packets;
+	sum->packets_used += add->packets_used;
+	sum->packets_used_max += add->packets_used_max;
 	sum->participants += add->participants;
 	sum->rooms += add->rooms;
 	for (size_t i = 0; i < PL_DROP_COUNT; i++)

@@ -16,18 +16,19 @@ struct pl_shard;
 
 struct pl_shard_config {
 	struct pl_conference_config conference;
-	struct pl_waker *waker; /* of who takes the events; outlives the shard */
-	cpu_set_t cpus;         /* that the thread may run on */
-	int node;               /* of cpus, for memory */
-	uint16_t index;         /* for the thread's name */
-	uint16_t port;          /* 0: any free one */
+	struct pl_waker *waker;    /* of who takes the events; outlives the shard */
+	cpu_set_t cpus;            /* that the thread may run on */
+	int node;                  /* of cpus, for memory */
+	uint16_t index;            /* for the thread's name */
+	uint16_t port;             /* 0: any free one */
+	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */
 };
 
 /* Opens the socket and begins the thread.  PL_ERR_SOCKET: errno tells why. */
 PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl_shard_config *config);
 
 /* Waits until the thread has settled and has its memory: once after each create, before the rings are used.  On error
- * the shard is to be destroyed. */
+ * the shard is to be destroyed; PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
 PL_MUST_USE enum pl_err pl_shard_wait(struct pl_shard *shard);
 
 /* Says goodbye to everybody, ends the thread, and frees what was not delivered. */
@@ -37,7 +38,8 @@ struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_comma
 struct pl_ring *pl_shard_events(struct pl_shard *shard);   /* of struct pl_event; signaling is the consumer */
 uint16_t pl_shard_port(const struct pl_shard *shard);
 bool pl_shard_has_ipv6(const struct pl_shard *shard);
-int pl_shard_receive_bytes(const struct pl_shard *shard); /* the socket's receive buffer */
+const char *pl_shard_srtp_text(const struct pl_shard *shard); /* pl_srtp_engine_text */
+int pl_shard_receive_bytes(const struct pl_shard *shard);     /* the socket's receive buffer */
 
 /* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */
 int pl_shard_pin_error(const struct pl_shard *shard);

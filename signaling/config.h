@@ -42,6 +42,9 @@ enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSE
 		"media threads; 0: one for each core that the affinity, the cpuset and the CPU quota leave",          \
 		"The machine knows its cores and its quota better than a file does; plenum doctor tells the plan.  "  \
 		"A room is on one of them, so each thread's port has to be reachable.")                               \
+	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
+		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
+		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \
 	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
 		"More than a core can serve audio to; their table is allocated at the start.")                        \
 	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \

@@ -1,9 +1,11 @@
 #include "sfu/io/memory.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +227,43 @@ static void test_memory_too_large_is_refused(void **state)
 	}
 }
 
+static atomic_bool is_neighbour_stopped;
+
+/* Takes a mapping again and again, and finds in it what it wrote; returns how often it did not. */
+static void *live_beside(void *argument)
+{
+	uintptr_t wrong = 0;
+	(void)argument;
+	for (uint8_t n = 1; !atomic_load(&is_neighbour_stopped); n = (uint8_t)(n % 200 + 1)) {
+		volatile uint8_t *mine =
+			mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mine == MAP_FAILED)
+			continue;
+		mine[0] = mine[2 * MIB] = n;
+		for (int i = 0; i < 20000; i++)
+			wrong += mine[0] != n || mine[2 * MIB] != n;
+		munmap((void *)(uintptr_t)mine, 4 * MIB);
+	}
+	return (void *)wrong;
+}
+
+/* Shards start at the same time: what one of them maps never lands on what another one has, also where the kernel refuses
+ * huge pages only after it has taken away what was mapped there. */
+static void test_memory_takes_nothing_of_another_thread(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	void *wrong;
+	assert_int_equal(pthread_create(&thread, NULL, live_beside, NULL), 0);
+	for (int i = 0; i < 300; i++) {
+		take_region(3 * MIB, PL_MEMORY_ANY_NODE);
+		pl_memory_fini(&memory);
+	}
+	atomic_store(&is_neighbour_stopped, true);
+	assert_int_equal(pthread_join(thread, &wrong), 0);
+	assert_null(wrong);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_memory_has_guards_on_both_sides),
 		cmocka_unit_test(test_memory_reports_what_the_kernel_granted),
 		cmocka_unit_test(test_memory_without_the_right_to_lock_says_so),
+		cmocka_unit_test(test_memory_takes_nothing_of_another_thread),
 		cmocka_unit_test(test_memory_too_large_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,8 @@ struct client {
 struct call {
 	struct pl_sfu *sfu;
 	struct pl_dtls_identity *identity; /* of the clients */
+	struct pl_srtp_engine *srtp;       /* theirs, too */
+	bool has_libsrtp;
 	struct client client[CLIENTS_MAX];
 	uint32_t client_count;
 	int64_t until_us;
@@ -141,6 +143,7 @@ static void join(struct call *call, struct client *c, uint32_t index)
 	const size_t count = pl_sfu_candidates(call->sfu, c->shard, candidate);
 	struct pl_peer_config config = {
 		.identity = call->identity,
+		.srtp = call->srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_sfu_fingerprint(call->sfu),
 		.server = c->description.local,
@@ -161,8 +164,10 @@ static bool is_everybody_there(const struct call *call)
 	return is_there;
 }
 
+/* The prestate is what the server is to encrypt with, NULL: what it likes best. */
 static int start_clients(void **state, uint32_t count)
 {
+	const enum pl_srtp_backend *wanted = *state;
 	struct call *call = calloc(1, sizeof *call);
 	assert_non_null(call);
 	call->until_us = now() + LIMIT_US;
@@ -171,11 +176,18 @@ static int start_clients(void **state, uint32_t count)
 		.shards = SHARDS,
 		.address_count = 1,
 		.address = { pl_addr_ipv4(0x7f000001, 0) },
+		.srtp = wanted != NULL ? *wanted : PL_SRTP_AUTO,
 		.participants_max = 16,
 		.rooms_max = 4,
 	};
 	assert_int_equal(pl_sfu_create(&call->sfu, &config, error, sizeof error), PL_ERR_NONE);
 	assert_int_equal(pl_dtls_identity_create(&call->identity), PL_ERR_NONE);
+	call->has_libsrtp = wanted == NULL || *wanted != PL_SRTP_LIBSRTP2; /* else it is the server's */
+	if (call->has_libsrtp)
+		assert_int_equal(pl_srtp_init(), PL_ERR_NONE);
+	assert_int_equal(pl_srtp_engine_create(&call->srtp, PL_SRTP_LIBSRTP2), PL_ERR_NONE);
+	if (wanted != NULL)
+		assert_memory_equal(pl_sfu_srtp_text(call->sfu), pl_srtp_backend_text(*wanted), 7);
 	for (uint32_t i = 0; i < count; i++) {
 		join(call, &call->client[i], i);
 		call->client_count++;
@@ -199,13 +211,17 @@ static int start_rooms(void **state)
 static int stop(void **state)
 {
 	struct call *call = *state;
+	for (struct client *c = call->client; c < call->client + call->client_count; c++)
+		pl_peer_fini(&c->peer);
 	pl_sfu_destroy(&call->sfu);
 	for (struct client *c = call->client; c < call->client + call->client_count; c++) {
-		pl_peer_fini(&c->peer);
 		pl_udp_close(c->udp);
 		free(c->udp);
 	}
 	pl_dtls_identity_destroy(&call->identity);
+	pl_srtp_engine_destroy(&call->srtp);
+	if (call->has_libsrtp)
+		pl_srtp_fini();
 	free(call);
 	return 0;
 }
@@ -421,8 +437,11 @@ static void test_sfu_starts_and_ends_with_all_shards(void **state)
 
 int main(void)
 {
+	static enum pl_srtp_backend openssl = PL_SRTP_OPENSSL, libsrtp2 = PL_SRTP_LIBSRTP2;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sfu_two_people_hear_each_other, start, stop),
+		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &openssl),
+		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &libsrtp2),
 		cmocka_unit_test_setup_teardown(test_sfu_rooms_on_their_shards_share_nothing, start_rooms, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),
