@@ -120,16 +120,16 @@ static void tell_ready(const struct app *app)
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
 	const size_t count = pl_sfu_candidates(app->sfu, 0, candidate);
 	char message[48], url[URL_SIZE], http[PL_ADDR_TEXT_SIZE];
-	write_url(app, NULL, url);
-	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
-	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
-		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
-		PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)), PL_LOG_TEXT("url", url));
 	for (size_t i = 0; i < pl_sfu_shard_count(app->sfu); i++) {
 		char where[PL_SFU_SHARD_TEXT_SIZE];
 		pl_sfu_describe_shard(app->sfu, i, where);
 		pl_log(PL_LOG_DEBUG, where);
 	}
+	write_url(app, NULL, url);
+	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
+	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
+		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
+		PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)), PL_LOG_TEXT("url", url));
 	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
 		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
 	if (count == 0)

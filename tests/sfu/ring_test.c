@@ -12,6 +12,7 @@
 enum { STRESS_MESSAGES = 200000, PRODUCERS = 5 };
 
 static struct pl_waker waker;
+static uint64_t messages_each; /* that a producer of the stress sends */
 
 static int start(void **state)
 {
@@ -168,7 +169,7 @@ static void test_ring_room_is_never_overstated(void **state)
 static void *produce(void *argument)
 {
 	struct pl_ring *ring = argument;
-	for (uint64_t i = 0; i < STRESS_MESSAGES;)
+	for (uint64_t i = 0; i < messages_each;)
 		i += pl_ring_push(ring, &i);
 	return NULL;
 }
@@ -180,6 +181,7 @@ static void test_ring_no_wake_up_is_lost_between_threads(void **state)
 	struct pl_ring ring;
 	assert_int_equal(pl_ring_init(&ring, &waker, 64, sizeof(uint64_t)), PL_ERR_NONE);
 	pthread_t producer;
+	messages_each = STRESS_MESSAGES;
 	assert_int_equal(pthread_create(&producer, NULL, produce, &ring), 0);
 	for (uint64_t expected = 0, got; expected < STRESS_MESSAGES;) {
 		while (pl_ring_pop(&ring, &got))
@@ -215,11 +217,12 @@ static void test_ring_no_wake_up_is_lost_among_many(void **state)
 	struct pl_ring ring[PRODUCERS];
 	pthread_t producer[PRODUCERS];
 	uint64_t expected[PRODUCERS] = { 0 }, total = 0;
+	messages_each = STRESS_MESSAGES / PRODUCERS;
 	for (int i = 0; i < PRODUCERS; i++)
 		assert_int_equal(pl_ring_init(&ring[i], &waker, 16, sizeof(uint64_t)), PL_ERR_NONE);
 	for (int i = 0; i < PRODUCERS; i++)
 		assert_int_equal(pthread_create(&producer[i], NULL, produce, &ring[i]), 0);
-	while (total < (uint64_t)PRODUCERS * STRESS_MESSAGES) {
+	while (total < PRODUCERS * messages_each) {
 		if (!pop_any(ring, expected) && pl_waker_prepare_sleep(&waker)) {
 			struct pollfd fd = { .fd = waker.event_fd, .events = POLLIN };
 			assert_int_equal(poll(&fd, 1, 20000), 1);
