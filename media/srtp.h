@@ -91,8 +91,8 @@ PL_MUST_USE enum pl_drop pl_srtp_unprotect_rtcp(
 PL_MUST_USE size_t pl_srtp_protect_rtp(
 	struct pl_srtp *srtp, struct pl_bytes header, struct pl_bytes payload, struct pl_span out);
 
-/* The same for many packets of sessions of one engine, in their order; size is 0 or the result of each.  It is faster
- * than one by one with AES_CM: the packets of several keys are hashed at once. */
+/* The same for many packets of sessions of one engine, in their order; size is 0 or the result of each.  No out overlaps
+ * another.  It is faster than one by one with AES_CM: the packets of several keys are hashed at once. */
 struct pl_srtp_job {
 	struct pl_srtp *srtp;
 	struct pl_bytes header, payload;

@@ -138,15 +138,13 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 /* SSRC and index, 48 bits, at their places, and the salt over all of it, which is kept in halves for that: written byte
  * by byte they would have the cipher wait for the memory.
  * GCM: 00 00 SSRC index, RFC 7714 section 8.1 (the index is ROC and SEQ) and 9.1 (16 zeros and SRTCP's). */
-static struct pl_crypto_gcm gcm_job(
-	const struct context *context, enum pl_crypto_use use, uint32_t ssrc, uint64_t index)
+static void gcm_job(struct pl_crypto_gcm *job, const struct context *context, uint32_t ssrc, uint64_t index)
 {
-	struct pl_crypto_gcm job = { .key = context->key, .use = use };
 	const uint64_t high = htobe64(context->salt[0] ^ ((uint64_t)ssrc << 16 | index >> 32));
 	const uint32_t low = htobe32((uint32_t)(context->salt[1] >> 32 ^ index));
-	memcpy(job.iv, &high, sizeof high);
-	memcpy(job.iv + sizeof high, &low, sizeof low);
-	return job;
+	job->key = context->key;
+	memcpy(job->iv, &high, sizeof high);
+	memcpy(job->iv + sizeof high, &low, sizeof low);
 }
 
 /* 00 00 00 00 SSRC index 00 00, RFC 3711 section 4.1.1. */
@@ -175,9 +173,11 @@ static bool take_index(struct pl_srtp_streams *streams, struct pl_bytes header, 
 
 static void seal_gcm(struct session *session, struct pl_srtp_job *job, uint32_t ssrc, uint64_t index)
 {
-	struct pl_crypto_gcm gcm = gcm_job(&session->out.rtp, PL_CRYPTO_OFTEN, ssrc, index);
 	uint8_t *payload = job->out.data + job->header.size;
+	struct pl_crypto_gcm gcm;
+	gcm_job(&gcm, &session->out.rtp, ssrc, index);
 	memcpy(job->out.data, job->header.data, job->header.size);
+	gcm.use = PL_CRYPTO_OFTEN;
 	gcm.aad = job->header;
 	gcm.in = job->payload.data;
 	gcm.out = payload;
@@ -233,7 +233,9 @@ static void protect_rtp(struct pl_srtp_job *jobs, size_t count)
 static size_t seal_rtcp_gcm(
 	struct session *session, struct pl_bytes packet, uint8_t *out, uint32_t ssrc, uint32_t index)
 {
-	struct pl_crypto_gcm gcm = gcm_job(&session->out.rtcp, PL_CRYPTO_SELDOM, ssrc, index);
+	struct pl_crypto_gcm gcm;
+	gcm_job(&gcm, &session->out.rtcp, ssrc, index);
+	gcm.use = PL_CRYPTO_SELDOM;
 	uint8_t aad[PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE]; /* RFC 7714 section 9.2 */
 	memcpy(aad, packet.data, PL_RTCP_FIXED_SIZE);
 	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | PL_SRTCP_E_BIT);
@@ -282,7 +284,9 @@ static size_t protect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct 
 static bool open_gcm(struct session *session, struct pl_bytes packet, size_t header_size, uint32_t ssrc, uint64_t index,
 	uint8_t *out)
 {
-	struct pl_crypto_gcm gcm = gcm_job(&session->in.rtp, PL_CRYPTO_OFTEN, ssrc, index);
+	struct pl_crypto_gcm gcm;
+	gcm_job(&gcm, &session->in.rtp, ssrc, index);
+	gcm.use = PL_CRYPTO_OFTEN;
 	gcm.aad = (struct pl_bytes){ packet.data, header_size };
 	gcm.in = packet.data + header_size;
 	gcm.out = out + header_size;
@@ -344,7 +348,9 @@ static enum pl_drop unprotect_rtp(struct pl_srtp *srtp, struct pl_bytes packet, 
 
 static bool open_rtcp_gcm(struct session *session, struct pl_bytes packet, uint32_t ssrc, uint32_t index, uint8_t *out)
 {
-	struct pl_crypto_gcm gcm = gcm_job(&session->in.rtcp, PL_CRYPTO_SELDOM, ssrc, index);
+	struct pl_crypto_gcm gcm;
+	gcm_job(&gcm, &session->in.rtcp, ssrc, index);
+	gcm.use = PL_CRYPTO_SELDOM;
 	uint8_t aad[PL_RTCP_FIXED_SIZE + PL_SRTCP_INDEX_SIZE];
 	memcpy(aad, packet.data, PL_RTCP_FIXED_SIZE);
 	pl_write_u32(aad + PL_RTCP_FIXED_SIZE, index | PL_SRTCP_E_BIT);

@@ -77,7 +77,7 @@ static void tell_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted, con
 #endif
 	if (wanted == PL_SRTP_AUTO && lack != NULL)
 		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_NOTE,
-			"%s protects the packets; intel-ipsec-mb would do it in a third of the time: %s",
+			"%s protects the packets; intel-ipsec-mb would do it in a quarter of the time: %s",
 			pl_srtp_engine_text(engine), lack);
 	else
 		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_OK, "%s protects the packets (media.srtp is %s)",
