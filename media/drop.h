@@ -32,6 +32,8 @@
 	X(RTCP_MALFORMED, "rtcp_malformed", "not a well-formed RTCP packet")                     \
 	X(BEFORE_SWITCH, "before_switch", "older than the first forwarded packet of its talker") \
 	X(POOL_LOW, "pool_low", "fewer than 5 % of the packet buffers are free")                 \
+	X(CROSS_FULL, "cross_full", "the way to the shard of another part of the room is full")  \
+	X(CROSS_LATE, "cross_late", "from another shard, for a room that is not here any more")  \
 	X(EGRESS_FULL, "egress_full", "the socket took no more")
 
 enum pl_drop {

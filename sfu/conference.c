@@ -7,6 +7,7 @@
 #include "sfu/intake.h"
 #include "sfu/membership.h"
 #include "sfu/report.h"
+#include "sfu/spread.h"
 
 /* ---- memory: taken once ---- */
 
@@ -31,6 +32,7 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 	const size_t timers = participants + config->rooms_max;
 	const size_t directory_buckets = pl_directory_buckets(config->participants_max);
 	const size_t room_buckets = pl_table_buckets(config->rooms_max);
+	const size_t remote_buckets = config->remotes_max > 0 ? pl_table_buckets(config->remotes_max) : 0;
 
 	struct pl_conference *c = calloc(1, sizeof *c);
 	*conference = c;
@@ -38,9 +40,11 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 		return PL_ERR_NO_MEMORY;
 	c->participants = calloc(participants, sizeof c->participants[0]);
 	c->rooms = calloc(config->rooms_max, sizeof c->rooms[0]);
-	c->buckets = calloc(directory_buckets + room_buckets, sizeof(struct pl_table_node *));
+	c->buckets = calloc(directory_buckets + room_buckets + remote_buckets, sizeof(struct pl_table_node *));
 	c->heap = calloc(timers + 1, sizeof(struct pl_timer *));
-	if (c->participants == NULL || c->rooms == NULL || c->buckets == NULL || c->heap == NULL) {
+	c->remotes = calloc((size_t)config->remotes_max + 1, sizeof c->remotes[0]);
+	if (c->participants == NULL || c->rooms == NULL || c->buckets == NULL || c->heap == NULL ||
+		c->remotes == NULL) {
 		pl_conference_destroy(conference);
 		return PL_ERR_NO_MEMORY;
 	}
@@ -55,6 +59,12 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 	pl_rng_init(&c->rng, config->seed);
 	pl_directory_init(&c->directory, c->buckets, config->participants_max, config->seed);
 	pl_table_init(&c->rooms_by_id, c->buckets + directory_buckets, room_buckets);
+	if (remote_buckets > 0)
+		pl_table_init(&c->remotes_by_track, c->buckets + directory_buckets + room_buckets, remote_buckets);
+	for (uint32_t i = config->remotes_max; i > 0; i--) {
+		c->remotes[i - 1].next = c->free_remotes;
+		c->free_remotes = &c->remotes[i - 1];
+	}
 	pl_timers_init(&c->timers, c->heap, timers);
 	for (size_t i = participants; i > 0; i--) {
 		c->participants[i - 1].room_next = c->free_participants;
@@ -82,6 +92,7 @@ void pl_conference_destroy(struct pl_conference **conference)
 		if (has_transport(&c->participants[i]))
 			pl_transport_fini(&c->participants[i].transport);
 	}
+	free(c->remotes);
 	free(c->pool_memory);
 	free(c->heap);
 	free(c->buckets);
@@ -143,6 +154,17 @@ void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl
 	count_drop(c, pl_intake_feed(c, now_us, path, datagram));
 }
 
+void pl_conference_cross(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
+{
+	PL_ASSERT(!pl_conference_must_drain(c) && from < c->config.shard_count && from != c->config.shard);
+	count_drop(c, pl_spread_take(c, now_us, from, message));
+}
+
+void pl_conference_release(struct pl_conference *c, struct pl_packet *packet)
+{
+	pl_pool_release(&c->pool, packet);
+}
+
 void pl_conference_arm(struct pl_conference *c, struct pl_participant *p)
 {
 	const int64_t transport_us = pl_transport_deadline(&p->transport);
@@ -177,6 +199,8 @@ void pl_conference_tick(struct pl_conference *c, int64_t now_us)
 		else
 			wake(c, timer->owner, now_us);
 	}
+	if (pl_queue_first(&c->spreading) != NULL && c->spread_retry_us <= now_us)
+		pl_spread_retry(c, now_us);
 	/* What the timers woke goes out first. */
 	if (!has_control(c))
 		count_drop(c, pl_intake_handshake(c, now_us));
@@ -184,7 +208,11 @@ void pl_conference_tick(struct pl_conference *c, int64_t now_us)
 
 int64_t pl_conference_deadline(const struct pl_conference *c)
 {
-	return c->handshakes.count > 0 ? INT64_MIN : pl_timers_deadline(&c->timers);
+	if (c->handshakes.count > 0)
+		return INT64_MIN;
+	const int64_t timer_us = pl_timers_deadline(&c->timers);
+	const bool is_spreading = pl_queue_first(&c->spreading) != NULL;
+	return is_spreading && c->spread_retry_us < timer_us ? c->spread_retry_us : timer_us;
 }
 
 /* ---- outputs ---- */

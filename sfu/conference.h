@@ -7,6 +7,7 @@
 #define PL_SFU_CONFERENCE_H
 
 #include "media/rng.h"
+#include "sfu/cross.h"
 #include "sfu/types.h"
 
 struct pl_conference;
@@ -21,6 +22,12 @@ struct pl_conference_config {
 	uint32_t packets; /* buffers in the pool, PL_POOL_PACKETS_MIN to _MAX; 0: PL_CONFERENCE_PACKETS */
 	struct pl_span
 		packet_memory; /* pl_pool_bytes(packets), aligned to 64, outlives the conference; or empty: heap */
+	/* Of several shards: */
+	uint8_t shard;             /* which this one is */
+	uint8_t shard_count;       /* 0 as 1: rooms do not spread */
+	const uint8_t *shard_node; /* the NUMA node of each, shard_count of them; outlives the conference */
+	uint32_t remotes_max;      /* tracks of other shards that rooms which are at home here may have */
+	struct pl_cross_port port;
 	uint64_t seed;         /* for what needs no secrecy, and for the hash tables */
 	int64_t ntp_offset_us; /* microseconds since 1900 = now_us + this; for sender reports */
 };
@@ -31,6 +38,8 @@ struct pl_conference_counters {
 	uint64_t rtp_in, rtp_out;
 	uint64_t nacks_in; /* packets that receivers asked for again */
 	uint64_t drop[PL_DROP_COUNT];
+	uint64_t crossed;      /* packets taken from other shards */
+	uint64_t copied;       /* of them, into this shard's own memory */
 	uint64_t pool_low;                                /* times that the packet pool became low */
 	uint32_t participants, rooms;                     /* now */
 	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */
@@ -60,6 +69,13 @@ void pl_conference_command(struct pl_conference *c, int64_t now_us, const struct
 /* One datagram, which may be gone when this returns.  A packet to be forwarded waits for the drain, and so do others after it:
  * feed a whole batch, and drain when it ends or whenever pl_conference_must_drain (asserts). */
 void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
+
+/* One message of another shard.  Its packet is borrowed until the next drain that is complete.  The same rules as for
+ * pl_conference_feed. */
+void pl_conference_cross(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message);
+
+/* The receiver of a message is done with it: its packet loses the port's reference. */
+void pl_conference_release(struct pl_conference *c, struct pl_packet *packet);
 
 /* Something must go out before the next datagram is fed. */
 bool pl_conference_must_drain(const struct pl_conference *c);

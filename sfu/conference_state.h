@@ -14,6 +14,15 @@ enum { PL_REFUSED_MAX = 64 };
 /* What a timer wakes. */
 enum { PL_TIMER_PARTICIPANT, PL_TIMER_ROOM };
 
+/* A track of another shard, in a room that is at home here. */
+struct pl_remote {
+	struct pl_table_node by_track;
+	struct pl_speaker speaker;
+	struct pl_room *room; /* NULL: free */
+	struct pl_remote *next, *prev; /* of the room; next: of the free ones */
+	uint8_t shard;
+};
+
 struct pl_conference {
 	struct pl_conference_config config;
 	struct pl_conference_counters counters;
@@ -35,6 +44,10 @@ struct pl_conference {
 	uint8_t *pool_memory; /* our own, when the caller gave none */
 	struct pl_forward forward;
 	struct pl_handshakes handshakes;
+	struct pl_remote *remotes, *free_remotes;
+	struct pl_table remotes_by_track;
+	struct pl_queue spreading; /* rooms that have something to tell other shards */
+	int64_t spread_retry_us;
 	struct {
 		uint32_t room, source;
 	} refused[PL_REFUSED_MAX];

@@ -5,28 +5,39 @@ void pl_forward_init(struct pl_forward *f, struct pl_pool *pool)
 	*f = (struct pl_forward){ .pool = pool };
 }
 
-void pl_forward_add(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet)
+static void append(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet, bool is_borrowed)
 {
 	PL_ASSERT(f->room == NULL && !pl_forward_is_full(f) && packet->payload.size <= PL_FORWARD_PAYLOAD_SIZE_MAX);
-	packet->next = NULL;
-	if (room->batch == NULL)
-		room->batch = packet;
+	f->entry[f->count++] = (struct pl_forward_entry){ .packet = packet, .is_borrowed = is_borrowed };
+	const uint8_t index = (uint8_t)f->count;
+	if (room->batch == 0)
+		room->batch = index;
 	else
-		room->batch_last->next = packet;
-	room->batch_last = packet;
-	f->count++;
+		f->entry[room->batch_last - 1].next = index;
+	room->batch_last = index;
 	pl_queue_push(&f->rooms, &room->forwarding, room);
+}
+
+void pl_forward_add(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet)
+{
+	append(f, room, packet, false);
+}
+
+void pl_forward_borrow(struct pl_forward *f, struct pl_room *room, const struct pl_packet *packet)
+{
+	append(f, room, (struct pl_packet *)packet, true);
 }
 
 void pl_forward_drop(struct pl_forward *f, struct pl_room *room)
 {
-	while (room->batch != NULL) {
-		struct pl_packet *packet = room->batch;
-		room->batch = packet->next;
-		pl_pool_release(f->pool, packet);
-		f->count--;
+	for (uint8_t at = room->batch; at != 0; at = f->entry[at - 1].next) {
+		if (!f->entry[at - 1].is_borrowed)
+			pl_pool_release(f->pool, f->entry[at - 1].packet);
 	}
+	room->batch = 0;
 	pl_queue_remove(&f->rooms, &room->forwarding);
+	if (pl_queue_first(&f->rooms) == NULL)
+		f->count = 0;
 }
 
 static enum pl_forward_step forward_to(const struct pl_packet *packet, struct pl_participant *p, struct pl_slot *slot,
@@ -74,7 +85,7 @@ static void go_to_member(struct pl_forward *f, struct pl_participant *p)
 	while (p != NULL && !can_receive(p))
 		p = p->room_next;
 	f->member = p;
-	f->packet = p != NULL ? f->room->batch : NULL;
+	f->at = p != NULL ? f->room->batch : 0;
 }
 
 static bool begin_room(struct pl_forward *f)
@@ -94,9 +105,9 @@ enum pl_forward_step pl_forward_next(
 			return PL_FORWARD_DONE;
 		while (f->member != NULL) {
 			struct pl_participant *p = f->member;
-			while (f->packet != NULL) {
-				const struct pl_packet *packet = f->packet;
-				f->packet = packet->next;
+			while (f->at != 0) {
+				const struct pl_packet *packet = f->entry[f->at - 1].packet;
+				f->at = f->entry[f->at - 1].next;
 				const int slot = pl_slots_find(&p->slots, packet->track);
 				if (slot < 0)
 					continue;

@@ -13,21 +13,33 @@ enum {
 	PL_FORWARD_BATCH_MAX = 128, /* packets on their way at a time */
 };
 
+/* A packet in a room's batch.  Another shard's is borrowed, and only read. */
+struct pl_forward_entry {
+	struct pl_packet *packet;
+	bool is_borrowed;
+	uint8_t next; /* index + 1 of the room's next; 0: none */
+};
+
 struct pl_forward {
 	struct pl_pool *pool;
 	struct pl_queue rooms; /* those with a batch */
-	uint32_t count;        /* packets in all batches */
+	uint32_t count;        /* entries that are used; all are free when the last batch is done */
 	/* Where the walk stands: room is the first of rooms, or NULL before it is begun. */
 	struct pl_room *room;
 	struct pl_participant *member;
-	struct pl_packet *packet;
+	uint8_t at; /* index + 1 of the packet that is next; 0: none */
+	struct pl_forward_entry entry[PL_FORWARD_BATCH_MAX];
 };
+_Static_assert(PL_FORWARD_BATCH_MAX < UINT8_MAX, "an index fits");
 
 void pl_forward_init(struct pl_forward *f, struct pl_pool *pool);
 
 /* Adds a packet, and the caller's reference to it, with a payload of at most PL_FORWARD_PAYLOAD_SIZE_MAX, to the room's batch.
  * There must be room (pl_forward_is_full), and no walk under way (asserts). */
 void pl_forward_add(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet);
+
+/* The same with a packet that its owner keeps for us until all batches are empty. */
+void pl_forward_borrow(struct pl_forward *f, struct pl_room *room, const struct pl_packet *packet);
 
 static inline bool pl_forward_is_full(const struct pl_forward *f)
 {

@@ -1,6 +1,7 @@
 #include "sfu/intake.h"
 
 #include "sfu/report.h"
+#include "sfu/spread.h"
 
 enum {
 	/* A track without level reports counts as always talking, softly; a payload as small as an Opus DTX packet
@@ -89,17 +90,16 @@ static enum pl_drop decrypt(struct pl_conference *c, int64_t now_us, const struc
 	return PL_DROP_NONE;
 }
 
-/* Notes the level, and says whether the packet is to be heard. */
-static bool is_heard(struct pl_participant *p, struct pl_track *track, int64_t now_us, const struct pl_rtp *rtp,
-	const struct pl_rtp_ext *ext)
+bool pl_intake_is_heard(
+	struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, const struct pl_packet *packet)
 {
-	uint8_t level = ext->audio_level;
-	bool is_voice = ext->is_voice;
-	if (!ext->has[PL_RTP_EXT_AUDIO_LEVEL]) {
-		is_voice = rtp->payload.size > DTX_PAYLOAD_SIZE_MAX;
+	uint8_t level = packet->level;
+	bool is_voice = packet->is_voice;
+	if (!packet->has_level) {
+		is_voice = packet->payload.size > DTX_PAYLOAD_SIZE_MAX;
 		level = is_voice ? LEVEL_UNTOLD : LEVEL_SILENCE;
 	}
-	return pl_room_packet(p->room, track, now_us, level, is_voice);
+	return pl_room_packet(room, speaker, now_us, level, is_voice);
 }
 
 static void describe(
@@ -138,8 +138,13 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 		return PL_DROP_RTP_MUTED;
 	if (rtp.payload.size > PL_FORWARD_PAYLOAD_SIZE_MAX)
 		return PL_DROP_TOO_LARGE;
-	if (is_heard(p, track, now_us, &rtp, &ext)) {
-		describe(packet, track, &rtp, &ext);
+	describe(packet, track, &rtp, &ext);
+	if (pl_spread_is_replica(c, p->room))
+		return pl_spread_hear(c, p->room, packet);
+	const bool is_heard = pl_intake_is_heard(p->room, &track->speaker, now_us, packet);
+	pl_spread_tell(c, p->room, now_us);
+	if (is_heard) {
+		pl_spread_forward(c, p->room, packet);
 		pl_packet_hold(packet);
 		pl_forward_add(&c->forward, p->room, packet);
 	}
@@ -174,8 +179,10 @@ static enum pl_drop feed_rtcp(
 	struct pl_report_read read;
 	drop = pl_report_read(p, now_us, plain, &p->room->speakers, &read);
 	c->counters.nacks_in += read.nacks;
-	if (read.has_ended)
+	if (read.has_ended) {
 		pl_room_refit(p->room, now_us);
+		pl_spread_tell(c, p->room, now_us);
+	}
 	return drop;
 }
 

@@ -10,6 +10,10 @@
 PL_MUST_USE enum pl_drop pl_intake_feed(
 	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 
+/* Notes the level that a packet tells, or seems to have, and says whether it is to be heard. */
+bool pl_intake_is_heard(
+	struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, const struct pl_packet *packet);
+
 /* Does one step of one of the handshakes that wait; its transport then may have outputs. */
 PL_MUST_USE enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us);
 

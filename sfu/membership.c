@@ -2,33 +2,42 @@
 
 #include <string.h>
 
-static struct pl_room *find_room(const struct pl_conference *c, uint64_t hash, uint32_t id)
+#include "sfu/spread.h"
+
+static uint64_t room_hash(const struct pl_conference *c, uint32_t id)
 {
-	struct pl_table_node *node = pl_table_first(&c->rooms_by_id, hash);
+	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&id, sizeof id }, c->config.seed);
+}
+
+struct pl_room *pl_membership_find_room(const struct pl_conference *c, uint32_t id)
+{
+	struct pl_table_node *node = pl_table_first(&c->rooms_by_id, room_hash(c, id));
 	while (node != NULL && ((struct pl_room *)node->owner)->id != id)
 		node = pl_table_next(node);
 	return node != NULL ? node->owner : NULL;
 }
 
-/* NULL when the table is full. */
-static struct pl_room *acquire_room(struct pl_conference *c, uint32_t id)
+struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id, uint8_t home)
 {
-	const uint64_t hash = pl_table_hash((struct pl_bytes){ (const uint8_t *)&id, sizeof id }, c->config.seed);
-	struct pl_room *room = find_room(c, hash, id);
+	struct pl_room *room = pl_membership_find_room(c, id);
+	PL_ASSERT(room == NULL || room->home == home);
 	if (room != NULL || c->free_rooms == NULL)
 		return room;
 	room = c->free_rooms;
 	c->free_rooms = room->next_free;
 	pl_room_init(room, id, &c->timers, PL_TIMER_ROOM, &c->notices);
-	pl_table_insert(&c->rooms_by_id, &room->by_id, hash, room);
+	room->home = home;
+	room->speakers.is_replica = home != c->config.shard;
+	pl_table_insert(&c->rooms_by_id, &room->by_id, room_hash(c, id), room);
 	c->counters.rooms++;
 	return room;
 }
 
-static void release_room_if_empty(struct pl_conference *c, struct pl_room *room)
+void pl_membership_look(struct pl_conference *c, struct pl_room *room)
 {
-	if (room->member_count > 0)
+	if (room->member_count > 0 || pl_spread_is_needed(c, room))
 		return;
+	pl_queue_remove(&c->spreading, &room->spreading);
 	pl_table_remove(&c->rooms_by_id, &room->by_id);
 	pl_forward_drop(&c->forward, room);
 	pl_room_fini(room);
@@ -65,7 +74,8 @@ static void detach(struct pl_conference *c, struct pl_participant *p, int64_t no
 {
 	struct pl_room *room = p->room;
 	pl_room_remove(room, p, now_us);
-	release_room_if_empty(c, room);
+	pl_spread_tell(c, room, now_us);
+	pl_membership_look(c, room);
 	pl_directory_close(&c->directory, p);
 	pl_timers_set(&c->timers, &p->timer, INT64_MAX);
 	pl_queue_remove(&c->reporting, &p->reporting);
@@ -132,13 +142,13 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	struct pl_participant *p = acquire_participant(c, command->source);
 	if (p == NULL)
 		return false;
-	struct pl_room *room = acquire_room(c, command->room);
+	struct pl_room *room = pl_membership_acquire_room(c, command->room, command->home);
 	if (room == NULL) {
 		release_participant(c, p);
 		return false;
 	}
 	if (init_transport(c, p, now_us, command->description) != PL_ERR_NONE) {
-		release_room_if_empty(c, room);
+		pl_membership_look(c, room);
 		release_participant(c, p);
 		return false;
 	}
@@ -149,6 +159,7 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	pl_directory_add_ufrag(&c->directory, p, command->description->local.ufrag);
 	pl_participant_apply(p, command->description, &room->speakers, &c->rng);
 	pl_room_add(room, p, now_us);
+	pl_spread_tell(c, room, now_us);
 	pl_conference_arm(c, p);
 	return true;
 }
@@ -170,19 +181,21 @@ static void update(
 		pl_directory_add_ufrag(&c->directory, p, description->local.ufrag);
 	}
 	pl_room_apply(p->room, p, now_us, description, &c->rng);
+	pl_spread_tell(c, p->room, now_us);
 	/* Slot numbers have a new meaning, even when no talker moved. */
 	p->tell_slots = true;
 	pl_queue_push(&c->notices.participants, &p->telling, p);
 	pl_conference_arm(c, p);
 }
 
-static void mute(struct pl_participant *p, int64_t now_us, uint32_t id, bool is_on)
+static void mute(struct pl_conference *c, struct pl_participant *p, int64_t now_us, uint32_t id, bool is_on)
 {
 	struct pl_track *track = pl_participant_track(p, id);
 	if (track == NULL)
 		return;
 	pl_track_mute(track, is_on, &p->room->speakers);
 	pl_room_refit(p->room, now_us);
+	pl_spread_tell(c, p->room, now_us);
 }
 
 void pl_membership_command(struct pl_conference *c, int64_t now_us, const struct pl_command *command)
@@ -205,7 +218,7 @@ void pl_membership_command(struct pl_conference *c, int64_t now_us, const struct
 		break;
 	case PL_COMMAND_MUTE:
 		if (is_live)
-			mute(p, now_us, command->track, command->is_on);
+			mute(c, p, now_us, command->track, command->is_on);
 		break;
 	case PL_COMMAND_LEAVE:
 		if (p != NULL)

@@ -8,6 +8,15 @@
 
 void pl_membership_command(struct pl_conference *c, int64_t now_us, const struct pl_command *command);
 
+/* NULL when there is none. */
+struct pl_room *pl_membership_find_room(const struct pl_conference *c, uint32_t id);
+
+/* The room of this id, a new one if need be, whose speakers shard home chooses.  NULL when the table is full. */
+struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id, uint8_t home);
+
+/* Ends the room if it is empty and no other shard needs it. */
+void pl_membership_look(struct pl_conference *c, struct pl_room *room);
+
 /* Everybody leaves. */
 void pl_membership_close(struct pl_conference *c, int64_t now_us);
 

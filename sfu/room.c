@@ -20,12 +20,13 @@ void pl_room_fini(struct pl_room *room)
 	PL_ASSERT(room->member_count == 0);
 	pl_timers_set(room->timers, &room->timer, INT64_MAX);
 	pl_queue_remove(&room->notices->rooms, &room->telling);
+	PL_ASSERT(room->batch == 0 && room->spreading.owner == NULL && room->remotes == NULL);
 	room->id = 0;
 }
 
 static void look_soon(struct pl_room *room, int64_t now_us)
 {
-	if (room->timer.place != 0)
+	if (room->timer.place != 0 || room->speakers.is_replica)
 		return;
 	int64_t at_us = now_us;
 	if (room->looked_us > now_us - PL_ROOM_SPEAKERS_GAP_MS * 1000)
@@ -52,12 +53,24 @@ void pl_room_refit(struct pl_room *room, int64_t now_us)
 }
 
 /* Whoever has most slots, and is on air itself, hears that many others. */
-static void resize(struct pl_room *room)
+void pl_room_resize(struct pl_room *room)
+{
+	if (room->speakers.is_replica)
+		return;
+	uint8_t slots = pl_room_slots_max(room);
+	for (uint64_t left = room->replicas; left != 0; left &= left - 1) {
+		const uint8_t there = room->replica_slots[__builtin_ctzll(left)];
+		slots = there > slots ? there : slots;
+	}
+	pl_speakers_resize(&room->speakers, (uint8_t)(slots + 1));
+}
+
+uint8_t pl_room_slots_max(const struct pl_room *room)
 {
 	uint8_t slots = PL_SLOTS_MAX;
 	while (slots > 0 && room->members_by_slots[slots] == 0)
 		slots--;
-	pl_speakers_resize(&room->speakers, (uint8_t)(slots + 1));
+	return slots;
 }
 
 void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
@@ -73,7 +86,7 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 	room->last = p;
 	room->member_count++;
 	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
-	resize(room);
+	pl_room_resize(room);
 	pl_room_refit(room, now_us);
 	refit_member(room, p, now_us);
 }
@@ -94,7 +107,7 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 	room->member_count--;
 	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
 	pl_participant_fall_silent(p, &room->speakers);
-	resize(room);
+	pl_room_resize(room);
 	pl_room_refit(room, now_us);
 }
 
@@ -104,16 +117,29 @@ void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_u
 	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
 	pl_participant_apply(p, description, &room->speakers, rng);
 	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
-	resize(room);
+	pl_room_resize(room);
 	pl_room_refit(room, now_us);
 	refit_member(room, p, now_us);
 }
 
-bool pl_room_packet(struct pl_room *room, struct pl_track *track, int64_t now_us, uint8_t level, bool is_voice)
+void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count)
 {
-	const bool is_on_air = pl_speakers_packet(&room->speakers, &track->speaker, now_us, level, is_voice);
+	struct pl_speakers *s = &room->speakers;
+	PL_ASSERT(s->is_replica && count <= PL_SPEAKERS_CAPACITY);
+	for (uint8_t i = 0; i < count; i++) {
+		pl_speaker_init(&room->shadow[i], speaker[i].source, speaker[i].track);
+		s->on_air[i] = &room->shadow[i];
+	}
+	s->count = count;
+	s->generation++;
 	pl_room_refit(room, now_us);
-	if (is_on_air && pl_speaker_is_talking(&track->speaker, now_us))
+}
+
+bool pl_room_packet(struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice)
+{
+	const bool is_on_air = pl_speakers_packet(&room->speakers, speaker, now_us, level, is_voice);
+	pl_room_refit(room, now_us);
+	if (is_on_air && pl_speaker_is_talking(speaker, now_us))
 		look_soon(room, now_us);
 	return is_on_air;
 }

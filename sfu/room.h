@@ -3,7 +3,7 @@
 #ifndef PL_SFU_ROOM_H
 #define PL_SFU_ROOM_H
 
-#include "media/pool.h"
+#include "sfu/cross.h"
 #include "sfu/participant.h"
 
 enum { PL_ROOM_SPEAKERS_GAP_MS = 200 }; /* between two speaker lists */
@@ -28,7 +28,19 @@ struct pl_room {
 	struct pl_notices *notices;
 	struct pl_queue_node telling; /* in notices->rooms */
 	struct pl_queue_node forwarding;
-	struct pl_packet *batch, *batch_last; /* packets on their way to the members, by their next; while forwarding */
+	uint8_t batch, batch_last; /* packets on their way to the members: index + 1 in the forwarder's entries; 0: none */
+
+	/* A room over several shards, see sfu/spread.h. */
+	uint8_t home;                     /* the shard that chooses who is heard */
+	struct pl_queue_node spreading;   /* has something to tell that found no place */
+	struct pl_remote *remotes;        /* home: tracks of other shards */
+	uint64_t replicas;                /* home: bit i: shard i has members */
+	uint64_t untold;                  /* home: bit i: shard i has not got the ranking of told */
+	uint32_t told;                    /* home: the generation that was told last */
+	uint8_t replica_slots[PL_SFU_SHARDS_MAX];
+	bool is_open;                     /* replica: home knows of its members, and of slots_told */
+	uint8_t slots_told;
+	struct pl_speaker shadow[PL_SPEAKERS_CAPACITY]; /* replica: what speakers.on_air points to */
 	uint8_t top_count;                    /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];
 	uint32_t dominant;
@@ -37,6 +49,12 @@ struct pl_room {
 /* timers, notices: the conference's.  timer_kind: the conference's mark for the room's timer. */
 void pl_room_init(
 	struct pl_room *room, uint32_t id, struct pl_timers *timers, uint8_t timer_kind, struct pl_notices *notices);
+
+/* How many audio slots a member has at most. */
+uint8_t pl_room_slots_max(const struct pl_room *room);
+
+/* Another shard's members have other slots: makes as many places as anybody can hear. */
+void pl_room_resize(struct pl_room *room);
 
 /* Takes an empty room out of the conference's timers and notices. */
 void pl_room_fini(struct pl_room *room);
@@ -52,7 +70,10 @@ void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_u
 	const struct pl_description *description, struct pl_rng *rng);
 
 /* Takes one packet's level.  Returns true when it may be forwarded. */
-bool pl_room_packet(struct pl_room *room, struct pl_track *track, int64_t now_us, uint8_t level, bool is_voice);
+bool pl_room_packet(struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);
+
+/* Replica: takes the ranking that home has told, and fits everybody's slots. */
+void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count);
 
 /* Fits everybody's slots when the ranking has changed, and has the speaker list looked at soon.  Call after a
  * track was muted or has ended. */

@@ -24,6 +24,7 @@ struct pl_sfu {
 	struct pl_waker waker; /* signaling's, for the events of all shards */
 	struct pl_topology_plan plan;
 	struct pl_shard *shard[PL_SFU_SHARDS_MAX];
+	uint8_t shard_node[PL_SFU_SHARDS_MAX];
 	size_t shard_count;
 	size_t receive_next; /* whose events are looked at first */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
@@ -94,6 +95,10 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 			.identity = sfu->identity,
 			.participants_max = placement.shard_participants_max,
 			.rooms_max = placement.shard_rooms_max,
+			.shard = (uint8_t)index,
+			.shard_count = (uint8_t)sfu->plan.count,
+			.shard_node = sfu->shard_node,
+			.remotes_max = sfu->plan.count > 1 ? config->participants_max : 0,
 			.ntp_offset_us = ntp_offset_us(),
 		},
 	};
@@ -115,8 +120,22 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 
 static void destroy_shards(struct pl_sfu *sfu)
 {
+	for (size_t i = 0; i < sfu->shard_count; i++)
+		pl_shard_stop(sfu->shard[i]);
 	while (sfu->shard_count > 0)
 		pl_shard_destroy(&sfu->shard[--sfu->shard_count]);
+}
+
+static enum pl_err link_shards(struct pl_sfu *sfu)
+{
+	enum pl_err err = PL_ERR_NONE;
+	for (size_t i = 0; i < sfu->shard_count && err == PL_ERR_NONE; i++) {
+		for (size_t k = 0; k < sfu->shard_count && err == PL_ERR_NONE; k++) {
+			if (i != k)
+				err = pl_shard_link(sfu->shard[i], sfu->shard[k]);
+		}
+	}
+	return err;
 }
 
 /* All begin before the first is waited for: they take their memory at the same time. */
@@ -129,6 +148,8 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		return PL_ERR_CONFIG;
 	}
 	enum pl_err err = PL_ERR_NONE;
+	for (size_t i = 0; i < sfu->plan.count; i++)
+		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
 	while (err == PL_ERR_NONE && sfu->shard_count < sfu->plan.count)
 		err = create_shard(sfu, topology, config, error, error_size);
 	for (size_t i = 0; i < sfu->shard_count; i++) {
@@ -144,8 +165,15 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 			i + 1, sfu->plan.count, pl_err_text(settle_err));
 		err = settle_err;
 	}
+	if (err == PL_ERR_NONE) {
+		err = link_shards(sfu);
+		if (err != PL_ERR_NONE)
+			snprintf(error, error_size, "out of memory");
+	}
 	if (err != PL_ERR_NONE)
 		destroy_shards(sfu);
+	for (size_t i = 0; i < sfu->shard_count; i++)
+		pl_shard_go(sfu->shard[i]);
 	return err;
 }
 

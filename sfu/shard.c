@@ -18,12 +18,24 @@ enum {
 	/* A turn is bounded, so that neither a flood of datagrams nor one of commands starves the timers. */
 	BATCHES_PER_TURN = 8,
 	COMMANDS_PER_TURN = 64,
+	JOINS_PER_TURN = 4, /* each takes as long as forwarding hundreds of packets */
 	PUBLISH_US = 500000,
+	/* Between two shards: some milliseconds of the largest room. */
+	LINK_CAPACITY = 1024,
+	LINK_MEDIA_MAX = LINK_CAPACITY / 4 * 3,
+	CROSSES_PER_TURN = 128, /* of each link */
 	EVENTS_RETRY_US = 10000,
+	ACCEPT_RETRY_US = 1000,
 };
 
 #define COUNTER_WORDS (sizeof(struct pl_sfu_counters) / sizeof(uint64_t))
 _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
+
+/* The way from one shard to another.  The first owns it. */
+struct pl_link {
+	struct pl_ring ring;
+	size_t pushed, reaped; /* messages; the packets of those in between are held for the reader */
+};
 
 struct pl_shard {
 	struct pl_udp udp;
@@ -31,6 +43,8 @@ struct pl_shard {
 	struct pl_conference *conference;
 	struct pl_waker waker;
 	struct pl_ring commands, events;
+	struct pl_link *to[PL_SFU_SHARDS_MAX], *from[PL_SFU_SHARDS_MAX];
+	size_t taking[PL_SFU_SHARDS_MAX]; /* messages of from whose packets are borrowed now */
 	pthread_t thread;
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
@@ -40,7 +54,8 @@ struct pl_shard {
 	/* The start: written by the thread before is_settled is posted, constant after. */
 	struct pl_memory memory; /* the shard itself is in it */
 	struct pl_shard_config config;
-	sem_t is_settled;
+	sem_t is_settled, may_go;
+	bool has_stopped;
 	enum pl_err settle_err;
 	int pin_error;
 	bool is_on_node;
@@ -71,12 +86,63 @@ static void drain(struct pl_shard *shard, int64_t now_us)
 	shard->events_delayed += room == 0;
 }
 
+/* Gives back the packets that the other shard is done with. */
+static void reap(struct pl_shard *shard, struct pl_link *link)
+{
+	for (const size_t taken = pl_ring_taken(&link->ring); link->reaped != taken; link->reaped++) {
+		const struct pl_cross *message = pl_ring_at(&link->ring, link->reaped);
+		if (pl_cross_has_packet(message))
+			pl_conference_release(shard->conference, message->packet);
+	}
+}
+
+static bool push_cross(void *context, uint8_t to, const struct pl_cross *message)
+{
+	struct pl_shard *shard = context;
+	struct pl_link *link = shard->to[to];
+	const size_t max = pl_cross_is_media(message) ? LINK_MEDIA_MAX : LINK_CAPACITY;
+	if (link->pushed - link->reaped >= max)
+		reap(shard, link);
+	if (link->pushed - link->reaped >= max || !pl_ring_push(&link->ring, message))
+		return false;
+	link->pushed++;
+	return true;
+}
+
+static void take_crosses(struct pl_shard *shard, int64_t now_us)
+{
+	bool has_taken = false;
+	for (uint8_t i = 0; i < shard->config.conference.shard_count; i++) {
+		if (shard->to[i] != NULL)
+			reap(shard, shard->to[i]);
+		const struct pl_cross *message;
+		for (size_t *taking = &shard->taking[i];
+			shard->from[i] != NULL && *taking < CROSSES_PER_TURN &&
+			(message = pl_ring_peek(&shard->from[i]->ring, *taking)) != NULL;
+			++*taking) {
+			pl_conference_cross(shard->conference, now_us, i, message);
+			has_taken = true;
+			if (pl_conference_must_drain(shard->conference))
+				drain(shard, now_us);
+		}
+	}
+	if (!has_taken)
+		return;
+	drain(shard, now_us);
+	for (uint8_t i = 0; i < shard->config.conference.shard_count; i++) {
+		if (shard->taking[i] > 0)
+			pl_ring_take(&shard->from[i]->ring, shard->taking[i]);
+		shard->taking[i] = 0;
+	}
+}
+
 static void take_commands(struct pl_shard *shard, int64_t now_us)
 {
 	struct pl_command command;
-	for (int i = 0; i < COMMANDS_PER_TURN; i++) {
+	for (int i = 0, joins = 0; i < COMMANDS_PER_TURN && joins < JOINS_PER_TURN; i++) {
 		if (!pl_conference_accepts(shard->conference) || !pl_ring_pop(&shard->commands, &command))
 			return;
+		joins += command.kind == PL_COMMAND_JOIN;
 		pl_conference_command(shard->conference, now_us, &command);
 		free(command.description);
 		drain(shard, now_us);
@@ -135,6 +201,9 @@ static void wait_for_work(struct pl_shard *shard)
 	if (shard->has_events_waiting && until_us > now_us + EVENTS_RETRY_US)
 		until_us = now_us + EVENTS_RETRY_US;
 
+	if (!pl_conference_accepts(shard->conference) && until_us > now_us + ACCEPT_RETRY_US)
+		until_us = now_us + ACCEPT_RETRY_US;
+
 	/* Commands that the conference cannot take yet are no reason to stay awake. */
 	const bool may_sleep = until_us > now_us &&
 			       (pl_waker_prepare_sleep(&shard->waker) || !pl_conference_accepts(shard->conference));
@@ -153,6 +222,7 @@ static void *run(void *argument)
 		const int64_t now_us = monotonic_us();
 		drain(shard, now_us); /* events that waited for room in the ring */
 		take_commands(shard, now_us);
+		take_crosses(shard, now_us);
 		take_datagrams(shard);
 		const int64_t tick_us = monotonic_us();
 		if (pl_conference_deadline(shard->conference) <= tick_us) {
@@ -183,6 +253,7 @@ static enum pl_err settle(struct pl_shard *shard)
 		return err;
 	struct pl_conference_config conference = shard->config.conference;
 	conference.srtp = shard->srtp;
+	conference.port = (struct pl_cross_port){ .push = push_cross, .context = shard };
 	err = pl_conference_create(&shard->conference, &conference);
 	if (err != PL_ERR_NONE)
 		return err;
@@ -191,12 +262,19 @@ static enum pl_err settle(struct pl_shard *shard)
 	return PL_ERR_NONE;
 }
 
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		PL_ASSERT(errno == EINTR);
+}
+
 static void *live(void *argument)
 {
 	struct pl_shard *shard = argument;
 	shard->settle_err = settle(shard);
 	const bool is_settled = shard->settle_err == PL_ERR_NONE;
 	sem_post(&shard->is_settled);
+	wait_for(&shard->may_go);
 	return is_settled ? run(shard) : NULL;
 }
 
@@ -261,6 +339,7 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	if (err != PL_ERR_NONE)
 		goto fail_events;
 	sem_init(&shard->is_settled, 0, 0);
+	sem_init(&shard->may_go, 0, 0);
 	err = start_thread(shard);
 	if (err != PL_ERR_NONE)
 		goto fail_thread;
@@ -268,6 +347,7 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	return PL_ERR_NONE;
 
 fail_thread:
+	sem_destroy(&shard->may_go);
 	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 fail_events:
@@ -285,9 +365,50 @@ fail_udp:;
 
 enum pl_err pl_shard_wait(struct pl_shard *shard)
 {
-	while (sem_wait(&shard->is_settled) != 0)
-		PL_ASSERT(errno == EINTR);
+	wait_for(&shard->is_settled);
 	return shard->settle_err;
+}
+
+enum pl_err pl_shard_link(struct pl_shard *from, struct pl_shard *to)
+{
+	struct pl_link *link = aligned_alloc(64, (sizeof *link + 63) / 64 * 64);
+	if (link == NULL)
+		return PL_ERR_NO_MEMORY;
+	memset(link, 0, sizeof *link);
+	const enum pl_err err = pl_ring_init(&link->ring, &to->waker, LINK_CAPACITY, sizeof(struct pl_cross));
+	if (err != PL_ERR_NONE) {
+		free(link);
+		return err;
+	}
+	from->to[to->config.index] = link;
+	to->from[from->config.index] = link;
+	return PL_ERR_NONE;
+}
+
+void pl_shard_go(struct pl_shard *shard)
+{
+	sem_post(&shard->may_go);
+}
+
+void pl_shard_stop(struct pl_shard *shard)
+{
+	if (shard->has_stopped)
+		return;
+	shard->has_stopped = true;
+	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
+	pl_waker_poke(&shard->waker);
+	sem_post(&shard->may_go); /* one that was never let go */
+	pthread_join(shard->thread, NULL);
+}
+
+static void free_links(struct pl_shard *shard)
+{
+	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
+		if (shard->to[i] == NULL)
+			continue;
+		pl_ring_fini(&shard->to[i]->ring);
+		free(shard->to[i]);
+	}
 }
 
 void pl_shard_destroy(struct pl_shard **owned)
@@ -296,13 +417,13 @@ void pl_shard_destroy(struct pl_shard **owned)
 	if (shard == NULL)
 		return;
 	*owned = NULL;
-	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
-	pl_waker_poke(&shard->waker);
-	pthread_join(shard->thread, NULL);
+	pl_shard_stop(shard);
 
 	struct pl_command command;
 	while (pl_ring_pop(&shard->commands, &command))
 		free(command.description);
+	free_links(shard);
+	sem_destroy(&shard->may_go);
 	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 	pl_ring_fini(&shard->commands);
@@ -367,6 +488,8 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->rtp_in += add->rtp_in;
 	sum->rtp_out += add->rtp_out;
 	sum->nacks_in += add->nacks_in;
+	sum->crossed += add->crossed;
+	sum->copied += add->copied;
 	sum->pool_low += add->pool_low;
 	sum->packets += add->packets;
 	sum->packets_used += add->packets_used;

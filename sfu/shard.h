@@ -27,11 +27,21 @@ struct pl_shard_config {
 /* Opens the socket and begins the thread.  PL_ERR_SOCKET: errno tells why. */
 PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl_shard_config *config);
 
+/* Connects two shards, one way: after the wait for both, before either goes. */
+PL_MUST_USE enum pl_err pl_shard_link(struct pl_shard *from, struct pl_shard *to);
+
+/* The thread begins its work. */
+void pl_shard_go(struct pl_shard *shard);
+
 /* Waits until the thread has settled and has its memory: once after each create, before the rings are used.  On error
  * the shard is to be destroyed; PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
 PL_MUST_USE enum pl_err pl_shard_wait(struct pl_shard *shard);
 
-/* Says goodbye to everybody, ends the thread, and frees what was not delivered. */
+/* Says goodbye to everybody and ends the thread.  Others may still read its packets: all are stopped before the first is
+ * destroyed. */
+void pl_shard_stop(struct pl_shard *shard);
+
+/* Frees what was not delivered, and the shard; stops it before if need be. */
 void pl_shard_destroy(struct pl_shard **shard);
 
 struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_command; signaling is the producer */

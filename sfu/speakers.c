@@ -61,8 +61,20 @@ void pl_speakers_resize(struct pl_speakers *s, uint8_t capacity)
 	}
 }
 
+static void note_silenced(struct pl_speakers *s, uint32_t track)
+{
+	if (s->silenced_count < PL_TRACKS_MAX)
+		s->silenced[s->silenced_count++] = track;
+	else
+		s->silenced[PL_TRACKS_MAX - 1] = 0;
+}
+
 void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker)
 {
+	if (s->is_replica) {
+		note_silenced(s, speaker->track);
+		return;
+	}
 	if (s->waiting == speaker)
 		s->waiting = NULL;
 	if (s->dominant == speaker->source)

@@ -121,3 +121,32 @@ bool pl_ring_pop(struct pl_ring *ring, void *message)
 	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
 	return true;
 }
+
+const void *pl_ring_peek(struct pl_ring *ring, size_t ahead)
+{
+	const size_t at = atomic_load_explicit(&ring->head, memory_order_relaxed) + ahead;
+	/* Numbers wrap: compared by their distance. */
+	if (ring->tail_seen - at - 1 > ring->mask) {
+		ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
+		if (ring->tail_seen - at - 1 > ring->mask)
+			return NULL;
+	}
+	return ring->messages + (at & ring->mask) * ring->message_size;
+}
+
+void pl_ring_take(struct pl_ring *ring, size_t count)
+{
+	const size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	PL_ASSERT(count <= ring->tail_seen - head);
+	atomic_store_explicit(&ring->head, head + count, memory_order_release);
+}
+
+size_t pl_ring_taken(const struct pl_ring *ring)
+{
+	return atomic_load_explicit(&ring->head, memory_order_acquire);
+}
+
+const void *pl_ring_at(const struct pl_ring *ring, size_t index)
+{
+	return ring->messages + (index & ring->mask) * ring->message_size;
+}

@@ -63,4 +63,14 @@ size_t pl_ring_room(struct pl_ring *ring);
 /* False when the ring is empty. */
 PL_MUST_USE bool pl_ring_pop(struct pl_ring *ring, void *message);
 
+/* For messages that are used where they lie.  The consumer looks at the message `ahead` behind the oldest, NULL when there
+ * are not so many, and takes the oldest count together when it is done with them. */
+const void *pl_ring_peek(struct pl_ring *ring, size_t ahead);
+void pl_ring_take(struct pl_ring *ring, size_t count);
+
+/* How many messages the consumer has taken since init; what it read and wrote before is visible.  Only the producer. */
+size_t pl_ring_taken(const struct pl_ring *ring);
+/* The message number index since init: a taken one that no push has overwritten yet.  Only the producer. */
+const void *pl_ring_at(const struct pl_ring *ring, size_t index);
+
 #endif

@@ -1,0 +1,363 @@
+#include "sfu/spread.h"
+
+#include <string.h>
+
+#include "sfu/intake.h"
+#include "sfu/membership.h"
+
+_Static_assert(PL_SFU_SHARDS_MAX <= 64, "masks have a bit for each shard");
+_Static_assert(PL_SPEAKERS_CAPACITY * sizeof(struct pl_cross_speaker) <= PL_DATAGRAM_SIZE_MAX, "a ranking fits a packet");
+
+/* ---- what is told ---- */
+
+static uint64_t bit(uint8_t shard)
+{
+	return UINT64_C(1) << shard;
+}
+
+static uint8_t first_of(uint64_t shards)
+{
+	return (uint8_t)__builtin_ctzll(shards);
+}
+
+static bool push(struct pl_conference *c, uint8_t shard, const struct pl_cross *message)
+{
+	if (!c->config.port.push(c->config.port.context, shard, message))
+		return false;
+	if (pl_cross_has_packet(message))
+		pl_packet_hold(message->packet);
+	return true;
+}
+
+/* Home: tells the replicas that do not know it who is heard. */
+static bool tell_ranking(struct pl_conference *c, struct pl_room *room)
+{
+	const struct pl_speakers *s = &room->speakers;
+	if (room->told != s->generation) {
+		room->told = s->generation;
+		room->untold = room->replicas;
+	}
+	if (room->untold == 0)
+		return true;
+	struct pl_packet *packet = pl_pool_take_reserve(&c->pool);
+	if (packet == NULL)
+		return false;
+	struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
+	for (uint8_t i = 0; i < s->count; i++)
+		speaker[i] = (struct pl_cross_speaker){ s->on_air[i]->source, s->on_air[i]->track };
+	memcpy(packet->data, speaker, s->count * sizeof speaker[0]);
+	packet->payload = (struct pl_bytes){ packet->data, s->count * sizeof speaker[0] };
+	const struct pl_cross message = {
+		.kind = PL_CROSS_RANKING, .count = s->count, .room = room->id, .packet = packet
+	};
+	for (uint64_t left = room->untold; left != 0; left &= left - 1) {
+		if (push(c, first_of(left), &message))
+			room->untold &= ~bit(first_of(left));
+	}
+	pl_pool_release(&c->pool, packet);
+	return room->untold == 0;
+}
+
+/* Replica: which of its members' tracks are heard no more. */
+static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
+{
+	struct pl_speakers *s = &room->speakers;
+	while (s->silenced_count > 0) {
+		const struct pl_cross message = {
+			.kind = PL_CROSS_SILENT, .room = room->id, .track = s->silenced[s->silenced_count - 1]
+		};
+		if (room->is_open && !push(c, room->home, &message))
+			return false;
+		s->silenced_count--;
+	}
+	return true;
+}
+
+static bool tell_home(struct pl_conference *c, struct pl_room *room)
+{
+	struct pl_cross message = { .room = room->id, .slots = pl_room_slots_max(room) };
+	if (!tell_silenced(c, room))
+		return false;
+	if (room->member_count > 0 && (!room->is_open || room->slots_told != message.slots)) {
+		message.kind = PL_CROSS_OPEN;
+		if (!push(c, room->home, &message))
+			return false;
+		room->is_open = true;
+		room->slots_told = message.slots;
+	} else if (room->member_count == 0 && room->is_open) {
+		message.kind = PL_CROSS_CLOSE;
+		if (!push(c, room->home, &message))
+			return false;
+		room->is_open = false;
+	}
+	return true;
+}
+
+void pl_spread_tell(struct pl_conference *c, struct pl_room *room, int64_t now_us)
+{
+	const bool is_home = !pl_spread_is_replica(c, room);
+	if (is_home && room->replicas == 0)
+		return;
+	if (is_home ? tell_ranking(c, room) : tell_home(c, room)) {
+		pl_queue_remove(&c->spreading, &room->spreading);
+		return;
+	}
+	if (pl_queue_first(&c->spreading) == NULL)
+		c->spread_retry_us = now_us + PL_SPREAD_RETRY_US;
+	pl_queue_push(&c->spreading, &room->spreading, room);
+}
+
+bool pl_spread_is_needed(const struct pl_conference *c, const struct pl_room *room)
+{
+	return pl_spread_is_replica(c, room) ? room->is_open : room->replicas != 0;
+}
+
+void pl_spread_retry(struct pl_conference *c, int64_t now_us)
+{
+	/* One that fails again goes to the end: each is tried once. */
+	struct pl_room *room, *first_failed = NULL;
+	while ((room = pl_queue_first(&c->spreading)) != NULL && room != first_failed) {
+		pl_queue_remove(&c->spreading, &room->spreading);
+		pl_spread_tell(c, room, now_us);
+		if (room->spreading.owner == NULL)
+			pl_membership_look(c, room);
+		else if (first_failed == NULL)
+			first_failed = room;
+	}
+	c->spread_retry_us = now_us + PL_SPREAD_RETRY_US;
+}
+
+/* ---- packets on their way out ---- */
+
+enum pl_drop pl_spread_hear(struct pl_conference *c, struct pl_room *room, struct pl_packet *packet)
+{
+	/* Home would not know what it is. */
+	if (!room->is_open)
+		return PL_DROP_CROSS_FULL;
+	const struct pl_cross message = { .kind = PL_CROSS_HEAR, .room = room->id, .packet = packet };
+	return push(c, room->home, &message) ? PL_DROP_NONE : PL_DROP_CROSS_FULL;
+}
+
+/* Those of the shards that are on one node with shard. */
+static uint64_t on_node_of(const struct pl_conference *c, uint8_t shard, uint64_t shards)
+{
+	uint64_t same = 0;
+	for (uint64_t left = shards; left != 0; left &= left - 1) {
+		if (c->config.shard_node[first_of(left)] == c->config.shard_node[shard])
+			same |= bit(first_of(left));
+	}
+	return same;
+}
+
+static void forward_to(struct pl_conference *c, uint32_t room, uint8_t shard, uint64_t relay, struct pl_packet *packet)
+{
+	const struct pl_cross message = {
+		.kind = PL_CROSS_FORWARD, .room = room, .relay = relay, .packet = packet
+	};
+	if (!push(c, shard, &message))
+		c->counters.drop[PL_DROP_CROSS_FULL]++;
+}
+
+void pl_spread_forward(struct pl_conference *c, const struct pl_room *room, struct pl_packet *packet)
+{
+	const uint64_t near = on_node_of(c, c->config.shard, room->replicas);
+	for (uint64_t left = near; left != 0; left &= left - 1)
+		forward_to(c, room->id, first_of(left), 0, packet);
+	for (uint64_t far = room->replicas & ~near; far != 0;) {
+		const uint8_t shard = first_of(far);
+		const uint64_t there = on_node_of(c, shard, far);
+		forward_to(c, room->id, shard, there & ~bit(shard), packet);
+		far &= ~there;
+	}
+}
+
+/* ---- what comes in ---- */
+
+static uint64_t track_hash(const struct pl_conference *c, uint32_t track)
+{
+	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&track, sizeof track }, c->config.seed);
+}
+
+static struct pl_remote *find_remote(const struct pl_conference *c, uint32_t track)
+{
+	struct pl_table_node *node = pl_table_first(&c->remotes_by_track, track_hash(c, track));
+	while (node != NULL && ((struct pl_remote *)node->owner)->speaker.track != track)
+		node = pl_table_next(node);
+	return node != NULL ? node->owner : NULL;
+}
+
+static struct pl_remote *add_remote(struct pl_conference *c, struct pl_room *room, uint8_t shard,
+	const struct pl_packet *packet)
+{
+	struct pl_remote *remote = c->free_remotes;
+	if (remote == NULL)
+		return NULL;
+	c->free_remotes = remote->next;
+	*remote = (struct pl_remote){ .room = room, .shard = shard, .next = room->remotes };
+	if (room->remotes != NULL)
+		room->remotes->prev = remote;
+	room->remotes = remote;
+	pl_speaker_init(&remote->speaker, packet->source, packet->track);
+	pl_table_insert(&c->remotes_by_track, &remote->by_track, track_hash(c, packet->track), remote);
+	return remote;
+}
+
+static void remove_remote(struct pl_conference *c, struct pl_remote *remote)
+{
+	struct pl_room *room = remote->room;
+	pl_speakers_remove(&room->speakers, &remote->speaker);
+	pl_table_remove(&c->remotes_by_track, &remote->by_track);
+	if (remote->prev != NULL)
+		remote->prev->next = remote->next;
+	else
+		room->remotes = remote->next;
+	if (remote->next != NULL)
+		remote->next->prev = remote->prev;
+	remote->room = NULL;
+	remote->next = c->free_remotes;
+	c->free_remotes = remote;
+}
+
+/* track 0: all of the shard's. */
+static void silence(struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t shard, uint32_t track)
+{
+	for (struct pl_remote *remote = room->remotes, *next; remote != NULL; remote = next) {
+		next = remote->next;
+		if (remote->shard == shard && (track == 0 || remote->speaker.track == track))
+			remove_remote(c, remote);
+	}
+	pl_room_refit(room, now_us);
+}
+
+/* Our own copy; NULL when there is no buffer. */
+static struct pl_packet *copy(struct pl_conference *c, const struct pl_packet *packet)
+{
+	struct pl_packet *own = pl_pool_take_reserve(&c->pool);
+	if (own == NULL)
+		return NULL;
+	own->source = packet->source;
+	own->track = packet->track;
+	own->ssrc = packet->ssrc;
+	own->ts = packet->ts;
+	own->seq = packet->seq;
+	own->marker = packet->marker;
+	own->has_level = packet->has_level;
+	own->is_voice = packet->is_voice;
+	own->level = packet->level;
+	memcpy(own->data, packet->payload.data, packet->payload.size);
+	own->payload = (struct pl_bytes){ own->data, packet->payload.size };
+	c->counters.copied++;
+	return own;
+}
+
+static enum pl_drop take_hear(
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t from, const struct pl_packet *packet)
+{
+	struct pl_remote *remote = find_remote(c, packet->track);
+	if (remote == NULL)
+		remote = add_remote(c, room, from, packet);
+	if (remote == NULL)
+		return PL_DROP_CROSS_FULL;
+	if (remote->room != room || remote->shard != from)
+		return PL_DROP_CROSS_LATE;
+	const bool is_heard = pl_intake_is_heard(room, &remote->speaker, now_us, packet);
+	pl_spread_tell(c, room, now_us);
+	if (!is_heard)
+		return PL_DROP_NONE;
+	struct pl_packet *own = copy(c, packet);
+	if (own == NULL)
+		return PL_DROP_POOL_LOW;
+	pl_spread_forward(c, room, own);
+	if (room->member_count > 0)
+		pl_forward_add(&c->forward, room, own);
+	else
+		pl_pool_release(&c->pool, own);
+	return PL_DROP_NONE;
+}
+
+/* The first of a node: the packet is copied once, and goes on to the others. */
+static enum pl_drop take_relay(struct pl_conference *c, struct pl_room *room, const struct pl_cross *message)
+{
+	struct pl_packet *own = copy(c, message->packet);
+	if (own == NULL)
+		return PL_DROP_POOL_LOW;
+	for (uint64_t left = message->relay; left != 0; left &= left - 1)
+		forward_to(c, message->room, first_of(left), 0, own);
+	if (room != NULL && room->member_count > 0)
+		pl_forward_add(&c->forward, room, own);
+	else
+		pl_pool_release(&c->pool, own);
+	return PL_DROP_NONE;
+}
+
+static enum pl_drop take_at_replica(
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
+{
+	/* On another node even a single shard copies: each member's read would cross. */
+	if (message->kind == PL_CROSS_FORWARD && (room == NULL || message->relay != 0 ||
+		c->config.shard_node[room->home] != c->config.shard_node[c->config.shard])) {
+		if (room != NULL || message->relay != 0)
+			return take_relay(c, room, message);
+		return PL_DROP_CROSS_LATE;
+	}
+	if (room == NULL)
+		return PL_DROP_CROSS_LATE;
+	if (message->kind == PL_CROSS_RANKING) {
+		struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
+		PL_ASSERT(message->count <= PL_SPEAKERS_CAPACITY);
+		memcpy(speaker, message->packet->payload.data, message->count * sizeof speaker[0]);
+		pl_room_rank(room, now_us, speaker, message->count);
+	} else if (room->member_count > 0) {
+		pl_forward_borrow(&c->forward, room, message->packet);
+	}
+	return PL_DROP_NONE;
+}
+
+static enum pl_drop take_at_home(
+	struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
+{
+	struct pl_room *room = pl_membership_find_room(c, message->room);
+	switch (message->kind) {
+	case PL_CROSS_OPEN:
+		if (room == NULL)
+			room = pl_membership_acquire_room(c, message->room, c->config.shard);
+		if (room == NULL)
+			return PL_DROP_CROSS_LATE;
+		room->replicas |= bit(from);
+		room->untold |= bit(from);
+		room->replica_slots[from] = message->slots;
+		pl_room_resize(room);
+		pl_room_refit(room, now_us);
+		break;
+	case PL_CROSS_CLOSE:
+		if (room == NULL)
+			return PL_DROP_CROSS_LATE;
+		room->replicas &= ~bit(from);
+		room->untold &= ~bit(from);
+		silence(c, room, now_us, from, 0);
+		pl_room_resize(room);
+		pl_room_refit(room, now_us);
+		break;
+	case PL_CROSS_HEAR:
+		if (room == NULL || (room->replicas & bit(from)) == 0)
+			return PL_DROP_CROSS_LATE;
+		return take_hear(c, room, now_us, from, message->packet);
+	case PL_CROSS_SILENT:
+		if (room == NULL)
+			return PL_DROP_CROSS_LATE;
+		silence(c, room, now_us, from, message->track);
+		break;
+	}
+	pl_spread_tell(c, room, now_us);
+	if (room->spreading.owner == NULL)
+		pl_membership_look(c, room);
+	return PL_DROP_NONE;
+}
+
+enum pl_drop pl_spread_take(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
+{
+	c->counters.crossed += pl_cross_is_media(message);
+	if (message->kind == PL_CROSS_RANKING || message->kind == PL_CROSS_FORWARD)
+		return take_at_replica(c, pl_membership_find_room(c, message->room), now_us, message);
+	return take_at_home(c, now_us, from, message);
+}
