@@ -161,8 +161,9 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 				pl_srtp_backend_text(config->srtp), pl_srtp_backend_lack(config->srtp));
 		else
 			snprintf(error, error_size,
-				"limits.participants: media thread %zu of %zu (media.shards) has no memory for its tables: %s",
-			i + 1, sfu->plan.count, pl_err_text(settle_err));
+				"limits.participants: media thread %zu of %zu (media.shards) has no memory for its "
+				"tables: %s",
+				i + 1, sfu->plan.count, pl_err_text(settle_err));
 		err = settle_err;
 	}
 	if (err == PL_ERR_NONE) {
@@ -371,18 +372,19 @@ const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index)
 	return index < sfu->warning_count ? sfu->warning[index] : NULL;
 }
 
-void pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t index, char text[static PL_SFU_SHARD_TEXT_SIZE])
+bool pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t index, char text[static PL_SFU_SHARD_TEXT_SIZE])
 {
 	const struct pl_shard *shard = shard_of(sfu, index);
 	const struct pl_topology_shard *plan = &sfu->plan.shard[index];
 	char memory[PL_MEMORY_TEXT_SIZE], cpu[32] = "on any CPU";
 	if (plan->cpu != PL_TOPOLOGY_FLOATING)
 		snprintf(cpu, sizeof cpu, "on CPU %d", plan->cpu);
-	pl_memory_describe(pl_shard_memory(shard), memory);
+	const bool is_whole = pl_memory_describe(pl_shard_memory(shard), memory);
 	snprintf(text, PL_SFU_SHARD_TEXT_SIZE, "shard %zu: UDP port %u, %s of node %u%s; tables%s; %s", index,
 		(unsigned)pl_shard_port(shard), cpu, (unsigned)plan->node,
 		pl_shard_pin_error(shard) != 0 ? " (not kept there)" : "",
 		pl_shard_is_on_node(shard) ? " are there, too" : " are on another node", memory);
+	return is_whole && pl_shard_is_on_node(shard) && pl_shard_pin_error(shard) == 0;
 }
 
 void pl_sfu_shard_counters(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_counters *counters)

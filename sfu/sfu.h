@@ -60,8 +60,9 @@ const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index);
 
 enum { PL_SFU_SHARD_TEXT_SIZE = 512 };
 
-/* Writes a line for the log: where a shard's thread and memory are. */
-void pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t shard, char text[static PL_SFU_SHARD_TEXT_SIZE]);
+/* Writes a line for the log: where a shard's thread and memory are.  False: the machine did not allow all that was wanted
+ * (huge pages, locked memory); the line says what. */
+bool pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t shard, char text[static PL_SFU_SHARD_TEXT_SIZE]);
 
 struct pl_sfu_counters {
 	struct pl_conference_counters conference;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "media/pool.h"
 #include "sfu/io/udp.h"
 
 enum {
@@ -294,21 +295,22 @@ static enum pl_err start_thread(struct pl_shard *shard)
 	return PL_ERR_NONE;
 }
 
-/* NULL: out of memory. */
-static struct pl_shard *take_memory(int node)
+/* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
+static struct pl_shard *take_memory(const struct pl_shard_config *config)
 {
-	enum { HALF_A_HUGE_PAGE = 1 << 20 };
-	const struct pl_memory_config config = {
-		.size_bytes = sizeof(struct pl_shard),
-		.node = node,
-		.is_small = sizeof(struct pl_shard) < HALF_A_HUGE_PAGE,
-	};
+	const uint32_t packets = config->conference.packets > 0 ? config->conference.packets : PL_CONFERENCE_PACKETS;
+	const size_t shard_bytes = (sizeof(struct pl_shard) + 63) / 64 * 64, pool_bytes = pl_pool_bytes(packets);
+	const struct pl_memory_config region = { .size_bytes = shard_bytes + pool_bytes, .node = config->node };
 	struct pl_memory memory;
-	if (pl_memory_init(&memory, &config) != PL_ERR_NONE)
+	if (pl_memory_init(&memory, &region) != PL_ERR_NONE)
 		return NULL;
-	struct pl_shard *shard = pl_memory_take(&memory, sizeof *shard, _Alignof(struct pl_shard));
-	PL_ASSERT(shard != NULL);
+	struct pl_shard *shard = pl_memory_take(&memory, shard_bytes, _Alignof(struct pl_shard));
+	struct pl_span pool = { pl_memory_take(&memory, pool_bytes, 64), pool_bytes };
+	PL_ASSERT(shard != NULL && pool.data != NULL);
 	shard->memory = memory;
+	shard->config = *config;
+	shard->config.conference.packets = packets;
+	shard->config.conference.packet_memory = pool;
 	return shard;
 }
 
@@ -320,10 +322,9 @@ static void give_memory_back(struct pl_shard *shard)
 
 enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config *config)
 {
-	struct pl_shard *shard = take_memory(config->node);
+	struct pl_shard *shard = take_memory(config);
 	if (shard == NULL)
 		return PL_ERR_NO_MEMORY;
-	shard->config = *config;
 	shard->published_us = monotonic_us();
 
 	enum pl_err err = pl_udp_open(&shard->udp, config->port);

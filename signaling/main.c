@@ -113,6 +113,18 @@ static void write_url(const struct app *app, const struct pl_addr *at, char url[
 		snprintf(url, URL_SIZE, "%s://%s", has_tls(app) ? "https" : "http", pl_addr_format(&addr, text));
 }
 
+/* A line for each; who does not debug gets one, of the first that has less than it wanted. */
+static void tell_shards(const struct app *app)
+{
+	bool is_told = false;
+	for (size_t i = 0; i < pl_sfu_shard_count(app->sfu); i++) {
+		char text[PL_SFU_SHARD_TEXT_SIZE];
+		const bool is_whole = pl_sfu_describe_shard(app->sfu, i, text);
+		pl_log(is_whole || is_told ? PL_LOG_DEBUG : PL_LOG_INFO, text);
+		is_told = is_told || !is_whole;
+	}
+}
+
 /* Milliseconds since the kernel made this process.  /proc knows that in ticks of 10 ms only, which is as much as all
  * of our start; so what counts is main's first line, and the dynamic linker's few milliseconds before it are left out. */
 static void tell_ready(const struct app *app)
@@ -120,11 +132,7 @@ static void tell_ready(const struct app *app)
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
 	const size_t count = pl_sfu_candidates(app->sfu, 0, candidate);
 	char message[48], url[URL_SIZE], http[PL_ADDR_TEXT_SIZE];
-	for (size_t i = 0; i < pl_sfu_shard_count(app->sfu); i++) {
-		char where[PL_SFU_SHARD_TEXT_SIZE];
-		pl_sfu_describe_shard(app->sfu, i, where);
-		pl_log(PL_LOG_DEBUG, where);
-	}
+	tell_shards(app);
 	write_url(app, NULL, url);
 	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
 	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),

@@ -74,6 +74,10 @@ static void put_front(struct writer *w, const struct pl_front_counters *front)
 	X(conference.rtp_in, "plenum_rtp_in_total", "counter", "RTP packets accepted from publishers")       \
 	X(conference.rtp_out, "plenum_rtp_out_total", "counter", "RTP packets sent to receivers")            \
 	X(conference.nacks_in, "plenum_nacks_in_total", "counter", "packets that receivers asked for again") \
+	X(conference.packets, "plenum_pool_packets", "gauge", "buffers of the packet pool")                  \
+	X(conference.packets_used, "plenum_pool_packets_used", "gauge", "buffers that hold a packet")        \
+	X(conference.packets_used_max, "plenum_pool_packets_used_max", "gauge", "the most that ever did")    \
+	X(conference.pool_low, "plenum_pool_low_total", "counter", "times that the packet pool became low")  \
 	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue") \
 	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")         \
 	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \

@@ -58,7 +58,7 @@ def threads_have_names_and_cpus(server):
         if (name := (task / "comm").read_text().strip()).startswith("shard-"):
             names.append(name)
     assert sorted(names) == ["shard-0", "shard-1"], names
-    told = [line for line in server.log if re.search(r" debug shard \d: UDP port \d+, on ", line)]
+    told = [line for line in server.log if re.search(r" (?:debug|info) shard \d: UDP port \d+, on ", line)]
     assert len(told) == 2 and f"port {server.media_port}," in told[0], server.log
 
 

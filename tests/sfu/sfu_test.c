@@ -426,7 +426,7 @@ static void test_sfu_starts_and_ends_with_all_shards(void **state)
 	assert_int_equal(pl_sfu_shard_count(sfu), PL_SFU_SHARDS_MAX);
 	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
 		char text[PL_SFU_SHARD_TEXT_SIZE], expected[48];
-		pl_sfu_describe_shard(sfu, i, text);
+		(void)pl_sfu_describe_shard(sfu, i, text);
 		snprintf(expected, sizeof expected, "shard %zu: UDP port %u, on ", i, (unsigned)pl_sfu_port(sfu, i));
 		assert_ptr_equal(strstr(text, expected), text);
 	}
