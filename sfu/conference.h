@@ -12,7 +12,7 @@
 
 struct pl_conference;
 
-enum { PL_CONFERENCE_PACKETS = 1024 };
+enum { PL_CONFERENCE_PACKETS = 2048 };
 
 struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
@@ -38,8 +38,8 @@ struct pl_conference_counters {
 	uint64_t rtp_in, rtp_out;
 	uint64_t nacks_in; /* packets that receivers asked for again */
 	uint64_t drop[PL_DROP_COUNT];
-	uint64_t crossed;      /* packets taken from other shards */
-	uint64_t copied;       /* of them, into this shard's own memory */
+	uint64_t crossed;                                 /* packets taken from other shards */
+	uint64_t copied;                                  /* of them, into this shard's own memory */
 	uint64_t pool_low;                                /* times that the packet pool became low */
 	uint32_t participants, rooms;                     /* now */
 	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */

@@ -18,7 +18,7 @@ enum { PL_TIMER_PARTICIPANT, PL_TIMER_ROOM };
 struct pl_remote {
 	struct pl_table_node by_track;
 	struct pl_speaker speaker;
-	struct pl_room *room; /* NULL: free */
+	struct pl_room *room;          /* NULL: free */
 	struct pl_remote *next, *prev; /* of the room; next: of the free ones */
 	uint8_t shard;
 };

@@ -13,11 +13,11 @@
 #include "media/pool.h"
 
 enum pl_cross_kind {
-	PL_CROSS_OPEN,    /* slots: the sender has members of the room, who have at most so many audio slots; again when
+	PL_CROSS_OPEN,   /* slots: the sender has members of the room, who have at most so many audio slots; again when
 	                   * that changes */
-	PL_CROSS_CLOSE,   /* it has none any more */
-	PL_CROSS_HEAR,    /* packet: of a member that publishes there */
-	PL_CROSS_SILENT,  /* track: is muted, has ended or is gone; 0: all of the sender's */
+	PL_CROSS_CLOSE,  /* it has none any more */
+	PL_CROSS_HEAR,   /* packet: of a member that publishes there */
+	PL_CROSS_SILENT, /* track: is muted, has ended or is gone; 0: all of the sender's */
 	PL_CROSS_RANKING, /* packet: its payload is count of struct pl_cross_speaker, best first: who is heard from now on */
 	PL_CROSS_FORWARD, /* packet: to everybody who hears its track */
 };

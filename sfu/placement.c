@@ -21,6 +21,7 @@ void pl_placement_init(struct pl_placement *placement, const struct pl_placement
 	placement->shard_count = config->shard_count;
 	placement->shard_participants_max = share(config->participants_max, config->shard_count, largest_room);
 	placement->shard_rooms_max = share(config->rooms_max, config->shard_count, 1);
+	placement->room_spread = config->room_spread > 0 ? config->room_spread : UINT32_MAX;
 }
 
 static const struct pl_placement_load *load_of(const struct pl_placement *placement, uint8_t shard)
@@ -29,7 +30,7 @@ static const struct pl_placement_load *load_of(const struct pl_placement *placem
 	return &placement->load[shard];
 }
 
-bool pl_placement_has_place(const struct pl_placement *placement, uint8_t shard)
+static bool has_place(const struct pl_placement *placement, uint8_t shard)
 {
 	return load_of(placement, shard)->participants < placement->shard_participants_max;
 }
@@ -49,13 +50,41 @@ bool pl_placement_choose(const struct pl_placement *placement, int64_t now_us, u
 	const struct pl_placement_load *best = NULL;
 	for (uint8_t i = 0; i < placement->shard_count; i++) {
 		const struct pl_placement_load *load = &placement->load[i];
-		const bool has_place = pl_placement_has_place(placement, i) && load->rooms < placement->shard_rooms_max;
-		if (has_place && (best == NULL || is_better(load, best, now_us)))
+		const bool is_free = has_place(placement, i) && load->rooms < placement->shard_rooms_max;
+		if (is_free && (best == NULL || is_better(load, best, now_us)))
 			best = load;
 	}
 	if (best == NULL)
 		return false;
 	*shard = (uint8_t)(best - placement->load);
+	return true;
+}
+
+bool pl_placement_choose_for(const struct pl_placement *placement, int64_t now_us, uint8_t home,
+	const uint32_t members[static PL_SFU_SHARDS_MAX], uint8_t *shard)
+{
+	/* Home first, then where it is already, then elsewhere. */
+	if (members[home] < placement->room_spread && has_place(placement, home)) {
+		*shard = home;
+		return true;
+	}
+	const struct pl_placement_load *fresh = NULL, *crowded = NULL;
+	for (uint8_t i = 0; i < placement->shard_count; i++) {
+		const struct pl_placement_load *load = &placement->load[i];
+		const bool is_there = members[i] > 0 || i == home;
+		if (!has_place(placement, i) || (!is_there && load->rooms >= placement->shard_rooms_max))
+			continue;
+		if (is_there && members[i] < placement->room_spread) {
+			*shard = i;
+			return true;
+		}
+		const struct pl_placement_load **best = is_there ? &crowded : &fresh;
+		if (*best == NULL || is_better(load, *best, now_us))
+			*best = load;
+	}
+	if (fresh == NULL && crowded == NULL)
+		return false;
+	*shard = (uint8_t)((fresh != NULL ? fresh : crowded) - placement->load);
 	return true;
 }
 
@@ -73,7 +102,7 @@ void pl_placement_room_goes(struct pl_placement *placement, uint8_t shard)
 
 void pl_placement_participant_comes(struct pl_placement *placement, uint8_t shard)
 {
-	PL_ASSERT(pl_placement_has_place(placement, shard));
+	PL_ASSERT(has_place(placement, shard));
 	placement->load[shard].participants++;
 }
 

@@ -1,5 +1,6 @@
-/* Which shard a new room goes to: the least loaded one by participants.  A room stays on its shard as long as it lives,
- * so what is compared is what the shards have now; a room's later growth goes where it is.
+/* Which shard a new room goes to: the least loaded one by participants; that is its home.  A small room stays whole there.
+ * One that has outgrown it (room_spread members), or whose shard is full, goes on on another: each is filled up before the
+ * next is begun, because every packet of the room crosses into every shard it is on.
  *
  * Each shard has tables of its own.  They are larger than an even share, because rooms do not grow evenly, and large
  * enough for the largest room that may be; so as long as the process has a place, some shard has a place for a new room.
@@ -16,6 +17,7 @@ struct pl_placement_config {
 	uint32_t shard_count;                 /* 1 to PL_SFU_SHARDS_MAX */
 	uint32_t participants_max, rooms_max; /* of all shards together */
 	uint32_t room_participants_max;       /* 0: as participants_max */
+	uint32_t room_spread; /* members of a room on one shard before it spreads; 0: as many as there is place */
 };
 
 struct pl_placement_load {
@@ -26,6 +28,7 @@ struct pl_placement_load {
 struct pl_placement {
 	uint32_t shard_count;
 	uint32_t shard_participants_max, shard_rooms_max; /* that one shard's tables hold */
+	uint32_t room_spread;
 	struct pl_placement_load load[PL_SFU_SHARDS_MAX];
 };
 
@@ -36,10 +39,12 @@ void pl_placement_init(struct pl_placement *placement, const struct pl_placement
  * index; one that rests only when all do.  False: all are full, and *shard is as it was. */
 PL_MUST_USE bool pl_placement_choose(const struct pl_placement *placement, int64_t now_us, uint8_t *shard);
 
-/* Whether a room's shard has a place for one participant more. */
-PL_MUST_USE bool pl_placement_has_place(const struct pl_placement *placement, uint8_t shard);
+/* The shard for one participant more of a room.  members: how many it has on each shard.  False: there is none. */
+PL_MUST_USE bool pl_placement_choose_for(const struct pl_placement *placement, int64_t now_us, uint8_t home,
+	const uint32_t members[static PL_SFU_SHARDS_MAX], uint8_t *shard);
 
-/* Who comes was let in by the two above; who goes has come (asserts). */
+/* Who comes was let in by the two above; who goes has come (asserts).  A room comes to its home when it is made, and to
+ * another shard with its first participant there. */
 void pl_placement_room_comes(struct pl_placement *placement, uint8_t shard);
 void pl_placement_room_goes(struct pl_placement *placement, uint8_t shard);
 void pl_placement_participant_comes(struct pl_placement *placement, uint8_t shard);

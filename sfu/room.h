@@ -28,20 +28,21 @@ struct pl_room {
 	struct pl_notices *notices;
 	struct pl_queue_node telling; /* in notices->rooms */
 	struct pl_queue_node forwarding;
-	uint8_t batch, batch_last; /* packets on their way to the members: index + 1 in the forwarder's entries; 0: none */
+	uint8_t batch,
+		batch_last; /* packets on their way to the members: index + 1 in the forwarder's entries; 0: none */
 
 	/* A room over several shards, see sfu/spread.h. */
-	uint8_t home;                     /* the shard that chooses who is heard */
-	struct pl_queue_node spreading;   /* has something to tell that found no place */
-	struct pl_remote *remotes;        /* home: tracks of other shards */
-	uint64_t replicas;                /* home: bit i: shard i has members */
-	uint64_t untold;                  /* home: bit i: shard i has not got the ranking of told */
-	uint32_t told;                    /* home: the generation that was told last */
+	uint8_t home;                   /* the shard that chooses who is heard */
+	struct pl_queue_node spreading; /* has something to tell that found no place */
+	struct pl_remote *remotes;      /* home: tracks of other shards */
+	uint64_t replicas;              /* home: bit i: shard i has members */
+	uint64_t untold;                /* home: bit i: shard i has not got the ranking of told */
+	uint32_t told;                  /* home: the generation that was told last */
 	uint8_t replica_slots[PL_SFU_SHARDS_MAX];
-	bool is_open;                     /* replica: home knows of its members, and of slots_told */
+	bool is_open; /* replica: home knows of its members, and of slots_told */
 	uint8_t slots_told;
 	struct pl_speaker shadow[PL_SPEAKERS_CAPACITY]; /* replica: what speakers.on_air points to */
-	uint8_t top_count;                    /* the speaker list as last found */
+	uint8_t top_count;                              /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];
 	uint32_t dominant;
 };

@@ -91,6 +91,7 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 		.index = (uint16_t)index,
 		.node = sfu->plan.shard[index].node,
 		.waker = &sfu->waker,
+		.coalesce_us = config->coalesce_us,
 		.conference = {
 			.identity = sfu->identity,
 			.participants_max = placement.shard_participants_max,
@@ -99,6 +100,7 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 			.shard_count = (uint8_t)sfu->plan.count,
 			.shard_node = sfu->shard_node,
 			.remotes_max = sfu->plan.count > 1 ? config->participants_max : 0,
+			.packets = config->packets,
 			.ntp_offset_us = ntp_offset_us(),
 		},
 	};
@@ -122,6 +124,8 @@ static void destroy_shards(struct pl_sfu *sfu)
 {
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_stop(sfu->shard[i]);
+	for (size_t i = 0; i < sfu->shard_count; i++)
+		pl_shard_unlink(sfu->shard[i]);
 	while (sfu->shard_count > 0)
 		pl_shard_destroy(&sfu->shard[--sfu->shard_count]);
 }

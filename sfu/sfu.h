@@ -21,6 +21,8 @@ struct pl_sfu_config {
 	enum pl_srtp_backend srtp;                    /* PL_SRTP_AUTO: the fastest there is */
 	uint32_t participants_max, rooms_max;         /* of all shards together; each has tables for its share */
 	uint32_t room_participants_max;               /* 0: as participants_max */
+	uint32_t packets;                             /* buffers of each shard's pool; 0: PL_CONFERENCE_PACKETS */
+	uint32_t coalesce_us;                         /* how long a shard gathers packets before it forwards them */
 };
 
 struct pl_sfu;

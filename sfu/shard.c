@@ -50,7 +50,7 @@ struct pl_shard {
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
 	uint64_t events_delayed;
-	int64_t published_us;
+	int64_t published_us, turn_us;
 	_Atomic uint64_t published[COUNTER_WORDS];
 	/* The start: written by the thread before is_settled is posted, constant after. */
 	struct pl_memory memory; /* the shard itself is in it */
@@ -215,12 +215,25 @@ static void wait_for_work(struct pl_shard *shard)
 		pl_waker_wake_up(&shard->waker);
 }
 
+/* What came meanwhile waits in the socket for the others. */
+static void gather(const struct pl_shard *shard)
+{
+	if (shard->config.coalesce_us == 0)
+		return;
+	const int64_t until_us = shard->turn_us + shard->config.coalesce_us;
+	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
 static void *run(void *argument)
 {
 	struct pl_shard *shard = argument;
 	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
 		wait_for_work(shard);
+		gather(shard);
 		const int64_t now_us = monotonic_us();
+		shard->turn_us = now_us;
 		drain(shard, now_us); /* events that waited for room in the ring */
 		take_commands(shard, now_us);
 		take_crosses(shard, now_us);
@@ -402,13 +415,14 @@ void pl_shard_stop(struct pl_shard *shard)
 	pthread_join(shard->thread, NULL);
 }
 
-static void free_links(struct pl_shard *shard)
+void pl_shard_unlink(struct pl_shard *shard)
 {
 	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
 		if (shard->to[i] == NULL)
 			continue;
 		pl_ring_fini(&shard->to[i]->ring);
 		free(shard->to[i]);
+		shard->to[i] = NULL;
 	}
 }
 
@@ -423,7 +437,6 @@ void pl_shard_destroy(struct pl_shard **owned)
 	struct pl_command command;
 	while (pl_ring_pop(&shard->commands, &command))
 		free(command.description);
-	free_links(shard);
 	sem_destroy(&shard->may_go);
 	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);

@@ -20,6 +20,7 @@ struct pl_shard_config {
 	cpu_set_t cpus;            /* that the thread may run on */
 	int node;                  /* of cpus, for memory */
 	uint16_t index;            /* for the thread's name */
+	uint32_t coalesce_us;      /* see pl_sfu_config */
 	uint16_t port;             /* 0: any free one */
 	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */
 };
@@ -37,9 +38,10 @@ void pl_shard_go(struct pl_shard *shard);
  * the shard is to be destroyed; PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
 PL_MUST_USE enum pl_err pl_shard_wait(struct pl_shard *shard);
 
-/* Says goodbye to everybody and ends the thread.  Others may still read its packets: all are stopped before the first is
- * destroyed. */
+/* Says goodbye to everybody and ends the thread.  Others may still read its packets and write to it: all are stopped before
+ * the first is unlinked, and unlinked before the first is destroyed. */
 void pl_shard_stop(struct pl_shard *shard);
+void pl_shard_unlink(struct pl_shard *shard);
 
 /* Frees what was not delivered, and the shard; stops it before if need be. */
 void pl_shard_destroy(struct pl_shard **shard);

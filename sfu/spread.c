@@ -6,7 +6,8 @@
 #include "sfu/membership.h"
 
 _Static_assert(PL_SFU_SHARDS_MAX <= 64, "masks have a bit for each shard");
-_Static_assert(PL_SPEAKERS_CAPACITY * sizeof(struct pl_cross_speaker) <= PL_DATAGRAM_SIZE_MAX, "a ranking fits a packet");
+_Static_assert(
+	PL_SPEAKERS_CAPACITY * sizeof(struct pl_cross_speaker) <= PL_DATAGRAM_SIZE_MAX, "a ranking fits a packet");
 
 /* ---- what is told ---- */
 
@@ -151,9 +152,7 @@ static uint64_t on_node_of(const struct pl_conference *c, uint8_t shard, uint64_
 
 static void forward_to(struct pl_conference *c, uint32_t room, uint8_t shard, uint64_t relay, struct pl_packet *packet)
 {
-	const struct pl_cross message = {
-		.kind = PL_CROSS_FORWARD, .room = room, .relay = relay, .packet = packet
-	};
+	const struct pl_cross message = { .kind = PL_CROSS_FORWARD, .room = room, .relay = relay, .packet = packet };
 	if (!push(c, shard, &message))
 		c->counters.drop[PL_DROP_CROSS_FULL]++;
 }
@@ -186,8 +185,8 @@ static struct pl_remote *find_remote(const struct pl_conference *c, uint32_t tra
 	return node != NULL ? node->owner : NULL;
 }
 
-static struct pl_remote *add_remote(struct pl_conference *c, struct pl_room *room, uint8_t shard,
-	const struct pl_packet *packet)
+static struct pl_remote *add_remote(
+	struct pl_conference *c, struct pl_room *room, uint8_t shard, const struct pl_packet *packet)
 {
 	struct pl_remote *remote = c->free_remotes;
 	if (remote == NULL)
@@ -294,8 +293,9 @@ static enum pl_drop take_at_replica(
 	struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
 {
 	/* On another node even a single shard copies: each member's read would cross. */
-	if (message->kind == PL_CROSS_FORWARD && (room == NULL || message->relay != 0 ||
-		c->config.shard_node[room->home] != c->config.shard_node[c->config.shard])) {
+	if (message->kind == PL_CROSS_FORWARD &&
+		(room == NULL || message->relay != 0 ||
+			c->config.shard_node[room->home] != c->config.shard_node[c->config.shard])) {
 		if (room != NULL || message->relay != 0)
 			return take_relay(c, room, message);
 		return PL_DROP_CROSS_LATE;
@@ -313,8 +313,7 @@ static enum pl_drop take_at_replica(
 	return PL_DROP_NONE;
 }
 
-static enum pl_drop take_at_home(
-	struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
+static enum pl_drop take_at_home(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
 {
 	struct pl_room *room = pl_membership_find_room(c, message->room);
 	switch (message->kind) {

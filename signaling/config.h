@@ -41,7 +41,16 @@ enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSE
 	X(media, shards, NUMBER, "0", 0, 64, "threads",                                                               \
 		"media threads; 0: one for each core that the affinity, the cpuset and the CPU quota leave",          \
 		"The machine knows its cores and its quota better than a file does; plenum doctor tells the plan.  "  \
-		"A room is on one of them, so each thread's port has to be reachable.")                               \
+		"A small room is on one of them, so each thread's port has to be reachable.")                         \
+	X(media, room_spread, NUMBER, "400", 1, 1000000, "participants",                                              \
+		"a room's participants on one media thread before it goes on on the next",                            \
+		"Every packet of such a room crosses to every thread it is on; 400 listeners are a tenth of a core.") \
+	X(media, coalesce_us, NUMBER, "0", 0, 20000, "microseconds",                                                  \
+		"how long a media thread gathers packets before it forwards them together",                           \
+		"Fewer and fuller system calls for so much delay; 0 forwards at once.")                               \
+	X(media, pool_packets, NUMBER, "2048", 64, 1048576, "packets",                                                \
+		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                \
+		"A packet is held for less than a millisecond: 2048 are a burst of 2 million packets a second.")      \
 	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
 		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
 		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \

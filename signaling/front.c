@@ -82,6 +82,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 						 .participants_max = config->participants_max,
 						 .rooms_max = config->rooms_max,
 						 .room_participants_max = config->room_participants_max,
+						 .room_spread = config->room_spread,
 					 });
 	pl_front_list_init(&f->all_connections);
 	pl_front_list_init(&f->waiting);

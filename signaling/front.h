@@ -23,6 +23,7 @@ struct pl_front_config {
 	struct pl_addr address[PL_FRONT_ADDRESSES_MAX]; /* of the media plane, best first; the ports are ignored */
 	size_t address_count;
 	uint32_t shard_count;             /* of the media plane, at least 1 */
+	uint32_t room_spread;             /* members of a room on one shard before it spreads; 0: never for that */
 	uint16_t port[PL_SFU_SHARDS_MAX]; /* of each shard */
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);

@@ -29,21 +29,41 @@ struct pl_front_room *pl_front_room_by_id(struct pl_front *front, uint32_t id)
 	return node != NULL ? node->owner : NULL;
 }
 
+static bool choose(const struct pl_front *front, const struct pl_front_room *room, uint8_t *shard)
+{
+	if (room == NULL)
+		return pl_placement_choose(&front->placement, front->now_us, shard);
+	return pl_placement_choose_for(&front->placement, front->now_us, room->home, room->on_shard, shard);
+}
+
 bool pl_front_room_has_place(const struct pl_front *front, const struct pl_front_room *room)
 {
 	uint8_t shard;
-	return room != NULL ? pl_placement_has_place(&front->placement, room->home)
-			    : pl_placement_choose(&front->placement, front->now_us, &shard);
+	return choose(front, room, &shard);
 }
 
 uint8_t pl_front_room_shard(const struct pl_front *front, const struct pl_front_room *room)
 {
 	uint8_t shard = 0;
-	if (room != NULL)
-		return room->home;
-	const bool has_place = pl_placement_choose(&front->placement, front->now_us, &shard);
+	const bool has_place = choose(front, room, &shard);
 	PL_ASSERT(has_place);
 	return shard;
+}
+
+void pl_front_room_comes(struct pl_front *front, struct pl_front_room *room, uint8_t shard)
+{
+	pl_placement_participant_comes(&front->placement, shard);
+	if (room->on_shard[shard]++ == 0 && shard != room->home)
+		pl_placement_room_comes(&front->placement, shard);
+	room->member_count++;
+}
+
+void pl_front_room_goes(struct pl_front *front, struct pl_front_room *room, uint8_t shard)
+{
+	pl_placement_participant_goes(&front->placement, shard);
+	if (--room->on_shard[shard] == 0 && shard != room->home)
+		pl_placement_room_goes(&front->placement, shard);
+	room->member_count--;
 }
 
 struct pl_front_room *pl_front_room_create(struct pl_front *front, const char *name)

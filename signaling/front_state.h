@@ -32,6 +32,7 @@ struct pl_front_room {
 	uint32_t member_count;
 	uint32_t id;  /* not 0 */
 	uint8_t home; /* the shard that decides who speaks */
+	uint32_t on_shard[PL_SFU_SHARDS_MAX]; /* members that have their media there */
 	char name[PL_ROOM_NAME_MAX + 1];
 	uint8_t top_count; /* who talks, as last told by the media plane */
 	uint32_t top[PL_TOP_MAX];
@@ -49,7 +50,7 @@ struct pl_front_session {
 	struct pl_front_room *room;
 	struct pl_front_connection *connection; /* NULL while away */
 	uint32_t source;
-	uint8_t shard; /* that has its media, for as long as it lives; now always the room's home */
+	uint8_t shard; /* that has its media, for as long as it lives */
 	char *name;
 	struct pl_front_text *attrs;  /* an object */
 	struct pl_front_text *roster; /* itself as others see it: {"peer":...} */
@@ -184,6 +185,9 @@ PL_MUST_USE bool pl_front_room_has_place(const struct pl_front *front, const str
 /* The shard of the next participant of this room; NULL: of the room that pl_front_room_create would make now.  Only when
  * there is a place. */
 uint8_t pl_front_room_shard(const struct pl_front *front, const struct pl_front_room *room);
+/* A member comes to that shard, or goes. */
+void pl_front_room_comes(struct pl_front *front, struct pl_front_room *room, uint8_t shard);
+void pl_front_room_goes(struct pl_front *front, struct pl_front_room *room, uint8_t shard);
 /* Only when there is a place for a new one. */
 struct pl_front_room *pl_front_room_create(struct pl_front *front, const char *name);
 void pl_front_room_destroy(struct pl_front *front, struct pl_front_room *room);

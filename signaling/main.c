@@ -57,6 +57,8 @@ static bool start_media(struct app *app)
 		.participants_max = config->limits_participants,
 		.rooms_max = config->limits_rooms,
 		.room_participants_max = config->limits_room_participants,
+		.packets = config->media_pool_packets,
+		.coalesce_us = config->media_coalesce_us,
 	};
 	size_t count;
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));

@@ -12,6 +12,7 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.participants_max = config->limits_participants,
 		.rooms_max = config->limits_rooms,
 		.room_participants_max = config->limits_room_participants,
+		.room_spread = config->media_room_spread,
 		.connections_max = config->limits_connections,
 		.fingerprint = pl_sfu_fingerprint(server->sfu),
 		.random = pl_random,

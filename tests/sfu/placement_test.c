@@ -22,6 +22,14 @@ static void start(uint32_t shards, uint32_t participants, uint32_t rooms, uint32
 				      });
 }
 
+/* Whether a room that is there has a place there. */
+static bool has_place(uint8_t home)
+{
+	static const uint32_t members[PL_SFU_SHARDS_MAX];
+	uint8_t shard = 255;
+	return pl_placement_choose_for(&placement, 0, home, members, &shard) && shard == home;
+}
+
 /* Returns the shard of a new room with so many participants, and has them come. */
 static uint8_t open_room(uint32_t participants)
 {
@@ -97,7 +105,7 @@ static void test_placement_refuses_only_when_all_are_full(void **state)
 	start(2, 10, 1000, 1);
 	assert_int_equal(placement.shard_participants_max, 10);
 	assert_int_equal(open_room(10), 0);
-	assert_false(pl_placement_has_place(&placement, 0));
+	assert_false(has_place(0));
 	assert_int_equal(open_room(9), 1);
 	assert_int_equal(open_room(1), 1);
 	assert_false(pl_placement_choose(&placement, 0, &shard));
@@ -162,8 +170,7 @@ static void test_placement_has_a_place_as_long_as_the_process_has(void **state)
 				room[count++].participants = 1;
 				participants++;
 			} else if (which < count && grows && participants < PARTICIPANTS &&
-				   room[which].participants < LARGEST &&
-				   pl_placement_has_place(&placement, room[which].shard)) {
+				   room[which].participants < LARGEST && has_place(room[which].shard)) {
 				pl_placement_participant_comes(&placement, room[which].shard);
 				room[which].participants++;
 				participants++;
@@ -184,9 +191,57 @@ static void test_placement_has_a_place_as_long_as_the_process_has(void **state)
 	}
 }
 
+/* A room fills its home, then one shard after the other, and comes back to home when there is a place again. */
+static void test_placement_spreads_a_large_room(void **state)
+{
+	(void)state;
+	static uint32_t members[PL_SFU_SHARDS_MAX];
+	static const uint8_t expected[] = { 1, 1, 1, 0, 0, 0, 2, 2, 2, 0, 1, 0 }; /* then: the least loaded */
+	start(3, 1000, 1000, 1000);
+	placement.room_spread = 3;
+	pl_placement_participant_comes(&placement, 2); /* somebody else's */
+	for (size_t i = 0; i < PL_COUNT(expected); i++) {
+		uint8_t shard = 255;
+		assert_true(pl_placement_choose_for(&placement, 0, 1, members, &shard));
+		if (shard != expected[i])
+			fail_msg("member %zu went to shard %u", i, shard);
+		members[shard]++;
+		pl_placement_participant_comes(&placement, shard);
+	}
+	while (members[1] > 2) {
+		members[1]--;
+		pl_placement_participant_goes(&placement, 1);
+	}
+	uint8_t shard = 255;
+	assert_true(pl_placement_choose_for(&placement, 0, 1, members, &shard));
+	assert_int_equal(shard, 1);
+}
+
+/* A full shard is no end for a room while another has a place. */
+static void test_placement_goes_around_a_full_shard(void **state)
+{
+	(void)state;
+	uint32_t members[PL_SFU_SHARDS_MAX] = { 0 };
+	start(2, 40, 10, 20);
+	const uint8_t home = open_room(0);
+	uint32_t count = 0;
+	uint8_t shard;
+	while (pl_placement_choose_for(&placement, 0, home, members, &shard)) {
+		if (members[shard]++ == 0 && shard != home)
+			pl_placement_room_comes(&placement, shard);
+		pl_placement_participant_comes(&placement, shard);
+		count++;
+	}
+	assert_int_equal(count, 2 * placement.shard_participants_max);
+	assert_int_equal(members[0], placement.shard_participants_max);
+	assert_int_equal(members[1], placement.shard_participants_max);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_placement_spreads_a_large_room),
+		cmocka_unit_test(test_placement_goes_around_a_full_shard),
 		cmocka_unit_test(test_placement_takes_the_least_loaded),
 		cmocka_unit_test(test_placement_lets_a_shard_rest_that_refused),
 		cmocka_unit_test(test_placement_refuses_only_when_all_are_full),

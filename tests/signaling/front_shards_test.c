@@ -26,8 +26,8 @@ static void assert_port(const json_t *frame, unsigned shard)
 	}
 }
 
-/* Joins, and returns the shard that the media plane was told; the answer says the same. */
-static struct pl_harness_member join(struct pl_harness *h, const char *room, unsigned shard)
+/* Joins where the media plane is told that the speakers are chosen on shard home; the answer leads to shard. */
+static struct pl_harness_member join_beside(struct pl_harness *h, const char *room, unsigned shard, unsigned home)
 {
 	struct pl_harness_member member = { .connection = pl_harness_open(h) };
 	pl_harness_say(h, member.connection, "{'t':'join','id':1,'v':1,'room':'%s','name':'x','sdp':'%s'}", room,
@@ -36,8 +36,13 @@ static struct pl_harness_member join(struct pl_harness *h, const char *room, uns
 	const struct pl_command *command = pl_harness_take_command(h, PL_COMMAND_JOIN);
 	assert_int_equal(command->source, member.source);
 	assert_int_equal(command->shard, shard);
-	assert_int_equal(command->home, shard);
+	assert_int_equal(command->home, home);
 	return member;
+}
+
+static struct pl_harness_member join(struct pl_harness *h, const char *room, unsigned shard)
+{
+	return join_beside(h, room, shard, shard);
 }
 
 static void leave(struct pl_harness *h, const struct pl_harness_member *member)
@@ -155,7 +160,7 @@ static void test_shards_one_that_refused_rests(void **state)
 }
 
 /* Two rooms that grew on one shard have filled it: one more there is refused with a reason, and elsewhere is place. */
-static void test_shards_a_full_one_refuses_for_itself(void **state)
+static void test_shards_a_room_goes_around_a_full_one(void **state)
 {
 	(void)state;
 	struct pl_harness h;
@@ -167,16 +172,31 @@ static void test_shards_a_full_one_refuses_for_itself(void **state)
 	for (int i = 0; i < 3; i++)
 		join(&h, "a", 0);
 	join(&h, "e", 0); /* 6 of 6 */
-	const uint64_t late = pl_harness_open(&h);
-	pl_harness_say(&h, late, "{'t':'join','id':1,'v':1,'room':'e','sdp':'%s'}", pl_harness_offer("s0", 1));
-	pl_harness_expect(&h, late, "{'t':'refused','id':1,'code':'server_full','reason':'*','retry_after_ms':'*'}");
-	pl_harness_expect_close(&h, late, PL_FRONT_CLOSE_TRY_AGAIN);
-	pl_harness_expect_no_command(&h);
+	join_beside(&h, "e", 1, 0); /* goes on where there is a place; who chooses the speakers is shard 0 still */
 	join(&h, "b", 1);
 	join(&h, "f", 2);
 	leave(&h, &first);
 	pl_harness_skip_all(&h);
 	join(&h, "e", 0);
+	pl_harness_stop(&h);
+}
+
+/* A room that has outgrown its shard goes on on the next, and comes back when there is a place. */
+static void test_shards_a_large_room_spreads(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .shards = 3, .room_spread = 2 });
+	join(&h, "small", 0);
+	const struct pl_harness_member first = join(&h, "large", 1);
+	join(&h, "large", 1);
+	join_beside(&h, "large", 2, 1);
+	join_beside(&h, "large", 2, 1);
+	join_beside(&h, "large", 0, 1);
+	join(&h, "small", 0);
+	leave(&h, &first);
+	pl_harness_skip_all(&h);
+	join(&h, "large", 1);
 	pl_harness_stop(&h);
 }
 
@@ -187,7 +207,8 @@ int main(void)
 		cmocka_unit_test(test_shards_resume_finds_the_same_shard),
 		cmocka_unit_test(test_shards_a_busy_one_keeps_only_its_own_waiting),
 		cmocka_unit_test(test_shards_one_that_refused_rests),
-		cmocka_unit_test(test_shards_a_full_one_refuses_for_itself),
+		cmocka_unit_test(test_shards_a_room_goes_around_a_full_one),
+		cmocka_unit_test(test_shards_a_large_room_spreads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

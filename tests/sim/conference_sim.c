@@ -18,11 +18,6 @@ void *pl_sim_allocate(size_t size)
 	return memory;
 }
 
-static struct pl_addr server_addr(void)
-{
-	return pl_addr_ipv4(0xc0000201, 3478);
-}
-
 struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 {
 	struct pl_sim *sim = pl_sim_allocate(sizeof *sim);
@@ -37,17 +32,7 @@ struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 		pl_srtp_engine_create(&sim->server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
 		pl_srtp_engine_create(&sim->peer_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE)
 		abort();
-	const struct pl_conference_config conference = {
-		.identity = sim->server_identity,
-		.srtp = sim->server_srtp,
-		.participants_max = config->participants_max != 0 ? config->participants_max : PL_SIM_PEERS_MAX,
-		.rooms_max = config->rooms_max != 0 ? config->rooms_max : PL_SIM_PEERS_MAX,
-		.packets = config->packets,
-		.seed = config->seed,
-		.ntp_offset_us = INT64_C(3900000000) * 1000000,
-	};
-	if (pl_conference_create(&sim->conference, &conference) != PL_ERR_NONE)
-		abort();
+	pl_sim_server_create(sim);
 	return sim;
 }
 
@@ -66,33 +51,19 @@ static void forget_packets(struct pl_sim_peer *p)
 	}
 }
 
-static void drain_server(struct pl_sim *sim);
-
-/* Handshakes that wait for their turn have buffers, forwarded packets none any more. */
-static void check_pool(struct pl_sim *s)
-{
-	drain_server(s);
-	while (pl_conference_deadline(s->conference) == INT64_MIN) {
-		pl_conference_tick(s->conference, s->now_us);
-		drain_server(s);
-	}
-	PL_ASSERT(pl_conference_counters(s->conference).packets_used == 0);
-}
-
 void pl_sim_destroy(struct pl_sim **sim)
 {
 	struct pl_sim *s = *sim;
 	*sim = NULL;
 	if (s == NULL)
 		return;
-	check_pool(s);
+	pl_sim_server_destroy(s);
 	for (size_t i = 0; i < s->peer_count; i++) {
 		end_peer(s->peer[i]);
 		forget_packets(s->peer[i]);
 		pl_sim_encoder_destroy(s->peer[i]->encoder);
 		free(s->peer[i]);
 	}
-	pl_conference_destroy(&s->conference);
 	pl_network_destroy(&s->network);
 	pl_dtls_identity_destroy(&s->server_identity);
 	pl_dtls_identity_destroy(&s->peer_identity);
@@ -117,7 +88,7 @@ struct pl_sim_peer *pl_sim_peer_by_source(const struct pl_sim *sim, uint32_t sou
 	return NULL;
 }
 
-static struct pl_sim_peer *peer_by_addr(struct pl_sim *sim, const struct pl_addr *addr)
+struct pl_sim_peer *pl_sim_peer_by_addr(const struct pl_sim *sim, const struct pl_addr *addr)
 {
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		if (sim->peer[i]->is_here && pl_addr_equal(&sim->peer[i]->peer.path.local, addr))
@@ -126,7 +97,7 @@ static struct pl_sim_peer *peer_by_addr(struct pl_sim *sim, const struct pl_addr
 	return NULL;
 }
 
-static void take_event(struct pl_sim *sim, const struct pl_event *event)
+void pl_sim_take_event(struct pl_sim *sim, const struct pl_event *event)
 {
 	PL_ASSERT(sim->event_count < PL_SIM_EVENTS_MAX);
 	sim->event[sim->event_count++] = (struct pl_sim_event){ sim->now_us, *event };
@@ -142,31 +113,6 @@ static void take_event(struct pl_sim *sim, const struct pl_event *event)
 	}
 	if (event->kind == PL_EVENT_SLOTS)
 		p->slots_event = *event;
-}
-
-static void drain_server(struct pl_sim *sim)
-{
-	static const struct pl_network_link gone = { 0 };
-	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
-	struct pl_conference_output output;
-	while (pl_conference_next(
-		sim->conference, sim->now_us, (struct pl_span){ room, sizeof room }, sim->with_events, &output)) {
-		if (output.kind == PL_CONFERENCE_EVENT) {
-			take_event(sim, &output.event);
-			continue;
-		}
-		PL_ASSERT(output.size > 0 && output.size <= PL_DATAGRAM_SIZE_MAX && output.path.remote.port != 0);
-		const struct pl_sim_peer *p = peer_by_addr(sim, &output.path.remote);
-		pl_network_send(sim->network, sim->now_us, p != NULL ? &p->link : &gone, &output.path,
-			(struct pl_bytes){ room, output.size });
-	}
-}
-
-static void command(struct pl_sim *sim, const struct pl_command *c)
-{
-	drain_server(sim);
-	pl_conference_command(sim->conference, sim->now_us, c);
-	drain_server(sim);
 }
 
 /* ---- what a peer hears ---- */
@@ -299,9 +245,10 @@ void pl_sim_send_rtcp(struct pl_sim_peer *p, struct pl_bytes packet)
 
 void pl_sim_inject(struct pl_sim *sim, const struct pl_addr *from, struct pl_bytes datagram)
 {
-	const struct pl_path path = { .remote = *from, .local = server_addr() };
-	pl_conference_feed(sim->conference, sim->now_us, &path, datagram);
-	drain_server(sim);
+	const struct pl_path path = { .remote = *from, .local = pl_sim_server_addr(0) };
+	pl_sim_server_drain(sim);
+	pl_sim_server_feed(sim, &path, datagram);
+	pl_sim_server_drain(sim);
 }
 
 /* ---- joining and leaving ---- */
@@ -329,9 +276,10 @@ static struct pl_slot_spec make_slot(struct pl_sim *sim, uint8_t number)
 	return spec;
 }
 
-static struct pl_path next_path(struct pl_sim *sim)
+static struct pl_path next_path(struct pl_sim *sim, uint8_t shard)
 {
-	return (struct pl_path){ .remote = server_addr(), .local = pl_addr_ipv4(0xc6336401, sim->next_port++) };
+	return (struct pl_path){ .remote = pl_sim_server_addr(shard),
+		.local = pl_addr_ipv4(0xc6336401, sim->next_port++) };
 }
 
 /* The offer and the answer to it, and a peer that begins its checks. */
@@ -368,13 +316,15 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 		.server_fingerprint = *pl_dtls_identity_fingerprint(sim->server_identity),
 		.server = p->description.local,
 		.local = local,
-		.path = next_path(sim),
+		.path = next_path(sim, p->shard),
 		.ext_ids = ext_ids,
 	};
-	command(sim, &(struct pl_command){ .kind = PL_COMMAND_JOIN,
-			     .room = p->room,
-			     .source = p->source,
-			     .description = &p->description });
+	pl_sim_server_command(sim, &(struct pl_command){ .kind = PL_COMMAND_JOIN,
+					   .room = p->room,
+					   .source = p->source,
+					   .shard = p->shard,
+					   .home = p->home,
+					   .description = &p->description });
 	pl_peer_init(&p->peer, sim->now_us, &config);
 	p->is_here = true;
 	drain_peer(p);
@@ -390,6 +340,8 @@ struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *jo
 		.sim = sim,
 		.link = { .delay_us = PL_SIM_LINK_DELAY_MS * MS },
 		.room = join->room,
+		.shard = join->shard,
+		.home = join->home,
 		.source = join->source != 0 ? join->source : 1000 + number,
 		.track = 5000 + number,
 		.hz = join->hz,
@@ -413,8 +365,10 @@ void pl_sim_rejoin(struct pl_sim_peer *p)
 
 static void send_update(struct pl_sim_peer *p)
 {
-	command(p->sim,
-		&(struct pl_command){ .kind = PL_COMMAND_UPDATE, .source = p->source, .description = &p->description });
+	pl_sim_server_command(p->sim, &(struct pl_command){ .kind = PL_COMMAND_UPDATE,
+					      .source = p->source,
+					      .shard = p->shard,
+					      .description = &p->description });
 }
 
 void pl_sim_set_slots(struct pl_sim_peer *p, uint8_t slots)
@@ -439,13 +393,17 @@ void pl_sim_restart_ice(struct pl_sim_peer *p)
 void pl_sim_mute(struct pl_sim_peer *p, bool is_on)
 {
 	p->description.track[0].is_muted = is_on;
-	command(p->sim, &(struct pl_command){
-				.kind = PL_COMMAND_MUTE, .source = p->source, .track = p->track, .is_on = is_on });
+	pl_sim_server_command(p->sim, &(struct pl_command){ .kind = PL_COMMAND_MUTE,
+					      .source = p->source,
+					      .shard = p->shard,
+					      .track = p->track,
+					      .is_on = is_on });
 }
 
 void pl_sim_leave(struct pl_sim_peer *p)
 {
-	command(p->sim, &(struct pl_command){ .kind = PL_COMMAND_LEAVE, .source = p->source });
+	pl_sim_server_command(
+		p->sim, &(struct pl_command){ .kind = PL_COMMAND_LEAVE, .source = p->source, .shard = p->shard });
 	end_peer(p);
 }
 
@@ -462,7 +420,7 @@ void pl_sim_close(struct pl_sim_peer *p)
 
 void pl_sim_move(struct pl_sim_peer *p)
 {
-	const struct pl_path path = next_path(p->sim);
+	const struct pl_path path = next_path(p->sim, p->shard);
 	pl_peer_move(&p->peer, p->sim->now_us, &path.local);
 	drain_peer(p);
 }
@@ -481,10 +439,7 @@ static int64_t min_i64(int64_t a, int64_t b)
 
 static int64_t next_us(const struct pl_sim *sim)
 {
-	int64_t server_us = pl_conference_deadline(sim->conference);
-	if (server_us < sim->drained_us + sim->batch_us)
-		server_us = sim->drained_us + sim->batch_us;
-	int64_t at_us = min_i64(pl_network_deadline(sim->network), server_us);
+	int64_t at_us = min_i64(pl_network_deadline(sim->network), pl_sim_server_deadline(sim));
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		const struct pl_sim_peer *p = sim->peer[i];
 		if (p->is_here)
@@ -493,25 +448,14 @@ static int64_t next_us(const struct pl_sim *sim)
 	return at_us > sim->now_us ? at_us : sim->now_us;
 }
 
-/* As a shard does: a batch is fed, then drained. */
-static void feed_server(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram)
-{
-	pl_conference_feed(sim->conference, sim->now_us, path, datagram);
-	if (pl_conference_must_drain(sim->conference))
-		drain_server(sim);
-}
-
 static void deliver(struct pl_sim *sim)
 {
-	const struct pl_addr server = server_addr();
 	struct pl_path path;
 	struct pl_bytes datagram;
 	while (pl_network_receive(sim->network, sim->now_us, &path, &datagram)) {
-		if (pl_addr_equal(&path.local, &server)) {
-			feed_server(sim, &path, datagram);
+		if (pl_sim_server_feed(sim, &path, datagram))
 			continue;
-		}
-		struct pl_sim_peer *p = peer_by_addr(sim, &path.local);
+		struct pl_sim_peer *p = pl_sim_peer_by_addr(sim, &path.local);
 		if (p == NULL)
 			continue;
 		pl_peer_feed(&p->peer, sim->now_us, datagram);
@@ -519,22 +463,10 @@ static void deliver(struct pl_sim *sim)
 	}
 }
 
-static void run_server(struct pl_sim *sim)
-{
-	if (sim->now_us < sim->drained_us + sim->batch_us)
-		return;
-	drain_server(sim);
-	sim->drained_us = sim->now_us;
-	if (pl_conference_deadline(sim->conference) > sim->now_us)
-		return;
-	pl_conference_tick(sim->conference, sim->now_us);
-	drain_server(sim);
-}
-
 static void step(struct pl_sim *sim)
 {
 	deliver(sim);
-	run_server(sim);
+	pl_sim_server_run(sim);
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		struct pl_sim_peer *p = sim->peer[i];
 		if (!p->is_here)

@@ -23,6 +23,7 @@ struct OpusEncoder;
 
 enum {
 	PL_SIM_PEERS_MAX = 64,
+	PL_SIM_SHARDS_MAX = 4,
 	PL_SIM_EVENTS_MAX = 4096,
 	PL_SIM_FRAME_MS = 20,
 	PL_SIM_PAYLOAD_TYPE = 111,
@@ -35,6 +36,8 @@ struct pl_sim_config {
 	uint64_t seed;
 	uint32_t participants_max, rooms_max; /* 0: plenty */
 	uint32_t packets;                     /* of the pool; 0: as many as a shard has */
+	uint8_t shards;                       /* 0: one */
+	uint8_t node[PL_SIM_SHARDS_MAX];      /* the NUMA node of each */
 	bool without_levels;                  /* peers do not send RFC 6464 levels */
 	bool without_mids;                    /* nor mids: tracks are found by a=ssrc, or by there being one only */
 };
@@ -43,7 +46,8 @@ struct pl_sim_join {
 	uint32_t room;
 	uint32_t hz; /* of its sine */
 	uint8_t slots;
-	uint32_t source; /* 0: the next unused one */
+	uint8_t shard, home; /* where its media is, and where its room's speakers are chosen */
+	uint32_t source;     /* 0: the next unused one */
 	bool is_muted, is_talking;
 	bool hides_ssrc; /* the offer has no a=ssrc */
 };
@@ -69,6 +73,7 @@ struct pl_sim_peer {
 	struct pl_network_link link; /* both ways; may be changed at any time */
 	struct pl_description description;
 	uint32_t room, source, track, ssrc, hz;
+	uint8_t shard, home;
 	bool is_here; /* false: it was killed, or has left */
 	bool is_talking;
 	double amplitude; /* of full scale */
@@ -97,6 +102,13 @@ struct pl_sim_event {
 	struct pl_event event;
 };
 
+/* One of the server's media threads. */
+struct pl_sim_shard {
+	struct pl_conference *conference;
+	struct pl_sim_link *to[PL_SIM_SHARDS_MAX];
+	bool is_stuck; /* takes nothing from the others; set by tests */
+};
+
 struct pl_sim {
 	struct pl_sim_config config;
 	int64_t now_us;
@@ -106,7 +118,9 @@ struct pl_sim {
 	struct pl_rng rng;
 	struct pl_dtls_identity *server_identity, *peer_identity;
 	struct pl_srtp_engine *server_srtp, *peer_srtp; /* ours, and the reference */
-	struct pl_conference *conference;
+	struct pl_conference *conference;               /* of the first shard */
+	struct pl_sim_shard shard[PL_SIM_SHARDS_MAX];
+	uint8_t shard_count;
 	struct pl_network *network;
 	struct pl_sim_peer *peer[PL_SIM_PEERS_MAX];
 	size_t peer_count;

@@ -16,6 +16,21 @@ void *pl_sim_allocate(size_t size);
 /* NULL when there is none. */
 struct pl_sim_peer *pl_sim_peer_by_source(const struct pl_sim *sim, uint32_t source);
 
+struct pl_sim_peer *pl_sim_peer_by_addr(const struct pl_sim *sim, const struct pl_addr *addr);
+void pl_sim_take_event(struct pl_sim *sim, const struct pl_event *event);
+
+/* conference_sim_server.c */
+void pl_sim_server_create(struct pl_sim *sim);
+void pl_sim_server_destroy(struct pl_sim *sim);
+struct pl_addr pl_sim_server_addr(uint8_t shard);
+/* Sends what is to be sent, and has the shards take what they have for each other. */
+void pl_sim_server_drain(struct pl_sim *sim);
+void pl_sim_server_command(struct pl_sim *sim, const struct pl_command *command);
+/* False: not for the server. */
+bool pl_sim_server_feed(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram);
+int64_t pl_sim_server_deadline(const struct pl_sim *sim);
+void pl_sim_server_run(struct pl_sim *sim);
+
 struct OpusEncoder *pl_sim_encoder_create(void);
 void pl_sim_encoder_destroy(struct OpusEncoder *encoder);
 

@@ -99,7 +99,11 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 	assert_true(command->shard < h->shard_count && h->ring_room[command->shard] > 0);
 	if (--h->ring_room[command->shard] < h->commands_free)
 		h->commands_free = h->ring_room[command->shard];
-	assert_int_equal(command->home, command->shard);
+	for (size_t i = 0; i < h->joined_count; i++) {
+		if (h->joined[i].room == command->room) /* one shard chooses for all of a room */
+			assert_int_equal(command->home, h->joined[i].home);
+	}
+	assert_true(command->home < h->shard_count);
 	if (is_known) /* media is where it was, whatever happens */
 		assert_int_equal(command->shard, h->joined[found].shard);
 	assert_true(command->room != 0 && command->source != 0);
@@ -108,6 +112,7 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 		assert_true(h->joined_count < PL_COUNT(h->joined));
 		h->joined[h->joined_count].room = command->room;
 		h->joined[h->joined_count].shard = command->shard;
+		h->joined[h->joined_count].home = command->home;
 		h->joined[h->joined_count++].source = command->source;
 	} else if (command->kind == PL_COMMAND_LEAVE) {
 		forget_joined(h, command->source); /* unknown: it crossed the event of its end */
@@ -165,6 +170,7 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 		.address = { pl_addr_ipv4(0x7f000001, 0) },
 		.address_count = 1,
 		.shard_count = h->shard_count,
+		.room_spread = limits.room_spread,
 		.random = fill_random,
 		.random_context = &h->seed,
 	};

@@ -43,7 +43,7 @@ struct pl_harness {
 	size_t command_count, command_read;
 	struct {
 		uint32_t room, source;
-		uint8_t shard;
+		uint8_t shard, home;
 	} joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
 	size_t joined_count;
 	size_t output_count; /* of the last input */
@@ -51,7 +51,7 @@ struct pl_harness {
 
 /* Limits of 0 are generous ones. */
 struct pl_harness_limits {
-	uint32_t participants, rooms, room_participants, connections, shards;
+	uint32_t participants, rooms, room_participants, connections, shards, room_spread;
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);

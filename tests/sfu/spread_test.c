@@ -1,0 +1,300 @@
+/* sfu/spread: a room over several shards sounds like a room on one, and a packet crosses once into each. */
+#include "sfu/spread.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/conference_sim.h"
+
+enum { SETTLE_MS = 1200, ROOM = 7 };
+
+static const uint32_t tone_hz[] = { 330, 440, 550, 660, 770, 880, 990, 1210, 1430, 1650, 1870, 2090 };
+
+static struct pl_sim_peer *join(struct pl_sim *sim, uint8_t shard, uint8_t slots, bool is_talking)
+{
+	return pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM,
+					.hz = tone_hz[sim->peer_count % PL_COUNT(tone_hz)],
+					.slots = slots,
+					.shard = shard,
+					.home = 0,
+					.is_talking = is_talking });
+}
+
+/* Muted, so that not even its silence is on the way. */
+static struct pl_sim_peer *listen(struct pl_sim *sim, uint8_t shard)
+{
+	return pl_sim_join(
+		sim, &(struct pl_sim_join){ .room = ROOM, .hz = 2500, .slots = 1, .shard = shard, .is_muted = true });
+}
+
+static struct pl_sim *make_sim(uint64_t seed, uint8_t shards)
+{
+	return pl_sim_create(&(struct pl_sim_config){ .seed = seed, .shards = shards });
+}
+
+static void assert_hears(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms,
+	int64_t to_ms, bool is_heard)
+{
+	const double share = pl_sim_share(listener, talker, from_ms, to_ms);
+	if (share != (is_heard ? 1 : 0))
+		fail_msg("%d (shard %d) heard %d (shard %d) for %.2f of %d..%d ms", (int)listener->source,
+			listener->shard, (int)talker->source, talker->shard, share, (int)from_ms, (int)to_ms);
+}
+
+static void assert_flawless(const struct pl_sim *sim)
+{
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		for (uint8_t slot = 0; slot < sim->peer[i]->description.slot_count; slot++) {
+			const char *flaw = pl_sim_flaw(sim->peer[i], slot, 0);
+			if (flaw != NULL)
+				fail_msg("peer %d, slot %d: %s", (int)i, slot, flaw);
+		}
+		assert_int_equal(sim->peer[i]->foreign_packets, 0);
+	}
+}
+
+static struct pl_conference_counters counters(const struct pl_sim *sim, uint8_t shard)
+{
+	return pl_conference_counters(sim->shard[shard].conference);
+}
+
+/* Whoever talks on whichever shard: everybody else hears it from the first packet on, nobody hears itself, and no slot has a
+ * gap or a number twice. */
+static void test_spread_everybody_hears_everybody(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(1, 3);
+	for (uint8_t i = 0; i < 6; i++)
+		join(sim, i % 3, 5, true);
+	pl_sim_run(sim, 4000);
+	for (size_t i = 0; i < 6; i++) {
+		for (size_t k = 0; k < 6; k++)
+			assert_hears(sim->peer[i], sim->peer[k], SETTLE_MS, 3900, i != k);
+	}
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* The choice is one: of ten who talk on three shards, three are heard, and every listener everywhere hears the same. */
+static void test_spread_speakers_are_chosen_once(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(2, 3);
+	for (uint8_t i = 0; i < 10; i++)
+		join(sim, i % 3, 0, true);
+	for (uint8_t i = 0; i < 3; i++)
+		join(sim, i, 3, false);
+	pl_sim_run(sim, 4000);
+	for (size_t k = 0; k < 10; k++) {
+		const double first = pl_sim_share(sim->peer[10], sim->peer[k], SETTLE_MS, 3900);
+		assert_true(first == 0 || first == 1);
+		for (size_t i = 11; i < 13; i++)
+			assert_true(pl_sim_share(sim->peer[i], sim->peer[k], SETTLE_MS, 3900) == first);
+	}
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* A talker far from home loses no syllable: its first packet is heard on every shard. */
+static void test_spread_first_packet_is_heard(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(3, 3);
+	struct pl_sim_peer *talker = join(sim, 1, 1, false), *listener[3];
+	for (uint8_t i = 0; i < 3; i++)
+		listener[i] = join(sim, i, 1, false);
+	pl_sim_run(sim, 2000);
+	const int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_talk(talker, true);
+	pl_sim_run(sim, 1000);
+	for (size_t i = 0; i < 3; i++)
+		assert_hears(listener[i], talker, from_ms + 100, from_ms + 900, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* A packet crosses once into each shard; the cost is one message however many listen there. */
+static void test_spread_packet_crosses_once(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(4, 3);
+	struct pl_sim_peer *talker = join(sim, 0, 0, true);
+	for (int i = 0; i < 12; i++)
+		listen(sim, (uint8_t)(i % 3));
+	pl_sim_run(sim, 3000);
+	const uint32_t sent = talker->packets_sent;
+	const uint64_t before[] = { counters(sim, 0).crossed, counters(sim, 1).crossed, counters(sim, 2).crossed };
+	pl_sim_run(sim, 2000);
+	const uint32_t more = talker->packets_sent - sent;
+	for (uint8_t i = 1; i < 3; i++)
+		assert_in_range(counters(sim, i).crossed - before[i], more - 2, more + 2);
+	assert_int_equal(counters(sim, 1).copied, 0); /* one node: read where it lies */
+	assert_int_equal(counters(sim, 2).copied, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* On another NUMA node a packet is copied once, and passed on from there. */
+static void test_spread_is_copied_once_a_node(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 5, .shards = 4, .node = { 0, 0, 1, 1 } });
+	struct pl_sim_peer *talker = join(sim, 0, 0, true);
+	for (uint8_t i = 0; i < 4; i++)
+		listen(sim, i);
+	pl_sim_run(sim, 5000);
+	assert_true(talker->packets_sent > 200);
+	for (size_t i = 1; i <= 4; i++)
+		assert_hears(sim->peer[i], talker, SETTLE_MS, 4900, true);
+	assert_int_equal(counters(sim, 1).copied, 0);
+	assert_in_range(
+		counters(sim, 2).copied + counters(sim, 3).copied, talker->packets_sent - 60, talker->packets_sent);
+	assert_true(counters(sim, 2).copied == 0 || counters(sim, 3).copied == 0);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* Muted, gone, closed or killed on a shard far from home: its slots are free everywhere, and another takes them. */
+static void test_spread_silence_is_told(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(6, 2);
+	struct pl_sim_peer *listener = join(sim, 0, 2, false);
+	struct pl_sim_peer *muted = join(sim, 1, 0, true), *left = join(sim, 1, 0, true);
+	pl_sim_run(sim, 2000);
+	assert_true(pl_sim_slot_of(listener, muted) >= 0 && pl_sim_slot_of(listener, left) >= 0);
+	pl_sim_mute(muted, true);
+	pl_sim_run(sim, 100);
+	assert_true(pl_sim_slot_of(listener, muted) < 0 && pl_sim_slot_of(listener, left) >= 0);
+	pl_sim_leave(left);
+	pl_sim_run(sim, 100);
+	assert_true(pl_sim_slot_of(listener, left) < 0);
+	pl_sim_mute(muted, false);
+	pl_sim_run(sim, 1000);
+	assert_true(pl_sim_slot_of(listener, muted) >= 0);
+	pl_sim_close(muted);
+	pl_sim_run(sim, 200);
+	assert_true(pl_sim_slot_of(listener, muted) < 0);
+	assert_int_equal(counters(sim, 1).rooms, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* Home may be without members of its own: the room goes on, and ends when the last has left anywhere. */
+static void test_spread_home_may_be_empty(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(7, 3);
+	struct pl_sim_peer *first = join(sim, 0, 2, false), *ann = join(sim, 1, 2, true), *bob = join(sim, 2, 2, true);
+	pl_sim_run(sim, 1000);
+	pl_sim_leave(first);
+	pl_sim_run(sim, 3000);
+	assert_hears(ann, bob, 1500, 3900, true);
+	assert_hears(bob, ann, 1500, 3900, true);
+	assert_int_equal(counters(sim, 0).rooms, 1);
+	pl_sim_leave(ann);
+	pl_sim_leave(bob);
+	pl_sim_run(sim, 100);
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(counters(sim, i).rooms, 0);
+	/* And begins anew. */
+	ann = join(sim, 1, 2, true), bob = join(sim, 2, 2, true);
+	pl_sim_run(sim, 3000);
+	assert_hears(ann, bob, 5500, 6900, true);
+	pl_sim_destroy(&sim);
+}
+
+/* Listeners on another shard may have more slots than those at home: as many are on air. */
+static void test_spread_slots_count_everywhere(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(8, 2);
+	for (uint8_t i = 0; i < 5; i++)
+		join(sim, i % 2, 1, true);
+	struct pl_sim_peer *wide = join(sim, 1, 5, false);
+	pl_sim_run(sim, 4000);
+	for (size_t k = 0; k < 5; k++)
+		assert_hears(wide, sim->peer[k], SETTLE_MS, 3900, true);
+	pl_sim_set_slots(wide, 1);
+	pl_sim_run(sim, 2000);
+	uint32_t heard = 0;
+	for (size_t k = 0; k < 5; k++)
+		heard += pl_sim_slot_of(wide, sim->peer[k]) >= 0;
+	assert_int_equal(heard, 1);
+	pl_sim_destroy(&sim);
+}
+
+/* A shard that takes nothing for a while costs the others nothing but its part: no buffer is lost, what was dropped is counted,
+ * and when it is back it knows who talks. */
+static void test_spread_stuck_shard_recovers(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(9, 3);
+	struct pl_sim_peer *talker[4], *listener[3];
+	for (uint8_t i = 0; i < 4; i++)
+		talker[i] = join(sim, i % 2, 0, true);
+	for (uint8_t i = 0; i < 3; i++)
+		listener[i] = join(sim, i, 4, false);
+	pl_sim_run(sim, 2000);
+	sim->shard[2].is_stuck = true;
+	pl_sim_mute(talker[3], true);
+	pl_sim_run(sim, 3000);
+	for (size_t k = 0; k < 3; k++) {
+		assert_hears(listener[0], talker[k], 2500, 4900, true);
+		assert_hears(listener[1], talker[k], 2500, 4900, true);
+	}
+	assert_true(counters(sim, 0).drop[PL_DROP_CROSS_FULL] > 100);
+	assert_true(pl_sim_slot_of(listener[2], talker[3]) >= 0); /* it does not know yet */
+	sim->shard[2].is_stuck = false;
+	pl_sim_run(sim, 2000);
+	assert_true(pl_sim_slot_of(listener[2], talker[3]) < 0);
+	for (size_t k = 0; k < 3; k++)
+		assert_hears(listener[2], talker[k], 5500, 6900, true);
+	pl_sim_destroy(&sim);
+}
+
+/* The same when it is home that is stuck: until it is back nobody far away is heard; then everybody is, and who has left
+ * meanwhile is not. */
+static void test_spread_stuck_home_recovers(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(10, 2);
+	struct pl_sim_peer *listener = join(sim, 0, 3, false), *stays = join(sim, 1, 0, true),
+			   *goes = join(sim, 1, 0, true);
+	pl_sim_run(sim, 2000);
+	sim->shard[0].is_stuck = true;
+	pl_sim_run(sim, 5000); /* 500 packets: three quarters of the ring are full, the rest are dropped */
+	assert_true(counters(sim, 1).drop[PL_DROP_CROSS_FULL] > 100);
+	pl_sim_leave(goes);
+	struct pl_sim_peer *comes = join(sim, 1, 2, true);
+	pl_sim_run(sim, 1000);
+	sim->shard[0].is_stuck = false;
+	pl_sim_run(sim, 2000);
+	assert_true(pl_sim_slot_of(listener, goes) < 0);
+	assert_hears(listener, stays, 8500, 9900, true);
+	assert_hears(listener, comes, 8500, 9900, true);
+	assert_hears(comes, stays, 8500, 9900, true);
+	pl_sim_destroy(&sim);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spread_everybody_hears_everybody),
+		cmocka_unit_test(test_spread_speakers_are_chosen_once),
+		cmocka_unit_test(test_spread_first_packet_is_heard),
+		cmocka_unit_test(test_spread_packet_crosses_once),
+		cmocka_unit_test(test_spread_is_copied_once_a_node),
+		cmocka_unit_test(test_spread_silence_is_told),
+		cmocka_unit_test(test_spread_home_may_be_empty),
+		cmocka_unit_test(test_spread_slots_count_everywhere),
+		cmocka_unit_test(test_spread_stuck_shard_recovers),
+		cmocka_unit_test(test_spread_stuck_home_recovers),
+	};
+	if (pl_srtp_init() != PL_ERR_NONE)
+		return 1;
+	const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	pl_srtp_fini();
+	return failed;
+}

@@ -1,0 +1,179 @@
+/* The server's side of a simulated conference: its shards, and the rings between them. */
+#include <stdlib.h>
+
+#include "tests/sim/conference_sim_state.h"
+
+enum { LINK_CAPACITY = 256, SHARDS_MAX = PL_SIM_SHARDS_MAX };
+
+struct pl_sim_link {
+	struct pl_cross message[LINK_CAPACITY];
+	size_t count;
+};
+
+static bool push(void *context, uint8_t to, const struct pl_cross *message)
+{
+	struct pl_sim_shard *shard = context;
+	struct pl_sim_link *link = shard->to[to];
+	const size_t capacity = pl_cross_is_media(message) ? LINK_CAPACITY / 4 * 3 : LINK_CAPACITY;
+	if (link->count >= capacity)
+		return false;
+	link->message[link->count++] = *message;
+	return true;
+}
+
+void pl_sim_server_create(struct pl_sim *sim)
+{
+	const struct pl_sim_config *config = &sim->config;
+	sim->shard_count = config->shards != 0 ? config->shards : 1;
+	PL_ASSERT(sim->shard_count <= SHARDS_MAX);
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		struct pl_sim_shard *shard = &sim->shard[i];
+		for (uint8_t k = 0; k < sim->shard_count; k++)
+			shard->to[k] = pl_sim_allocate(sizeof *shard->to[k]);
+		const struct pl_conference_config conference = {
+			.identity = sim->server_identity,
+			.srtp = sim->server_srtp,
+			.participants_max = config->participants_max != 0 ? config->participants_max : PL_SIM_PEERS_MAX,
+			.rooms_max = config->rooms_max != 0 ? config->rooms_max : PL_SIM_PEERS_MAX,
+			.packets = config->packets,
+			.shard = i,
+			.shard_count = sim->shard_count,
+			.shard_node = sim->config.node,
+			.remotes_max = PL_SIM_PEERS_MAX,
+			.port = { .push = push, .context = shard },
+			.seed = config->seed + i,
+			.ntp_offset_us = INT64_C(3900000000) * 1000000,
+		};
+		if (pl_conference_create(&shard->conference, &conference) != PL_ERR_NONE)
+			abort();
+	}
+	sim->conference = sim->shard[0].conference;
+}
+
+struct pl_addr pl_sim_server_addr(uint8_t shard)
+{
+	return pl_addr_ipv4(0xc0000201, (uint16_t)(3478 + shard));
+}
+
+static void drain(struct pl_sim *sim, struct pl_conference *conference)
+{
+	static const struct pl_network_link gone = { 0 };
+	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
+	struct pl_conference_output output;
+	while (pl_conference_next(
+		conference, sim->now_us, (struct pl_span){ room, sizeof room }, sim->with_events, &output)) {
+		if (output.kind == PL_CONFERENCE_EVENT) {
+			pl_sim_take_event(sim, &output.event);
+			continue;
+		}
+		PL_ASSERT(output.size > 0 && output.size <= PL_DATAGRAM_SIZE_MAX && output.path.remote.port != 0);
+		const struct pl_sim_peer *p = pl_sim_peer_by_addr(sim, &output.path.remote);
+		pl_network_send(sim->network, sim->now_us, p != NULL ? &p->link : &gone, &output.path,
+			(struct pl_bytes){ room, output.size });
+	}
+}
+
+/* What waits for shard `to`; as in the server the packets are given back when all that was made of them is out. */
+static bool take_crosses(struct pl_sim *sim, uint8_t to)
+{
+	struct pl_conference *conference = sim->shard[to].conference;
+	bool has_taken = false;
+	for (uint8_t from = 0; from < sim->shard_count; from++) {
+		struct pl_sim_link *link = sim->shard[from].to[to];
+		const size_t count = link->count;
+		for (size_t i = 0; i < count; i++) {
+			pl_conference_cross(conference, sim->now_us, from, &link->message[i]);
+			if (pl_conference_must_drain(conference))
+				drain(sim, conference);
+		}
+		drain(sim, conference);
+		for (size_t i = 0; i < count; i++) {
+			if (pl_cross_has_packet(&link->message[i]))
+				pl_conference_release(sim->shard[from].conference, link->message[i].packet);
+		}
+		PL_ASSERT(link->count == count); /* none to itself */
+		link->count = 0;
+		has_taken |= count > 0;
+	}
+	return has_taken;
+}
+
+void pl_sim_server_drain(struct pl_sim *sim)
+{
+	for (bool is_moving = true; is_moving;) {
+		is_moving = false;
+		for (uint8_t i = 0; i < sim->shard_count; i++) {
+			drain(sim, sim->shard[i].conference);
+			if (!sim->shard[i].is_stuck)
+				is_moving |= take_crosses(sim, i);
+		}
+	}
+}
+
+void pl_sim_server_command(struct pl_sim *sim, const struct pl_command *command)
+{
+	pl_sim_server_drain(sim);
+	pl_conference_command(sim->shard[command->shard].conference, sim->now_us, command);
+	pl_sim_server_drain(sim);
+}
+
+bool pl_sim_server_feed(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram)
+{
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		const struct pl_addr addr = pl_sim_server_addr(i);
+		if (!pl_addr_equal(&path->local, &addr))
+			continue;
+		pl_conference_feed(sim->shard[i].conference, sim->now_us, path, datagram);
+		if (pl_conference_must_drain(sim->shard[i].conference))
+			drain(sim, sim->shard[i].conference);
+		return true;
+	}
+	return false;
+}
+
+int64_t pl_sim_server_deadline(const struct pl_sim *sim)
+{
+	int64_t at_us = INT64_MAX;
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		const int64_t deadline_us = pl_conference_deadline(sim->shard[i].conference);
+		at_us = deadline_us < at_us ? deadline_us : at_us;
+	}
+	return at_us > sim->drained_us + sim->batch_us ? at_us : sim->drained_us + sim->batch_us;
+}
+
+void pl_sim_server_run(struct pl_sim *sim)
+{
+	if (sim->now_us < sim->drained_us + sim->batch_us)
+		return;
+	pl_sim_server_drain(sim);
+	sim->drained_us = sim->now_us;
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		if (pl_conference_deadline(sim->shard[i].conference) <= sim->now_us)
+			pl_conference_tick(sim->shard[i].conference, sim->now_us);
+	}
+	pl_sim_server_drain(sim);
+}
+
+/* Handshakes that wait for their turn have buffers, forwarded packets none any more. */
+static void check_pool(struct pl_sim *sim, struct pl_conference *conference)
+{
+	while (pl_conference_deadline(conference) == INT64_MIN) {
+		pl_conference_tick(conference, sim->now_us);
+		pl_sim_server_drain(sim);
+	}
+	PL_ASSERT(pl_conference_counters(conference).packets_used == 0);
+}
+
+void pl_sim_server_destroy(struct pl_sim *sim)
+{
+	for (uint8_t i = 0; i < sim->shard_count; i++)
+		sim->shard[i].is_stuck = false;
+	pl_sim_server_drain(sim);
+	for (uint8_t i = 0; i < sim->shard_count; i++)
+		check_pool(sim, sim->shard[i].conference);
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		pl_conference_destroy(&sim->shard[i].conference);
+		for (uint8_t k = 0; k < sim->shard_count; k++)
+			free(sim->shard[i].to[k]);
+	}
+}
