@@ -289,17 +289,13 @@ static enum pl_drop take_relay(struct pl_conference *c, struct pl_room *room, co
 	return PL_DROP_NONE;
 }
 
+/* From another node even a single shard copies: each member's packet would be read across. */
 static enum pl_drop take_at_replica(
-	struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t from, const struct pl_cross *message)
 {
-	/* On another node even a single shard copies: each member's read would cross. */
-	if (message->kind == PL_CROSS_FORWARD &&
-		(room == NULL || message->relay != 0 ||
-			c->config.shard_node[room->home] != c->config.shard_node[c->config.shard])) {
-		if (room != NULL || message->relay != 0)
-			return take_relay(c, room, message);
-		return PL_DROP_CROSS_LATE;
-	}
+	const bool is_far = c->config.shard_node[from] != c->config.shard_node[c->config.shard];
+	if (message->kind == PL_CROSS_FORWARD && is_far && (room != NULL || message->relay != 0))
+		return take_relay(c, room, message);
 	if (room == NULL)
 		return PL_DROP_CROSS_LATE;
 	if (message->kind == PL_CROSS_RANKING) {
@@ -357,6 +353,6 @@ enum pl_drop pl_spread_take(struct pl_conference *c, int64_t now_us, uint8_t fro
 {
 	c->counters.crossed += pl_cross_is_media(message);
 	if (message->kind == PL_CROSS_RANKING || message->kind == PL_CROSS_FORWARD)
-		return take_at_replica(c, pl_membership_find_room(c, message->room), now_us, message);
+		return take_at_replica(c, pl_membership_find_room(c, message->room), now_us, from, message);
 	return take_at_home(c, now_us, from, message);
 }

@@ -24,7 +24,7 @@ static struct pl_sim_peer *join(struct pl_sim *sim, uint8_t shard, uint8_t slots
 }
 
 /* Muted, so that not even its silence is on the way. */
-static struct pl_sim_peer *listen(struct pl_sim *sim, uint8_t shard)
+static struct pl_sim_peer *listen_only(struct pl_sim *sim, uint8_t shard)
 {
 	return pl_sim_join(
 		sim, &(struct pl_sim_join){ .room = ROOM, .hz = 2500, .slots = 1, .shard = shard, .is_muted = true });
@@ -123,7 +123,7 @@ static void test_spread_packet_crosses_once(void **state)
 	struct pl_sim *sim = make_sim(4, 3);
 	struct pl_sim_peer *talker = join(sim, 0, 0, true);
 	for (int i = 0; i < 12; i++)
-		listen(sim, (uint8_t)(i % 3));
+		listen_only(sim, (uint8_t)(i % 3));
 	pl_sim_run(sim, 3000);
 	const uint32_t sent = talker->packets_sent;
 	const uint64_t before[] = { counters(sim, 0).crossed, counters(sim, 1).crossed, counters(sim, 2).crossed };
@@ -143,7 +143,7 @@ static void test_spread_is_copied_once_a_node(void **state)
 	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 5, .shards = 4, .node = { 0, 0, 1, 1 } });
 	struct pl_sim_peer *talker = join(sim, 0, 0, true);
 	for (uint8_t i = 0; i < 4; i++)
-		listen(sim, i);
+		listen_only(sim, i);
 	pl_sim_run(sim, 5000);
 	assert_true(talker->packets_sent > 200);
 	for (size_t i = 1; i <= 4; i++)
