@@ -20,6 +20,8 @@ static void forget_oldest(struct pl_front_session *session)
 
 void pl_front_tell(struct pl_front *front, struct pl_front_session *session, struct pl_front_text *event)
 {
+	if (session->api != PL_FRONT_WEBSOCKET)
+		return; /* nobody listens, now or later */
 	if (session->kept_count == PL_FRONT_EVENTS_KEPT)
 		forget_oldest(session);
 	session->n++;
