@@ -94,13 +94,13 @@ async def slots_are_as_many_as_offered(server):
     assert send(server, "DELETE", browser["location"]).status == 200
 
 
-async def a_broken_client_is_noticed(server):
-    """Without a DELETE the session ends with its media, and others see it."""
+async def the_end_of_media_ends_it(server):
+    """Without a DELETE the session ends with its DTLS association, and others see it leave."""
     ann = await AiortcPeer.join(server.url, "broken", "Ann", hz=ANN_HZ)
     cam = await HttpSession.start(server, "whip", "broken", AiortcPeer(hz=CAM_HZ, slots=0), name="Cam")
     await until_all_hear({ann: [CAM_HZ]})
     await cam.close()
-    await ann.until_event(t="peer", op="leave", reason="lost")
+    await ann.until_event(t="peer", op="leave", reason="left")
     await until_gone(server, cam.path)
     await ann.leave()
 
@@ -306,7 +306,7 @@ async def limits_hold():
 
 
 async def main():
-    tests = (published_is_heard, gstreamer_publishes_and_plays, slots_are_as_many_as_offered, a_broken_client_is_noticed,
+    tests = (published_is_heard, gstreamer_publishes_and_plays, slots_are_as_many_as_offered, the_end_of_media_ends_it,
              ice_restarts_by_patch, mistakes_are_named, bodies_are_bounded, slow_bodies_are_cut_off, a_connection_serves_many,
              other_sites_may_use_it)
     with Server() as server:
