@@ -321,8 +321,8 @@ static struct pl_front_session *find_session(
 
 enum match { MATCH_NOTHING, MATCH_ANY, MATCH_TAG };
 
-/* If-Match, RFC 9110 section 13.1.1: "*", or a list of tags; a weak one (W/) matches nothing.  Some clients put the star
- * into quotes, as an example of RFC 9725 does. */
+/* If-Match, RFC 9110 section 13.1.1: "*", or a list of tags; a weak one (W/) matches nothing.  Some clients put the
+ * star into quotes, as an example of RFC 9725 does. */
 static enum match match(const char *field, const struct pl_front_session *session)
 {
 	const size_t tag_size = strlen(session->settled.local.ufrag);

@@ -1,6 +1,6 @@
-/* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep), the pure half: what an HTTP request to them asks for, and its answer.
- * A client of either is a participant like any other: a session in the front's tables, without a connection.  It ends by
- * DELETE, by the media plane, or with the server.
+/* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep), the pure half: what an HTTP request to them asks for, and what it is
+ * answered with.  A client of either is a participant like any other: a session in the front's tables, without a
+ * connection.  It ends by DELETE, by the media plane, or with the server.
  * The other half is signaling/server_whip.c; pl_front_http is in signaling/front.h.
  * No socket, no clock, no thread.  Thread: signaling. */
 #ifndef PL_SIGNALING_FRONT_HTTP_H

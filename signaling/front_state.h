@@ -230,8 +230,8 @@ struct pl_front_offer {
 struct pl_front_offer pl_front_offer_of(const char *sdp, bool is_new_transport);
 
 /* Reads an offer and decides on each m-line.  session: whose tracks and slots are kept by their mid; NULL: a new one.
- * True: description is filled, and front->offer and front->answer hold the rest; the session is as it was.  False: error
- * has the sentence. */
+ * True: description is filled, and front->offer and front->answer hold the rest; the session is as it was.  False:
+ * error has the sentence. */
 PL_MUST_USE bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session,
 	const struct pl_front_offer *asked, struct pl_description *description, char error[static PL_SDP_ERROR_SIZE]);
 /* Makes what was settled the session's. */

@@ -1,5 +1,5 @@
-/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_whip.c (those of WHIP and WHEP), server_ws.c
- * (WebSockets) and server_front.c (between them, the front and the media plane).
+/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_whip.c
+ * (those of WHIP and WHEP), server_ws.c (WebSockets) and server_front.c (between them, the front and the media plane).
  * Thread: signaling. */
 #ifndef PL_SIGNALING_SERVER_INTERNAL_H
 #define PL_SIGNALING_SERVER_INTERNAL_H

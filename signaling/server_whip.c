@@ -139,7 +139,7 @@ static void ask_front(struct pl_whip *whip)
 	pl_server_after_front(server);
 }
 
-/* A body that drips in would else hold its connection for hours: libwebsockets' own bound begins anew with each byte. */
+/* A body that drips in would else hold its connection for hours: libwebsockets' bound begins anew with each byte. */
 static void on_slow_body(lws_sorted_usec_list_t *timer)
 {
 	struct pl_whip *whip = lws_container_of(timer, struct pl_whip, timer);

@@ -1,6 +1,6 @@
 // @ts-check
-/** A client of WHIP (RFC 9725) and WHEP in plain RTCPeerConnection and fetch, and the page around it.  For calls there is
- * plenum.js: it knows who is in the room and who speaks. */
+/** A client of WHIP (RFC 9725) and WHEP in plain RTCPeerConnection and fetch, and the page around it.  For calls there
+ * is plenum.js: it knows who is in the room and who speaks. */
 
 import { button, element, input, setText } from './dom.js';
 import { recall, remember } from './remember.js';
@@ -74,8 +74,10 @@ class Session {
 		await expect(response, 200);
 		this.etag = response.headers.get('ETag') ?? '';
 		const fragment = await response.text();
-		for (const name of ['ice-ufrag', 'ice-pwd'])
-			this.#answer = this.#answer.replace(new RegExp(`^a=${name}:.*$`, 'gm'), `a=${name}:${valueOf(fragment, name)}`);
+		for (const name of ['ice-ufrag', 'ice-pwd']) {
+			const line = new RegExp(`^a=${name}:.*$`, 'gm');
+			this.#answer = this.#answer.replace(line, `a=${name}:${valueOf(fragment, name)}`);
+		}
 		await this.#pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
 		this.onchange();
 	}

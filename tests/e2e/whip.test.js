@@ -1,5 +1,5 @@
-/* A browser publishes by WHIP and another plays by WHEP, with whip.html and against the real server, while a third is in the
- * room's call: what is proved is who hears whom, also over an ICE restart, and what each page shows. */
+/* A browser publishes by WHIP and another plays by WHEP, with whip.html and against the real server, while a third is in
+ * the room's call: what is proved is who hears whom, also over an ICE restart, and what each page shows. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
@@ -27,7 +27,9 @@ describe('whip.html', { timeout: 180000 }, () => {
 
 	before(async () => {
 		server = await Server.start();
-		browsers = await Promise.all([openChromium({ toneHz: CAM_HZ }), openChromium({ toneHz: ANN_HZ }), openChromium()]);
+		browsers = await Promise.all([
+			openChromium({ toneHz: CAM_HZ }), openChromium({ toneHz: ANN_HZ }), openChromium(),
+		]);
 		cam = await openWhip(browsers[0]);
 		ann = await CallPage.open(browsers[1], server.url);
 		player = await openWhip(browsers[2]);
@@ -56,9 +58,10 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await player.click('#play');
 		await untilState(player, /what the room says/);
 		await player.untilHears(CAM_HZ, ANN_HZ);
-		await player.until('two of three bars to move', () =>
-			[...document.querySelectorAll('#voices li')].map(({ style }) => Number(style.getPropertyValue('--level')) > 0.05)
-				.sort().join() === 'false,true,true');
+		await player.until('two of three bars to move', () => {
+			const levels = [...document.querySelectorAll('#voices li')].map(({ style }) => style.getPropertyValue('--level'));
+			return levels.map((level) => Number(level) > 0.05).sort().join() === 'false,true,true';
+		});
 		await screenshot(player.page, 'whip-play');
 		await ann.untilNames('Ann', 'Cam ü', 'Guest');
 	});

@@ -1,7 +1,7 @@
-/* Four browsers, clients of WHIP and WHEP, and a media plane that do anything at any time to a front whose every table is small: requests with
- * fields that are right, nearly right or noise, connections that break, time, rings that are full, events that are
- * late, repeated or about nobody.  The harness watches what must hold always; here more of it: no table over its
- * bound, and no input with more output than everyone's share.
+/* Four browsers, clients of WHIP and WHEP, and a media plane that do anything at any time to a front whose every table is
+ * small: requests with fields that are right, nearly right or noise, connections that break, time, rings that are full,
+ * events that are late, repeated or about nobody.  The harness watches what must hold always; here more of it: no table
+ * over its bound, and no input with more output than everyone's share.
  *
  * The input is a list of steps: one byte of kind and browser, then what the kind takes. */
 #include <stdio.h>

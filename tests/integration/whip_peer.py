@@ -1,4 +1,4 @@
-"""Clients of WHIP and WHEP: the peers of the other tests, with HTTP instead of the WebSocket around their offer and answer."""
+"""Clients of WHIP and WHEP: the peers of the other tests, with HTTP instead of the WebSocket around offer and answer."""
 
 import asyncio
 import urllib.parse
@@ -28,8 +28,8 @@ def endpoint(api, room, name=None):
 
 
 class HttpSession:
-    """peer: an AiortcPeer or a GstreamerPeer that has joined nothing.  After start, answer is the 201, and path and etag are
-    the session's."""
+    """peer: an AiortcPeer or a GstreamerPeer that has joined nothing.  After start, answer is the 201, and path and etag
+    are the session's."""
 
     @classmethod
     async def start(cls, server, api, room, peer, name=None):

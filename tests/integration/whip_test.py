@@ -1,5 +1,5 @@
-"""WHIP and WHEP with clients that share nothing with the server: aiortc and GStreamer's webrtcbin publish and play, aioice
-checks connectivity after an ICE restart, and raw HTTP makes each mistake there is.
+"""WHIP and WHEP with clients that share nothing with the server: aiortc and GStreamer's webrtcbin publish and play,
+aioice checks connectivity after an ICE restart, and raw HTTP makes each mistake there is.
 
 PLENUM_SERVER names the program to test.
 """
@@ -41,7 +41,7 @@ def credentials_of(text):
 
 
 async def published_is_heard(server):
-    """Who publishes by WHIP is a participant like any other: seen by its name, heard over WebSocket and WHEP, gone by DELETE."""
+    """Who publishes by WHIP is a participant: seen by its name, heard over WebSocket and WHEP, gone by DELETE."""
     room = "Küche & Flur/hinten"
     ann = await AiortcPeer.join(server.url, room, "Ann", hz=ANN_HZ)
     cam = await HttpSession.start(server, "whip", room, AiortcPeer(hz=CAM_HZ, slots=0), name="Kamera ü & Ton")
@@ -106,8 +106,8 @@ async def the_end_of_media_ends_it(server):
 
 
 def check_connectivity(server, local, remote_ufrag):
-    """A connectivity check as a full ICE agent sends it (RFC 8445 section 7.2.2).  local: the server's credentials.  True when it
-    is answered under them."""
+    """A connectivity check as a full ICE agent sends it (RFC 8445 section 7.2.2).  local: the server's credentials.  True
+    when it is answered under them."""
     check = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
     check.attributes["USERNAME"] = f"{local[0]}:{remote_ufrag}"
     check.attributes["PRIORITY"] = 1845494271
@@ -127,7 +127,7 @@ def check_connectivity(server, local, remote_ufrag):
 
 
 async def ice_restarts_by_patch(server):
-    """New credentials in a fragment make new ones of ours, which checks are then answered under; ETags tell sessions of ICE apart."""
+    """New credentials in a fragment make new ones of ours, for the checks that follow; an ETag is of one ICE session."""
     answer = send(server, "POST", endpoint("whip", "restart"), OFFER, SDP)
     path, first = answer["location"], answer["etag"]
     before, theirs = credentials_of(answer.body.decode()), credentials_of(OFFER)
@@ -137,7 +137,8 @@ async def ice_restarts_by_patch(server):
         return send(server, "PATCH", path, body, FRAGMENT, [f"If-Match: {if_match}"])
 
     candidate = "a=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\na=end-of-candidates\r\n"
-    same = f"a=ice-ufrag:{theirs[0]}\r\na=ice-pwd:{theirs[1]}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n{candidate}"
+    media = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
+    same = f"a=ice-ufrag:{theirs[0]}\r\na=ice-pwd:{theirs[1]}\r\n{media}{candidate}"
     for if_match in (first, "*", f'"other", {first}'):
         trickled = patch(same, if_match)
         assert (trickled.status, trickled.body, trickled["etag"]) == (204, b"", None), trickled.fields
@@ -207,7 +208,8 @@ async def mistakes_are_named(server):
     head = send(server, "HEAD", whip)
     assert (head.status, head["allow"]) == (405, "OPTIONS, POST")
     after = metrics(server)
-    assert after["plenum_rooms"] == before["plenum_rooms"] and after["plenum_participants"] == before["plenum_participants"]
+    for gauge in ("plenum_rooms", "plenum_participants"):
+        assert after[gauge] == before[gauge], gauge
     assert after['plenum_faults_total{code="bad_type"}'] - before['plenum_faults_total{code="bad_type"}'] == 2
 
 
@@ -285,13 +287,14 @@ async def other_sites_may_use_it(server):
     # Nobody ends a session who was not told its URL, and each has one of its own kind and room.
     path = created["location"]
     assert re.fullmatch(r"/v1/whip/cors/[\w-]{32}", path), path
-    for other in (path.replace("whip", "whep"), path.replace("cors", "others"), path[:-1] + ("A" if path[-1] != "A" else "B")):
+    guess = path[:-1] + ("A" if path[-1] != "A" else "B")
+    for other in (path.replace("whip", "whep"), path.replace("cors", "others"), guess):
         assert code_of(send(server, "DELETE", other)) == (404, "no_session"), other
     assert send(server, "DELETE", path).status == 200
 
 
 async def limits_hold():
-    """Rooms and participants are counted whatever they speak; who is refused learns when to try again, and DELETE makes room."""
+    """Participants are counted whatever they speak; who is refused learns when to try again, and DELETE makes room."""
     with Server({"limits.room_participants": 1, "limits.rooms": 2, "limits.participants": 3}) as server:
         first = send(server, "POST", endpoint("whip", "one"), OFFER, SDP)
         second = send(server, "POST", endpoint("whep", "two"), OFFER, SDP)
@@ -307,8 +310,8 @@ async def limits_hold():
 
 async def main():
     tests = (published_is_heard, gstreamer_publishes_and_plays, slots_are_as_many_as_offered, the_end_of_media_ends_it,
-             ice_restarts_by_patch, mistakes_are_named, bodies_are_bounded, slow_bodies_are_cut_off, a_connection_serves_many,
-             other_sites_may_use_it)
+             ice_restarts_by_patch, mistakes_are_named, bodies_are_bounded, slow_bodies_are_cut_off,
+             a_connection_serves_many, other_sites_may_use_it)
     with Server() as server:
         # Nobody ever comes for this one: it must not stay for ever.
         forgotten = send(server, "POST", endpoint("whip", "forgotten"), OFFER, SDP)["location"]
