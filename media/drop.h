@@ -19,6 +19,7 @@
 	X(DTLS_MALFORMED, "dtls_malformed", "not a DTLS record, or the handshake failed on it")  \
 	X(DTLS_EARLY, "dtls_early", "DTLS before a connectivity check passed")                   \
 	X(DTLS_CLOSED, "dtls_closed", "DTLS after the association was closed")                   \
+	X(DTLS_BUSY, "dtls_busy", "more handshakes wait for their turn than may")                \
 	X(SRTP_EARLY, "srtp_early", "RTP or RTCP before the keys were known")                    \
 	X(SRTP_AUTH, "srtp_auth", "RTP or RTCP authentication tag is wrong")                     \
 	X(SRTP_REPLAY, "srtp_replay", "RTP or RTCP packet seen before or too old")               \
@@ -30,6 +31,7 @@
 	X(RTP_MUTED, "rtp_muted", "RTP of a track that is muted")                                \
 	X(RTCP_MALFORMED, "rtcp_malformed", "not a well-formed RTCP packet")                     \
 	X(BEFORE_SWITCH, "before_switch", "older than the first forwarded packet of its talker") \
+	X(POOL_LOW, "pool_low", "fewer than 5 % of the packet buffers are free")                 \
 	X(EGRESS_FULL, "egress_full", "the socket took no more")
 
 enum pl_drop {

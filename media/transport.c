@@ -44,10 +44,9 @@ static bool is_drained(const struct pl_transport *t)
 
 enum pl_err pl_transport_init(struct pl_transport *t, int64_t now_us, const struct pl_transport_config *config)
 {
-	PL_ASSERT(config->scratch.size >= PL_DATAGRAM_SIZE_MAX);
 	*t = (struct pl_transport){
 		.state = PL_TRANSPORT_NEW,
-		.scratch = config->scratch,
+		.srtp_engine = config->srtp,
 		.setup_deadline_us = now_us + PL_TRANSPORT_SETUP_MS * INT64_C(1000),
 	};
 	pl_ice_init(&t->ice, now_us, &config->local, config->remote_ufrag);
@@ -83,7 +82,8 @@ static void try_connect(struct pl_transport *t)
 
 	if (t->state != PL_TRANSPORT_HANDSHAKE || pl_dtls_state(t->dtls) != PL_DTLS_CONNECTED)
 		return;
-	const bool is_made = pl_dtls_keys(t->dtls, &keys) && pl_srtp_create(&t->srtp, &keys) == PL_ERR_NONE;
+	const bool is_made =
+		pl_dtls_keys(t->dtls, &keys) && pl_srtp_create(&t->srtp, t->srtp_engine, &keys) == PL_ERR_NONE;
 	pl_srtp_keys_wipe(&keys);
 	if (!is_made) {
 		end(t, PL_CLOSE_CRYPTO);
@@ -141,9 +141,10 @@ static enum pl_drop feed_dtls(
 	return drop;
 }
 
-static enum pl_drop feed_srtp(
-	struct pl_transport *t, const struct pl_path *path, struct pl_bytes datagram, enum pl_protocol protocol)
+static enum pl_drop feed_srtp(struct pl_transport *t, const struct pl_path *path, struct pl_bytes datagram,
+	enum pl_protocol protocol, struct pl_span out)
 {
+	PL_ASSERT(out.size >= datagram.size);
 	if (!pl_ice_knows(&t->ice, path))
 		return PL_DROP_UNKNOWN_ADDRESS;
 	if (t->srtp == NULL)
@@ -151,18 +152,18 @@ static enum pl_drop feed_srtp(
 
 	size_t size = 0;
 	const bool is_rtp = protocol == PL_PROTOCOL_RTP;
-	const enum pl_drop drop = is_rtp ? pl_srtp_unprotect_rtp(t->srtp, datagram, t->scratch, &size)
-					 : pl_srtp_unprotect_rtcp(t->srtp, datagram, t->scratch, &size);
+	const enum pl_drop drop = is_rtp ? pl_srtp_unprotect_rtp(t->srtp, datagram, out, &size)
+					 : pl_srtp_unprotect_rtcp(t->srtp, datagram, out, &size);
 	if (drop != PL_DROP_NONE)
 		return drop;
-	t->out.packet = (struct pl_bytes){ t->scratch.data, size };
+	t->out.packet = (struct pl_bytes){ out.data, size };
 	t->out.has_rtp = is_rtp;
 	t->out.has_rtcp = !is_rtp;
 	return PL_DROP_NONE;
 }
 
-enum pl_drop pl_transport_feed(
-	struct pl_transport *t, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+enum pl_drop pl_transport_feed(struct pl_transport *t, int64_t now_us, const struct pl_path *path,
+	struct pl_bytes datagram, struct pl_span out)
 {
 	PL_ASSERT(is_drained(t));
 	if (datagram.size == 0)
@@ -180,7 +181,7 @@ enum pl_drop pl_transport_feed(
 		return feed_dtls(t, now_us, path, datagram);
 	case PL_PROTOCOL_RTP:
 	case PL_PROTOCOL_RTCP:
-		return feed_srtp(t, path, datagram, protocol);
+		return feed_srtp(t, path, datagram, protocol, out);
 	case PL_PROTOCOL_UNKNOWN:
 		break;
 	}

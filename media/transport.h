@@ -12,7 +12,7 @@
 #include "media/srtp.h"
 
 enum pl_transport_state {
-	PL_TRANSPORT_NEW, /* waiting for the first nominated check */
+	PL_TRANSPORT_NEW,       /* waiting for the first nominated check */
 	PL_TRANSPORT_HANDSHAKE, /* a path is there, keys are not yet */
 	PL_TRANSPORT_CONNECTED,
 	PL_TRANSPORT_CLOSED, /* for the reason of the CLOSED event */
@@ -45,22 +45,20 @@ enum {
 
 struct pl_transport_config {
 	const struct pl_dtls_identity *identity; /* outlives the transport */
-	enum pl_dtls_role dtls_role; /* ours */
+	enum pl_dtls_role dtls_role;             /* ours */
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
 	const char *remote_ufrag; /* copied */
-	/* Where an incoming packet is decrypted to, PL_DATAGRAM_SIZE_MAX bytes; may be shared by all transports of
-	 * a thread, because outputs are drained before the next feed. */
-	struct pl_span scratch;
+	struct pl_srtp_engine *srtp; /* of the transport's thread; outlives the transport */
 };
 
 enum pl_output_kind {
-	PL_OUTPUT_SEND, /* datagram over path */
+	PL_OUTPUT_SEND,      /* datagram over path */
 	PL_OUTPUT_CONNECTED, /* once: media may flow */
-	PL_OUTPUT_RTP, /* packet: decrypted RTP */
-	PL_OUTPUT_RTCP, /* packet: decrypted compound RTCP */
-	PL_OUTPUT_PATH, /* path: the peer is reached here from now on */
-	PL_OUTPUT_CLOSED, /* once, the last output */
+	PL_OUTPUT_RTP,       /* packet: decrypted RTP */
+	PL_OUTPUT_RTCP,      /* packet: decrypted compound RTCP */
+	PL_OUTPUT_PATH,      /* path: the peer is reached here from now on */
+	PL_OUTPUT_CLOSED,    /* once, the last output */
 };
 
 struct pl_output {
@@ -75,8 +73,8 @@ struct pl_transport {
 	enum pl_close close;
 	struct pl_ice ice;
 	struct pl_dtls *dtls; /* NULL when closed */
+	struct pl_srtp_engine *srtp_engine;
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
-	struct pl_span scratch;
 	int64_t setup_deadline_us;
 	struct pl_path dtls_path; /* where DTLS last came from: the way back until a path is nominated */
 	struct {
@@ -96,9 +94,11 @@ void pl_transport_fini(struct pl_transport *t);
 /* ICE restart. */
 void pl_transport_restart(struct pl_transport *t, const struct pl_ice_credentials *local, const char *remote_ufrag);
 
-/* One datagram from the network.  The reason, counted by the caller, when it led to nothing. */
-PL_MUST_USE enum pl_drop pl_transport_feed(
-	struct pl_transport *t, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
+/* One datagram from the network.  RTP and RTCP are decrypted into out (at least datagram.size bytes, asserts), where
+ * the packet of the output then lies; other protocols leave it alone.  The reason, counted by the caller, when it led to
+ * nothing. */
+PL_MUST_USE enum pl_drop pl_transport_feed(struct pl_transport *t, int64_t now_us, const struct pl_path *path,
+	struct pl_bytes datagram, struct pl_span out);
 void pl_transport_tick(struct pl_transport *t, int64_t now_us); /* call at or after the deadline */
 bool pl_transport_next(struct pl_transport *t, struct pl_output *output);
 int64_t pl_transport_deadline(const struct pl_transport *t); /* INT64_MAX when closed */

@@ -10,6 +10,20 @@
 
 /* ---- memory: taken once ---- */
 
+static bool init_pool(struct pl_conference *c, const struct pl_conference_config *config)
+{
+	const uint32_t packets = config->packets != 0 ? config->packets : PL_CONFERENCE_PACKETS;
+	struct pl_span memory = config->packet_memory;
+	if (memory.size == 0) {
+		memory = (struct pl_span){ aligned_alloc(64, pl_pool_bytes(packets)), pl_pool_bytes(packets) };
+		c->pool_memory = memory.data;
+	}
+	if (memory.data == NULL)
+		return false;
+	pl_pool_init(&c->pool, memory, packets);
+	return true;
+}
+
 enum pl_err pl_conference_create(struct pl_conference **conference, const struct pl_conference_config *config)
 {
 	PL_ASSERT(config->participants_max > 0 && config->rooms_max > 0);
@@ -31,7 +45,13 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 		return PL_ERR_NO_MEMORY;
 	}
 
+	if (!init_pool(c, config)) {
+		pl_conference_destroy(conference);
+		return PL_ERR_NO_MEMORY;
+	}
 	c->config = *config;
+	pl_forward_init(&c->forward, &c->pool);
+	pl_handshakes_init(&c->handshakes, &c->pool);
 	pl_rng_init(&c->rng, config->seed);
 	pl_directory_init(&c->directory, c->buckets, config->participants_max, config->seed);
 	pl_table_init(&c->rooms_by_id, c->buckets + directory_buckets, room_buckets);
@@ -62,6 +82,7 @@ void pl_conference_destroy(struct pl_conference **conference)
 		if (has_transport(&c->participants[i]))
 			pl_transport_fini(&c->participants[i].transport);
 	}
+	free(c->pool_memory);
 	free(c->heap);
 	free(c->buckets);
 	free(c->rooms);
@@ -71,9 +92,19 @@ void pl_conference_destroy(struct pl_conference **conference)
 
 /* ---- in ---- */
 
+static bool has_control(const struct pl_conference *c)
+{
+	return pl_queue_first(&c->draining) != NULL || pl_queue_first(&c->reporting) != NULL;
+}
+
 static bool is_drained(const struct pl_conference *c)
 {
-	return c->forward.next == NULL && pl_queue_first(&c->draining) == NULL && pl_queue_first(&c->reporting) == NULL;
+	return pl_forward_is_empty(&c->forward) && !has_control(c);
+}
+
+bool pl_conference_must_drain(const struct pl_conference *c)
+{
+	return has_control(c) || pl_forward_is_full(&c->forward);
 }
 
 bool pl_conference_accepts(const struct pl_conference *c)
@@ -106,7 +137,7 @@ void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop)
 
 void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
 {
-	PL_ASSERT(is_drained(c));
+	PL_ASSERT(!pl_conference_must_drain(c));
 	c->counters.datagrams_in++;
 	c->counters.bytes_in += datagram.size;
 	count_drop(c, pl_intake_feed(c, now_us, path, datagram));
@@ -146,11 +177,14 @@ void pl_conference_tick(struct pl_conference *c, int64_t now_us)
 		else
 			wake(c, timer->owner, now_us);
 	}
+	/* What the timers woke goes out first. */
+	if (!has_control(c))
+		count_drop(c, pl_intake_handshake(c, now_us));
 }
 
 int64_t pl_conference_deadline(const struct pl_conference *c)
 {
-	return pl_timers_deadline(&c->timers);
+	return c->handshakes.count > 0 ? INT64_MIN : pl_timers_deadline(&c->timers);
 }
 
 /* ---- outputs ---- */
@@ -215,14 +249,7 @@ static bool next_of_transport(struct pl_conference *c, struct pl_participant *p,
 		p->tell_connected = true;
 		pl_queue_push(&c->notices.participants, &p->telling, p);
 		break;
-	case PL_OUTPUT_RTP:
-		c->counters.rtp_in++;
-		count_drop(c, pl_intake_rtp(c, p, now_us, o.bytes));
-		break;
-	case PL_OUTPUT_RTCP:
-		count_drop(c, pl_intake_rtcp(c, p, now_us, o.bytes));
-		break;
-	default: /* PATH: pl_transport_path() knows it already */
+	default: /* PATH: pl_transport_path() knows it already.  RTP and RTCP are taken where they come in */
 		break;
 	}
 	return false;
@@ -252,7 +279,6 @@ bool pl_conference_next(struct pl_conference *c, int64_t now_us, struct pl_span 
 {
 	PL_ASSERT(room.size >= PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX);
 	for (;;) {
-		/* A packet's payload lives in its publisher's transport: to everybody, before that goes on. */
 		if (next_forward(c, now_us, room, output))
 			return true;
 		struct pl_participant *p = pl_queue_first(&c->draining);
@@ -269,7 +295,12 @@ bool pl_conference_next(struct pl_conference *c, int64_t now_us, struct pl_span 
 	}
 }
 
-const struct pl_conference_counters *pl_conference_counters(const struct pl_conference *c)
+struct pl_conference_counters pl_conference_counters(const struct pl_conference *c)
 {
-	return &c->counters;
+	struct pl_conference_counters counters = c->counters;
+	counters.pool_low = c->pool.low_count;
+	counters.packets = c->pool.capacity;
+	counters.packets_used = pl_pool_used(&c->pool);
+	counters.packets_used_max = c->pool.capacity - c->pool.free_min;
+	return counters;
 }

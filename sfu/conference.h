@@ -11,10 +11,16 @@
 
 struct pl_conference;
 
+enum { PL_CONFERENCE_PACKETS = 1024 };
+
 struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
+	struct pl_srtp_engine *srtp;             /* of the conference's thread; outlives it, too */
 	uint32_t participants_max;
 	uint32_t rooms_max;
+	uint32_t packets; /* buffers in the pool, PL_POOL_PACKETS_MIN to _MAX; 0: PL_CONFERENCE_PACKETS */
+	struct pl_span
+		packet_memory; /* pl_pool_bytes(packets), aligned to 64, outlives the conference; or empty: heap */
 	uint64_t seed;         /* for what needs no secrecy, and for the hash tables */
 	int64_t ntp_offset_us; /* microseconds since 1900 = now_us + this; for sender reports */
 };
@@ -25,7 +31,9 @@ struct pl_conference_counters {
 	uint64_t rtp_in, rtp_out;
 	uint64_t nacks_in; /* packets that receivers asked for again */
 	uint64_t drop[PL_DROP_COUNT];
-	uint32_t participants, rooms; /* now */
+	uint64_t pool_low;                                /* times that the packet pool became low */
+	uint32_t participants, rooms;                     /* now */
+	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */
 };
 
 enum pl_conference_output_kind { PL_CONFERENCE_SEND, PL_CONFERENCE_EVENT };
@@ -49,12 +57,16 @@ bool pl_conference_accepts(const struct pl_conference *c);
  * no refusal is lost, ask pl_conference_accepts first. */
 void pl_conference_command(struct pl_conference *c, int64_t now_us, const struct pl_command *command);
 
-/* One datagram.  Drained before (asserts; events may wait).  The datagram may be gone after the drain that follows. */
+/* One datagram, which may be gone when this returns.  A packet to be forwarded waits for the drain, and so do others after it:
+ * feed a whole batch, and drain when it ends or whenever pl_conference_must_drain (asserts). */
 void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 
-/* Call at or after the deadline. */
+/* Something must go out before the next datagram is fed. */
+bool pl_conference_must_drain(const struct pl_conference *c);
+
+/* Call at or after the deadline, drained (asserts).  At most one step of one handshake is done in it. */
 void pl_conference_tick(struct pl_conference *c, int64_t now_us);
-int64_t pl_conference_deadline(const struct pl_conference *c); /* INT64_MAX when idle */
+int64_t pl_conference_deadline(const struct pl_conference *c); /* INT64_MAX when idle, INT64_MIN: now */
 
 /* Takes the next output.  A packet that is forwarded to many is encrypted here, one receiver a call, straight
  * into room (at least PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX bytes).  with_events: false when the caller has no
@@ -69,6 +81,7 @@ void pl_conference_close(struct pl_conference *c, int64_t now_us);
 /* The caller counts what only it can see (PL_DROP_EGRESS_FULL, PL_DROP_TOO_LARGE). */
 void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop);
 
-const struct pl_conference_counters *pl_conference_counters(const struct pl_conference *c);
+/* With the gauges of now. */
+struct pl_conference_counters pl_conference_counters(const struct pl_conference *c);
 
 #endif

@@ -7,6 +7,7 @@
 #include "sfu/conference.h"
 #include "sfu/directory.h"
 #include "sfu/forward.h"
+#include "sfu/handshakes.h"
 
 enum { PL_REFUSED_MAX = 64 };
 
@@ -30,12 +31,15 @@ struct pl_conference {
 	struct pl_queue draining;  /* participants whose transport may have outputs */
 	struct pl_queue reporting; /* participants whose report is due */
 	struct pl_notices notices;
+	struct pl_pool pool;
+	uint8_t *pool_memory; /* our own, when the caller gave none */
 	struct pl_forward forward;
+	struct pl_handshakes handshakes;
 	struct {
 		uint32_t room, source;
 	} refused[PL_REFUSED_MAX];
 	uint32_t refused_count;
-	uint8_t scratch[PL_DATAGRAM_SIZE_MAX];
+	uint8_t scratch[PL_DATAGRAM_SIZE_MAX]; /* an incoming RTCP packet is decrypted into it */
 };
 
 /* Sets the participant's timer to whatever it has to do next. */

@@ -21,7 +21,7 @@ static enum pl_drop feed_stun(
 	if (p == NULL)
 		return PL_DROP_STUN_UNKNOWN_USER;
 
-	const enum pl_drop drop = pl_transport_feed(&p->transport, now_us, path, datagram);
+	const enum pl_drop drop = pl_transport_feed(&p->transport, now_us, path, datagram, (struct pl_span){ 0 });
 	pl_queue_push(&c->draining, &p->draining, p); /* an error has a response, too */
 	if (drop != PL_DROP_NONE)
 		return drop;
@@ -33,47 +33,98 @@ static enum pl_drop feed_stun(
 	return PL_DROP_NONE;
 }
 
-static enum pl_drop feed_by_path(
-	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram, bool is_proven)
+/* Anybody can say hello: DTLS is no sign of life of the path's holder. */
+static enum pl_drop feed_dtls(
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+{
+	const struct pl_directory_path *held = pl_directory_by_path(&c->directory, path);
+	if (held == NULL)
+		return PL_DROP_UNKNOWN_ADDRESS;
+	struct pl_participant *p = held->node.owner;
+	pl_queue_push(&c->draining, &p->draining, p);
+	return pl_transport_feed(&p->transport, now_us, path, datagram, (struct pl_span){ 0 });
+}
+
+/* A step of a handshake waits for its turn; what comes behind it (an alert) takes no time. */
+static enum pl_drop take_dtls(
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+{
+	const struct pl_directory_path *held = pl_directory_by_path(&c->directory, path);
+	if (held == NULL)
+		return PL_DROP_UNKNOWN_ADDRESS;
+	const struct pl_participant *p = held->node.owner;
+	if (p->transport.state != PL_TRANSPORT_CONNECTED)
+		return pl_handshakes_push(&c->handshakes, path, datagram);
+	return feed_dtls(c, now_us, path, datagram);
+}
+
+enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us)
+{
+	struct pl_path path;
+	struct pl_packet *packet = pl_handshakes_pop(&c->handshakes, &path);
+	if (packet == NULL)
+		return PL_DROP_NONE;
+	const enum pl_drop drop = feed_dtls(c, now_us, &path, packet->payload);
+	pl_pool_release(&c->pool, packet);
+	return drop;
+}
+
+/* Decrypts into out; *plain is a view of it. */
+static enum pl_drop decrypt(struct pl_conference *c, int64_t now_us, const struct pl_path *path,
+	struct pl_bytes datagram, struct pl_span out, struct pl_participant **from, struct pl_bytes *plain)
 {
 	struct pl_directory_path *held = pl_directory_by_path(&c->directory, path);
 	if (held == NULL)
 		return PL_DROP_UNKNOWN_ADDRESS;
 	struct pl_participant *p = held->node.owner;
-	const enum pl_drop drop = pl_transport_feed(&p->transport, now_us, path, datagram);
-	pl_queue_push(&c->draining, &p->draining, p);
-	if (drop == PL_DROP_NONE && is_proven)
-		held->heard_us = now_us;
-	return drop;
+	const enum pl_drop drop = pl_transport_feed(&p->transport, now_us, path, datagram, out);
+	if (drop != PL_DROP_NONE)
+		return drop;
+	held->heard_us = now_us;
+	struct pl_output output;
+	const bool is_there = pl_transport_next(&p->transport, &output);
+	PL_ASSERT(is_there && (output.kind == PL_OUTPUT_RTP || output.kind == PL_OUTPUT_RTCP));
+	*from = p;
+	*plain = output.bytes;
+	return PL_DROP_NONE;
 }
 
-enum pl_drop pl_intake_feed(
-	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+/* Notes the level, and says whether the packet is to be heard. */
+static bool is_heard(struct pl_participant *p, struct pl_track *track, int64_t now_us, const struct pl_rtp *rtp,
+	const struct pl_rtp_ext *ext)
 {
-	if (datagram.size == 0)
-		return PL_DROP_EMPTY;
-	if (datagram.size > PL_DATAGRAM_SIZE_MAX)
-		return PL_DROP_TOO_LARGE;
-	switch (pl_protocol_of(datagram)) {
-	case PL_PROTOCOL_STUN:
-		return feed_stun(c, now_us, path, datagram);
-	case PL_PROTOCOL_DTLS: /* anybody can say hello: no sign of life of the path's holder */
-		return feed_by_path(c, now_us, path, datagram, false);
-	case PL_PROTOCOL_RTP:
-	case PL_PROTOCOL_RTCP:
-		return feed_by_path(c, now_us, path, datagram, true);
-	case PL_PROTOCOL_UNKNOWN:
-		break;
+	uint8_t level = ext->audio_level;
+	bool is_voice = ext->is_voice;
+	if (!ext->has[PL_RTP_EXT_AUDIO_LEVEL]) {
+		is_voice = rtp->payload.size > DTX_PAYLOAD_SIZE_MAX;
+		level = is_voice ? LEVEL_UNTOLD : LEVEL_SILENCE;
 	}
-	return PL_DROP_UNKNOWN_PROTOCOL;
+	return pl_room_packet(p->room, track, now_us, level, is_voice);
 }
 
-enum pl_drop pl_intake_rtp(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_bytes packet)
+static void describe(
+	struct pl_packet *packet, const struct pl_track *track, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext)
+{
+	packet->source = track->speaker.source;
+	packet->track = track->spec.track;
+	packet->ssrc = rtp->ssrc;
+	packet->ts = rtp->ts;
+	packet->seq = rtp->seq;
+	packet->marker = rtp->marker;
+	packet->has_level = ext->has[PL_RTP_EXT_AUDIO_LEVEL];
+	packet->level = ext->audio_level;
+	packet->is_voice = ext->is_voice;
+	packet->payload = rtp->payload;
+}
+
+static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_bytes plain,
+	struct pl_packet *packet)
 {
 	struct pl_rtp rtp;
 	struct pl_rtp_ext ext;
 	struct pl_track *track;
-	enum pl_drop drop = pl_rtp_parse(packet, &rtp);
+	c->counters.rtp_in++;
+	enum pl_drop drop = pl_rtp_parse(plain, &rtp);
 	if (drop != PL_DROP_NONE)
 		return drop;
 	pl_rtp_parse_ext(&rtp, &p->ext_ids, &ext);
@@ -87,24 +138,65 @@ enum pl_drop pl_intake_rtp(struct pl_conference *c, struct pl_participant *p, in
 		return PL_DROP_RTP_MUTED;
 	if (rtp.payload.size > PL_FORWARD_PAYLOAD_SIZE_MAX)
 		return PL_DROP_TOO_LARGE;
-
-	uint8_t level = ext.audio_level;
-	bool is_voice = ext.is_voice;
-	if (!ext.has[PL_RTP_EXT_AUDIO_LEVEL]) {
-		is_voice = rtp.payload.size > DTX_PAYLOAD_SIZE_MAX;
-		level = is_voice ? LEVEL_UNTOLD : LEVEL_SILENCE;
+	if (is_heard(p, track, now_us, &rtp, &ext)) {
+		describe(packet, track, &rtp, &ext);
+		pl_packet_hold(packet);
+		pl_forward_add(&c->forward, p->room, packet);
 	}
-	if (pl_room_packet(p->room, track, now_us, level, is_voice))
-		pl_forward_start(&c->forward, p->room, track, &rtp, &ext);
 	return PL_DROP_NONE;
 }
 
-enum pl_drop pl_intake_rtcp(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_bytes packet)
+static enum pl_drop feed_rtp(
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
 {
+	struct pl_participant *p;
+	struct pl_bytes plain;
+	struct pl_packet *packet = pl_pool_take(&c->pool);
+	if (packet == NULL)
+		return PL_DROP_POOL_LOW;
+	enum pl_drop drop =
+		decrypt(c, now_us, path, datagram, (struct pl_span){ packet->data, sizeof packet->data }, &p, &plain);
+	if (drop == PL_DROP_NONE)
+		drop = take_rtp(c, p, now_us, plain, packet);
+	pl_pool_release(&c->pool, packet);
+	return drop;
+}
+
+static enum pl_drop feed_rtcp(
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+{
+	struct pl_participant *p;
+	struct pl_bytes plain;
+	enum pl_drop drop =
+		decrypt(c, now_us, path, datagram, (struct pl_span){ c->scratch, sizeof c->scratch }, &p, &plain);
+	if (drop != PL_DROP_NONE)
+		return drop;
 	struct pl_report_read read;
-	const enum pl_drop drop = pl_report_read(p, now_us, packet, &p->room->speakers, &read);
+	drop = pl_report_read(p, now_us, plain, &p->room->speakers, &read);
 	c->counters.nacks_in += read.nacks;
 	if (read.has_ended)
 		pl_room_refit(p->room, now_us);
 	return drop;
+}
+
+enum pl_drop pl_intake_feed(
+	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
+{
+	if (datagram.size == 0)
+		return PL_DROP_EMPTY;
+	if (datagram.size > PL_DATAGRAM_SIZE_MAX)
+		return PL_DROP_TOO_LARGE;
+	switch (pl_protocol_of(datagram)) {
+	case PL_PROTOCOL_STUN:
+		return feed_stun(c, now_us, path, datagram);
+	case PL_PROTOCOL_DTLS:
+		return take_dtls(c, now_us, path, datagram);
+	case PL_PROTOCOL_RTP:
+		return feed_rtp(c, now_us, path, datagram);
+	case PL_PROTOCOL_RTCP:
+		return feed_rtcp(c, now_us, path, datagram);
+	case PL_PROTOCOL_UNKNOWN:
+		break;
+	}
+	return PL_DROP_UNKNOWN_PROTOCOL;
 }

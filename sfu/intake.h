@@ -5,14 +5,12 @@
 
 #include "sfu/conference_state.h"
 
-/* Gives one datagram to the transport it belongs to, which then may have outputs. */
+/* Gives one datagram to the transport it belongs to.  An RTP packet that is to be heard is added to c->forward; after STUN
+ * and DTLS the transport may have outputs. */
 PL_MUST_USE enum pl_drop pl_intake_feed(
 	struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 
-/* Takes one decrypted packet of a live participant; when it is to be heard, c->forward is started with it. */
-PL_MUST_USE enum pl_drop pl_intake_rtp(
-	struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_bytes packet);
-PL_MUST_USE enum pl_drop pl_intake_rtcp(
-	struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_bytes packet);
+/* Does one step of one of the handshakes that wait; its transport then may have outputs. */
+PL_MUST_USE enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us);
 
 #endif

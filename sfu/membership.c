@@ -30,6 +30,7 @@ static void release_room_if_empty(struct pl_conference *c, struct pl_room *room)
 	if (room->member_count > 0)
 		return;
 	pl_table_remove(&c->rooms_by_id, &room->by_id);
+	pl_forward_drop(&c->forward, room);
 	pl_room_fini(room);
 	room->next_free = c->free_rooms;
 	c->free_rooms = room;
@@ -121,7 +122,7 @@ static enum pl_err init_transport(
 		.peer_fingerprint = description->fingerprint,
 		.local = description->local,
 		.remote_ufrag = description->remote_ufrag,
-		.scratch = { c->scratch, sizeof c->scratch },
+		.srtp = c->config.srtp,
 	};
 	return pl_transport_init(&p->transport, now_us, &config);
 }

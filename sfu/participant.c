@@ -195,6 +195,10 @@ static void apply_slots(struct pl_participant *p, const struct pl_description *d
 		slot[i].spec = *spec;
 		pl_slots_carry(&slots, i, &p->slots, (uint8_t)old);
 	}
+	for (uint8_t i = 0; i < description->slot_count; i++) {
+		const struct pl_slot_spec *spec = &slot[i].spec;
+		pl_rtp_template_make(&slot[i].header, spec->ssrc, spec->payload_type, spec->mid, &p->ext_ids);
+	}
 	memcpy(p->slot, slot, description->slot_count * sizeof slot[0]);
 	p->slots = slots;
 }

@@ -7,6 +7,7 @@
 #include "media/reception.h"
 #include "media/rewrite.h"
 #include "media/rng.h"
+#include "media/rtp_template.h"
 #include "sfu/queue.h"
 #include "sfu/slots.h"
 #include "sfu/table.h"
@@ -29,6 +30,7 @@ struct pl_track {
 struct pl_slot {
 	struct pl_slot_spec spec;
 	struct pl_rewrite rewrite;
+	struct pl_rtp_template header;
 	uint32_t packets, octets; /* sent, as a sender report counts them */
 };
 

@@ -3,6 +3,7 @@
 #ifndef PL_SFU_ROOM_H
 #define PL_SFU_ROOM_H
 
+#include "media/pool.h"
 #include "sfu/participant.h"
 
 enum { PL_ROOM_SPEAKERS_GAP_MS = 200 }; /* between two speaker lists */
@@ -26,7 +27,9 @@ struct pl_room {
 	int64_t looked_us;     /* the last one; INT64_MIN before the first */
 	struct pl_notices *notices;
 	struct pl_queue_node telling; /* in notices->rooms */
-	uint8_t top_count;            /* the speaker list as last found */
+	struct pl_queue_node forwarding;
+	struct pl_packet *batch, *batch_last; /* packets on their way to the members, by their next; while forwarding */
+	uint8_t top_count;                    /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];
 	uint32_t dominant;
 };

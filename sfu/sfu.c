@@ -9,16 +9,25 @@
 #include <time.h>
 
 #include "sfu/io/interfaces.h"
+#include "sfu/io/topology.h"
 #include "sfu/io/udp.h"
+#include "sfu/placement.h"
 #include "sfu/shard.h"
 
-enum { WARNINGS_MAX = 4, WARNING_SIZE = 300 };
+enum { WARNINGS_MAX = 4, WARNING_SIZE = 300, PORT_MAX = 65535 };
+
+_Static_assert((int)PL_SFU_SHARDS_MAX == (int)PL_TOPOLOGY_SHARDS_MAX, "a plan's shards are all there are");
 
 struct pl_sfu {
 	struct pl_dtls_identity *identity;
-	struct pl_shard *shard;
-	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
-	size_t candidate_count;
+	bool has_libsrtp;
+	struct pl_waker waker; /* signaling's, for the events of all shards */
+	struct pl_topology_plan plan;
+	struct pl_shard *shard[PL_SFU_SHARDS_MAX];
+	size_t shard_count;
+	size_t receive_next; /* whose events are looked at first */
+	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
+	size_t address_count;
 	char warning[WARNINGS_MAX][WARNING_SIZE];
 	size_t warning_count;
 };
@@ -43,66 +52,165 @@ PL_PRINTF(2, 3) static void warn(struct pl_sfu *sfu, const char *format, ...)
 	va_end(arguments);
 }
 
-static enum pl_err start_shard(struct pl_sfu *sfu, const struct pl_sfu_config *config, char *error, size_t error_size)
+/* ---- start ---- */
+
+/* Writes what kept the socket of shard index from being opened; errno tells why. */
+static void tell_port(
+	const struct pl_sfu *sfu, size_t index, const struct pl_sfu_config *config, char *error, size_t error_size)
 {
+	const unsigned port = config->port == 0 ? 0 : (unsigned)(config->port + index);
+	char whose[96] = "";
+	if (sfu->plan.count > 1)
+		snprintf(whose, sizeof whose, ", and media thread %zu of %zu (media.shards) needs it", index + 1,
+			sfu->plan.count);
+	if (errno == EADDRINUSE)
+		snprintf(error, error_size,
+			"media.port: UDP port %u is in use by another process%s; stop it, or choose another port with "
+			"--set media.port=N",
+			port, whose);
+	else
+		snprintf(error, error_size, "media.port: UDP port %u cannot be opened: %s%s", port, strerror(errno),
+			whose);
+}
+
+static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *topology,
+	const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	const size_t index = sfu->shard_count;
+	struct pl_placement placement;
+	pl_placement_init(&placement, &(struct pl_placement_config){
+					      .shard_count = (uint32_t)sfu->plan.count,
+					      .participants_max = config->participants_max,
+					      .rooms_max = config->rooms_max,
+					      .room_participants_max = config->room_participants_max,
+				      });
 	struct pl_shard_config shard = {
-		.port = config->port,
+		.port = config->port == 0 ? 0 : (uint16_t)(config->port + index),
+		.srtp = config->srtp,
+		.index = (uint16_t)index,
+		.node = sfu->plan.shard[index].node,
+		.waker = &sfu->waker,
 		.conference = {
 			.identity = sfu->identity,
-			.participants_max = config->participants_max,
-			.rooms_max = config->rooms_max,
+			.participants_max = placement.shard_participants_max,
+			.rooms_max = placement.shard_rooms_max,
 			.ntp_offset_us = ntp_offset_us(),
 		},
 	};
+	pl_topology_cpus(topology, &sfu->plan.shard[index], &shard.cpus);
 	if (getrandom(&shard.conference.seed, sizeof shard.conference.seed, 0) != sizeof shard.conference.seed) {
 		snprintf(error, error_size, "the kernel gave no random bytes: %s", strerror(errno));
 		return PL_ERR_CRYPTO;
 	}
-	const enum pl_err err = pl_shard_create(&sfu->shard, &shard);
-	if (err == PL_ERR_SOCKET && errno == EADDRINUSE)
-		snprintf(error, error_size,
-			"media.port: UDP port %u is in use by another process; stop it, or choose another port with "
-			"--set media.port=N",
-			(unsigned)config->port);
+	const enum pl_err err = pl_shard_create(&sfu->shard[index], &shard);
+	if (err == PL_ERR_NONE)
+		sfu->shard_count++;
 	else if (err == PL_ERR_SOCKET)
-		snprintf(error, error_size, "media.port: UDP port %u cannot be opened: %s", (unsigned)config->port,
-			strerror(errno));
-	else if (err != PL_ERR_NONE)
-		snprintf(error, error_size, "the media thread did not start: %s", pl_err_text(err));
+		tell_port(sfu, index, config, error, error_size);
+	else
+		snprintf(error, error_size, "media thread %zu of %zu (media.shards) did not start: %s", index + 1,
+			sfu->plan.count, pl_err_text(err));
 	return err;
 }
 
-static enum pl_err list_candidates(
+static void destroy_shards(struct pl_sfu *sfu)
+{
+	while (sfu->shard_count > 0)
+		pl_shard_destroy(&sfu->shard[--sfu->shard_count]);
+}
+
+/* All begin before the first is waited for: they take their memory at the same time. */
+static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *topology,
+	const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	if (config->port != 0 && config->port + sfu->plan.count - 1 > PORT_MAX) {
+		snprintf(error, error_size, "media.port: %zu media threads (media.shards) have no ports from %u to %d",
+			sfu->plan.count, (unsigned)config->port, PORT_MAX);
+		return PL_ERR_CONFIG;
+	}
+	enum pl_err err = PL_ERR_NONE;
+	while (err == PL_ERR_NONE && sfu->shard_count < sfu->plan.count)
+		err = create_shard(sfu, topology, config, error, error_size);
+	for (size_t i = 0; i < sfu->shard_count; i++) {
+		const enum pl_err settle_err = pl_shard_wait(sfu->shard[i]);
+		if (err != PL_ERR_NONE || settle_err == PL_ERR_NONE)
+			continue;
+		if (settle_err == PL_ERR_CONFIG)
+			snprintf(error, error_size, "media.srtp: %s cannot be used: %s",
+				pl_srtp_backend_text(config->srtp), pl_srtp_backend_lack(config->srtp));
+		else
+			snprintf(error, error_size,
+				"limits.participants: media thread %zu of %zu (media.shards) has no memory for its tables: %s",
+			i + 1, sfu->plan.count, pl_err_text(settle_err));
+		err = settle_err;
+	}
+	if (err != PL_ERR_NONE)
+		destroy_shards(sfu);
+	return err;
+}
+
+static enum pl_err list_addresses(
 	struct pl_sfu *sfu, const struct pl_sfu_config *config, char *error, size_t error_size)
 {
-	sfu->candidate_count = config->address_count;
-	memcpy(sfu->candidate, config->address, sizeof sfu->candidate);
-	if (sfu->candidate_count == 0)
-		sfu->candidate_count = pl_interfaces_list(
-			pl_shard_has_ipv6(sfu->shard), config->with_loopback, sfu->candidate, PL_SFU_ADDRESSES_MAX);
-	for (size_t i = 0; i < sfu->candidate_count; i++)
-		sfu->candidate[i].port = pl_shard_port(sfu->shard);
-	if (sfu->candidate_count > 0)
+	sfu->address_count = config->address_count;
+	memcpy(sfu->address, config->address, sizeof sfu->address);
+	if (sfu->address_count == 0)
+		sfu->address_count = pl_interfaces_list(
+			pl_shard_has_ipv6(sfu->shard[0]), config->with_loopback, sfu->address, PL_SFU_ADDRESSES_MAX);
+	if (sfu->address_count > 0)
 		return PL_ERR_NONE;
 	snprintf(error, error_size,
 		"no interface has an address that clients could reach; name one with --set media.address=ADDRESS");
 	return PL_ERR_SOCKET;
 }
 
+/* What is less than it could be.  Of the shards that have the same trouble one is named. */
+static void warn_of_shards(struct pl_sfu *sfu, const struct pl_topology *topology)
+{
+	char text[PL_TOPOLOGY_WARNING_SIZE];
+	if (pl_topology_warning(topology, &sfu->plan, text))
+		warn(sfu, "%s", text);
+	const int granted = pl_shard_receive_bytes(sfu->shard[0]);
+	if (granted < PL_UDP_BUFFER_BYTES)
+		warn(sfu,
+			"the UDP receive buffer is %d bytes instead of %d: bursts may be lost; mend it with: sysctl -w "
+			"net.core.rmem_max=%d net.core.wmem_max=%d",
+			granted, PL_UDP_BUFFER_BYTES, PL_UDP_BUFFER_BYTES, PL_UDP_BUFFER_BYTES);
+	size_t loose = 0, far = 0, last_loose = 0, last_far = 0;
+	for (size_t i = 0; i < sfu->shard_count; i++) {
+		const bool is_loose = pl_shard_pin_error(sfu->shard[i]) != 0;
+		const bool is_far = !pl_shard_memory(sfu->shard[i])->is_on_node || !pl_shard_is_on_node(sfu->shard[i]);
+		last_loose = is_loose ? i : last_loose;
+		last_far = is_far ? i : last_far;
+		loose += is_loose;
+		far += is_far;
+	}
+	if (loose > 0)
+		warn(sfu, "%zu of %zu media threads could not be kept on their CPUs (the last is shard %zu: %s)", loose,
+			sfu->shard_count, last_loose, strerror(pl_shard_pin_error(sfu->shard[last_loose])));
+	if (far > 0)
+		warn(sfu,
+			"%zu of %zu media threads have memory on another NUMA node (the last is shard %zu, of node %d)",
+			far, sfu->shard_count, last_far, sfu->plan.shard[last_far].node);
+}
+
 enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *config, char *error, size_t error_size)
 {
-	PL_ASSERT(config->address_count <= PL_SFU_ADDRESSES_MAX);
+	PL_ASSERT(config->address_count <= PL_SFU_ADDRESSES_MAX && config->shards <= PL_SFU_SHARDS_MAX);
 	*out = NULL;
-	if (config->shards > 1) {
-		snprintf(error, error_size, "media.shards: this version runs one media thread; accepted are 0 and 1");
-		return PL_ERR_CONFIG;
-	}
-	struct pl_sfu *sfu = calloc(1, sizeof *sfu);
+	struct pl_sfu *sfu = aligned_alloc(64, (sizeof *sfu + 63) / 64 * 64);
 	if (sfu == NULL) {
 		snprintf(error, error_size, "out of memory");
 		return PL_ERR_NO_MEMORY;
 	}
-	enum pl_err err = pl_srtp_init();
+	memset(sfu, 0, sizeof *sfu);
+	struct pl_topology topology;
+	pl_topology_discover(&topology);
+	pl_topology_plan(&topology, config->shards, &sfu->plan);
+
+	/* libsrtp2 tests itself, for tens of milliseconds: only where it is wanted. */
+	sfu->has_libsrtp = config->srtp == PL_SRTP_LIBSRTP2;
+	enum pl_err err = sfu->has_libsrtp ? pl_srtp_init() : PL_ERR_NONE;
 	if (err != PL_ERR_NONE) {
 		snprintf(error, error_size, "libsrtp2 did not start: %s", pl_err_text(err));
 		goto fail_srtp;
@@ -112,27 +220,30 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 		snprintf(error, error_size, "no DTLS certificate could be made: %s", pl_err_text(err));
 		goto fail_identity;
 	}
-	err = start_shard(sfu, config, error, error_size);
+	err = pl_waker_init(&sfu->waker);
+	if (err != PL_ERR_NONE) {
+		snprintf(error, error_size, "no eventfd could be made: %s", strerror(errno));
+		goto fail_waker;
+	}
+	err = start_shards(sfu, &topology, config, error, error_size);
 	if (err != PL_ERR_NONE)
-		goto fail_shard;
-	err = list_candidates(sfu, config, error, error_size);
+		goto fail_shards;
+	err = list_addresses(sfu, config, error, error_size);
 	if (err != PL_ERR_NONE)
-		goto fail_candidates;
-	if (pl_shard_receive_bytes(sfu->shard) < PL_UDP_BUFFER_BYTES)
-		warn(sfu,
-			"the UDP receive buffer is %d bytes instead of %d: bursts may be lost; mend it with: sysctl -w "
-			"net.core.rmem_max=%d net.core.wmem_max=%d",
-			pl_shard_receive_bytes(sfu->shard), PL_UDP_BUFFER_BYTES, PL_UDP_BUFFER_BYTES,
-			PL_UDP_BUFFER_BYTES);
+		goto fail_addresses;
+	warn_of_shards(sfu, &topology);
 	*out = sfu;
 	return PL_ERR_NONE;
 
-fail_candidates:
-	pl_shard_destroy(&sfu->shard);
-fail_shard:
+fail_addresses:
+	destroy_shards(sfu);
+fail_shards:
+	pl_waker_fini(&sfu->waker);
+fail_waker:
 	pl_dtls_identity_destroy(&sfu->identity);
 fail_identity:
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 fail_srtp:
 	free(sfu);
 	return err;
@@ -144,48 +255,87 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 	if (sfu == NULL)
 		return;
 	*owned = NULL;
-	pl_shard_destroy(&sfu->shard);
+	destroy_shards(sfu);
+	pl_waker_fini(&sfu->waker);
 	pl_dtls_identity_destroy(&sfu->identity);
-	pl_srtp_fini();
+	if (sfu->has_libsrtp)
+		pl_srtp_fini();
 	free(sfu);
 }
+
+/* ---- at work ---- */
 
 const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu)
 {
 	return pl_dtls_identity_fingerprint(sfu->identity);
 }
 
-size_t pl_sfu_candidates(const struct pl_sfu *sfu, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX])
+const char *pl_sfu_srtp_text(const struct pl_sfu *sfu)
 {
-	memcpy(candidate, sfu->candidate, sizeof sfu->candidate);
-	return sfu->candidate_count;
+	return pl_shard_srtp_text(sfu->shard[0]);
+}
+
+size_t pl_sfu_shard_count(const struct pl_sfu *sfu)
+{
+	return sfu->shard_count;
+}
+
+static struct pl_shard *shard_of(const struct pl_sfu *sfu, size_t index)
+{
+	PL_ASSERT(index < sfu->shard_count);
+	return sfu->shard[index];
+}
+
+uint16_t pl_sfu_port(const struct pl_sfu *sfu, size_t shard)
+{
+	return pl_shard_port(shard_of(sfu, shard));
+}
+
+size_t pl_sfu_candidates(const struct pl_sfu *sfu, size_t shard, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX])
+{
+	memcpy(candidate, sfu->address, sizeof sfu->address);
+	for (size_t i = 0; i < sfu->address_count; i++)
+		candidate[i].port = pl_sfu_port(sfu, shard);
+	return sfu->address_count;
 }
 
 bool pl_sfu_send(struct pl_sfu *sfu, const struct pl_command *command)
 {
-	return pl_ring_push(pl_shard_commands(sfu->shard), command);
+	PL_ASSERT(command->home < sfu->shard_count);
+	return pl_ring_push(pl_shard_commands(shard_of(sfu, command->shard)), command);
 }
 
-size_t pl_sfu_commands_free(struct pl_sfu *sfu)
+size_t pl_sfu_commands_free(struct pl_sfu *sfu, size_t shard)
 {
-	return pl_ring_room(pl_shard_commands(sfu->shard));
+	return pl_ring_room(pl_shard_commands(shard_of(sfu, shard)));
+}
+
+/* One event of each shard in turn, so that a busy one keeps nobody's news back. */
+static bool pop_event(struct pl_sfu *sfu, struct pl_event *event)
+{
+	for (size_t i = 0; i < sfu->shard_count; i++) {
+		struct pl_shard *shard = sfu->shard[sfu->receive_next];
+		sfu->receive_next = (sfu->receive_next + 1) % sfu->shard_count;
+		if (pl_ring_pop(pl_shard_events(shard), event))
+			return true;
+	}
+	return false;
 }
 
 bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event)
 {
-	struct pl_ring *events = pl_shard_events(sfu->shard);
-	if (pl_ring_pop(events, event))
+	if (pop_event(sfu, event))
 		return true;
 	/* Empty: from now on the eventfd tells.  What arrived in between is taken at once. */
-	pl_ring_wake_up(events);
-	if (pl_ring_prepare_sleep(events))
+	pl_waker_wake_up(&sfu->waker);
+	if (pl_waker_prepare_sleep(&sfu->waker))
 		return false;
-	return pl_ring_pop(events, event);
+	return pop_event(sfu, event);
 }
 
 int pl_sfu_event_fd(const struct pl_sfu *sfu)
 {
-	return pl_shard_events(sfu->shard)->event_fd;
+	return sfu->waker.event_fd;
 }
 
 const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index)
@@ -193,8 +343,29 @@ const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index)
 	return index < sfu->warning_count ? sfu->warning[index] : NULL;
 }
 
+void pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t index, char text[static PL_SFU_SHARD_TEXT_SIZE])
+{
+	const struct pl_shard *shard = shard_of(sfu, index);
+	const struct pl_topology_shard *plan = &sfu->plan.shard[index];
+	char memory[PL_MEMORY_TEXT_SIZE], cpu[32] = "on any CPU";
+	if (plan->cpu != PL_TOPOLOGY_FLOATING)
+		snprintf(cpu, sizeof cpu, "on CPU %d", plan->cpu);
+	pl_memory_describe(pl_shard_memory(shard), memory);
+	snprintf(text, PL_SFU_SHARD_TEXT_SIZE, "shard %zu: UDP port %u, %s of node %u%s; tables%s; %s", index,
+		(unsigned)pl_shard_port(shard), cpu, (unsigned)plan->node,
+		pl_shard_pin_error(shard) != 0 ? " (not kept there)" : "",
+		pl_shard_is_on_node(shard) ? " are there, too" : " are on another node", memory);
+}
+
+void pl_sfu_shard_counters(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_counters *counters)
+{
+	memset(counters, 0, sizeof *counters);
+	pl_shard_add_counters(shard_of(sfu, shard), counters);
+}
+
 void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters)
 {
 	memset(counters, 0, sizeof *counters);
-	pl_shard_add_counters(sfu->shard, counters);
+	for (size_t i = 0; i < sfu->shard_count; i++)
+		pl_shard_add_counters(sfu->shard[i], counters);
 }

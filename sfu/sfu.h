@@ -1,5 +1,7 @@
 /* The media plane's one public face: start it, send it commands, take its events.  Signaling sees nothing else.
- * Commands and events go through bounded single-producer rings; nothing here ever waits for a shard.
+ * It is made of shards, numbered from 0: threads with a UDP port and memory of their own.  Which room goes to which is
+ * the caller's choice (sfu/placement.h), and the command says it.
+ * Commands and events go through bounded single-producer rings; after the start nothing here ever waits for a shard.
  * Thread: all calls from the one signaling thread. */
 #ifndef PL_SFU_SFU_H
 #define PL_SFU_SFU_H
@@ -11,18 +13,19 @@
 enum { PL_SFU_ADDRESSES_MAX = 16 };
 
 struct pl_sfu_config {
-	uint16_t port;                                /* of the first shard; 0: any free port (tests) */
-	uint16_t shards;                              /* 0: as many as fit; one until rooms can spread */
+	uint16_t port;                                /* of shard 0, the others' follow; 0: any free port for each */
+	uint16_t shards;                              /* at most PL_SFU_SHARDS_MAX; 0: as many as fit the machine */
 	bool with_loopback;                           /* discovered addresses include 127.0.0.1 and ::1 */
 	uint8_t address_count;                        /* 0: discovered from the interfaces */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX]; /* to advertise; the port is ignored */
-	uint32_t participants_max;                    /* per shard */
-	uint32_t rooms_max;                           /* per shard */
+	enum pl_srtp_backend srtp;                    /* PL_SRTP_AUTO: the fastest there is */
+	uint32_t participants_max, rooms_max;         /* of all shards together; each has tables for its share */
+	uint32_t room_participants_max;               /* 0: as participants_max */
 };
 
 struct pl_sfu;
 
-/* On error *sfu is NULL, and error (of error_size bytes) has a sentence for the operator. */
+/* On error *sfu is NULL, and error (of error_size bytes) has a sentence for the operator, with the key and the port. */
 PL_MUST_USE enum pl_err pl_sfu_create(
 	struct pl_sfu **sfu, const struct pl_sfu_config *config, char *error, size_t error_size);
 /* Stops the threads; open sessions get their close_notify. */
@@ -30,24 +33,35 @@ void pl_sfu_destroy(struct pl_sfu **sfu);
 
 const struct pl_fingerprint *pl_sfu_fingerprint(const struct pl_sfu *sfu);
 
-/* Host candidates to put into answers, best first, each with the port of its shard. */
-size_t pl_sfu_candidates(const struct pl_sfu *sfu, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX]);
+/* What protects the packets, for people: "ipsec-mb 1.3.0, AVX512".  Valid as long as sfu. */
+const char *pl_sfu_srtp_text(const struct pl_sfu *sfu);
 
-/* False when the ring is full: the command (and its description) stays the caller's. */
+size_t pl_sfu_shard_count(const struct pl_sfu *sfu); /* at least 1 */
+uint16_t pl_sfu_port(const struct pl_sfu *sfu, size_t shard);
+
+/* Host candidates to put into the answers of a shard's participants, best first, each with the shard's port. */
+size_t pl_sfu_candidates(const struct pl_sfu *sfu, size_t shard, struct pl_addr candidate[static PL_SFU_ADDRESSES_MAX]);
+
+/* To command->shard.  False when its ring is full: the command (and its description) stays the caller's. */
 PL_MUST_USE bool pl_sfu_send(struct pl_sfu *sfu, const struct pl_command *command);
 
-/* Takes the next event.  False when there is none. */
+/* Takes the next event, of the shards in turn; those of one shard are in order.  False when there is none. */
 PL_MUST_USE bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event);
 
 /* Readable when events wait; pl_sfu_receive until false clears it. */
 int pl_sfu_event_fd(const struct pl_sfu *sfu);
 
-/* How many commands pl_sfu_send takes now, at least. */
-size_t pl_sfu_commands_free(struct pl_sfu *sfu);
+/* How many commands pl_sfu_send takes now for a shard, at least. */
+size_t pl_sfu_commands_free(struct pl_sfu *sfu, size_t shard);
 
 /* The sentence number index that the operator should read about this start (a small socket buffer and the command that
  * mends it), NULL behind the last.  Valid as long as sfu. */
 const char *pl_sfu_warning(const struct pl_sfu *sfu, size_t index);
+
+enum { PL_SFU_SHARD_TEXT_SIZE = 512 };
+
+/* Writes a line for the log: where a shard's thread and memory are. */
+void pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t shard, char text[static PL_SFU_SHARD_TEXT_SIZE]);
 
 struct pl_sfu_counters {
 	struct pl_conference_counters conference;
@@ -57,7 +71,8 @@ struct pl_sfu_counters {
 	uint64_t events_delayed; /* times that a shard's events had to wait for signaling */
 };
 
-/* The counters of all shards, summed; at most a second old. */
+/* The counters of one shard, and of all of them, summed; at most a second old. */
+void pl_sfu_shard_counters(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_counters *counters);
 void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters);
 
 #endif

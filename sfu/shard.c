@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,9 @@ _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters
 
 struct pl_shard {
 	struct pl_udp udp;
+	struct pl_srtp_engine *srtp;
 	struct pl_conference *conference;
+	struct pl_waker waker;
 	struct pl_ring commands, events;
 	pthread_t thread;
 	atomic_bool is_stopping;
@@ -34,6 +37,13 @@ struct pl_shard {
 	uint64_t events_delayed;
 	int64_t published_us;
 	_Atomic uint64_t published[COUNTER_WORDS];
+	/* The start: written by the thread before is_settled is posted, constant after. */
+	struct pl_memory memory; /* the shard itself is in it */
+	struct pl_shard_config config;
+	sem_t is_settled;
+	enum pl_err settle_err;
+	int pin_error;
+	bool is_on_node;
 };
 
 static int64_t monotonic_us(void)
@@ -81,10 +91,12 @@ static void take_datagrams(struct pl_shard *shard)
 		for (size_t i = 0; i < count; i++) {
 			pl_conference_feed(
 				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
-			drain(shard, now_us);
+			if (pl_conference_must_drain(shard->conference))
+				drain(shard, now_us);
 		}
+		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
-		if (count < PL_UDP_BATCH)
+		if (!shard->udp.has_more)
 			return;
 	}
 }
@@ -95,7 +107,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		return;
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
-		.conference = *pl_conference_counters(shard->conference),
+		.conference = pl_conference_counters(shard->conference),
 		.kernel_drops = shard->udp.counters.kernel_drops,
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
@@ -114,7 +126,7 @@ static void wait_for_work(struct pl_shard *shard)
 {
 	struct pollfd fds[] = {
 		{ .fd = shard->udp.fd, .events = POLLIN },
-		{ .fd = shard->commands.event_fd, .events = POLLIN },
+		{ .fd = shard->waker.event_fd, .events = POLLIN },
 	};
 	const int64_t now_us = monotonic_us();
 	int64_t until_us = pl_conference_deadline(shard->conference);
@@ -125,12 +137,12 @@ static void wait_for_work(struct pl_shard *shard)
 
 	/* Commands that the conference cannot take yet are no reason to stay awake. */
 	const bool may_sleep = until_us > now_us &&
-			       (pl_ring_prepare_sleep(&shard->commands) || !pl_conference_accepts(shard->conference));
+			       (pl_waker_prepare_sleep(&shard->waker) || !pl_conference_accepts(shard->conference));
 	const int64_t wait_us = may_sleep ? until_us - now_us : 0;
 	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
 	if (may_sleep)
-		pl_ring_wake_up(&shard->commands);
+		pl_waker_wake_up(&shard->waker);
 }
 
 static void *run(void *argument)
@@ -158,61 +170,124 @@ static void *run(void *argument)
 	return NULL;
 }
 
+/* ---- start and end ---- */
+
+/* The thread goes to its CPUs, and from there takes what is large: memory is on the node of who touches it first.  What
+ * OpenSSL takes later comes from an arena that is this thread's own, so it is near, too. */
+static enum pl_err settle(struct pl_shard *shard)
+{
+	shard->pin_error = pthread_setaffinity_np(pthread_self(), sizeof shard->config.cpus, &shard->config.cpus);
+	pl_memory_prefer(shard->config.node);
+	enum pl_err err = pl_srtp_engine_create(&shard->srtp, shard->config.srtp);
+	if (err != PL_ERR_NONE)
+		return err;
+	struct pl_conference_config conference = shard->config.conference;
+	conference.srtp = shard->srtp;
+	err = pl_conference_create(&shard->conference, &conference);
+	if (err != PL_ERR_NONE)
+		return err;
+	const int node = pl_memory_node_of(shard->conference);
+	shard->is_on_node = node == shard->config.node || (node < 0 && errno == ENOSYS);
+	return PL_ERR_NONE;
+}
+
+static void *live(void *argument)
+{
+	struct pl_shard *shard = argument;
+	shard->settle_err = settle(shard);
+	const bool is_settled = shard->settle_err == PL_ERR_NONE;
+	sem_post(&shard->is_settled);
+	return is_settled ? run(shard) : NULL;
+}
+
 /* The process's signals are for the signaling thread. */
-static enum pl_err start_thread(struct pl_shard *shard, uint16_t index)
+static enum pl_err start_thread(struct pl_shard *shard)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	const int error = pthread_create(&shard->thread, NULL, run, shard);
+	const int error = pthread_create(&shard->thread, NULL, live, shard);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error != 0)
 		return PL_ERR_THREAD;
 	char name[16];
-	snprintf(name, sizeof name, "shard-%u", (unsigned)index);
+	snprintf(name, sizeof name, "shard-%u", (unsigned)shard->config.index);
 	pthread_setname_np(shard->thread, name);
 	return PL_ERR_NONE;
 }
 
+/* NULL: out of memory. */
+static struct pl_shard *take_memory(int node)
+{
+	enum { HALF_A_HUGE_PAGE = 1 << 20 };
+	const struct pl_memory_config config = {
+		.size_bytes = sizeof(struct pl_shard),
+		.node = node,
+		.is_small = sizeof(struct pl_shard) < HALF_A_HUGE_PAGE,
+	};
+	struct pl_memory memory;
+	if (pl_memory_init(&memory, &config) != PL_ERR_NONE)
+		return NULL;
+	struct pl_shard *shard = pl_memory_take(&memory, sizeof *shard, _Alignof(struct pl_shard));
+	PL_ASSERT(shard != NULL);
+	shard->memory = memory;
+	return shard;
+}
+
+static void give_memory_back(struct pl_shard *shard)
+{
+	struct pl_memory memory = shard->memory;
+	pl_memory_fini(&memory);
+}
+
 enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config *config)
 {
-	struct pl_shard *shard = aligned_alloc(64, (sizeof *shard + 63) / 64 * 64);
+	struct pl_shard *shard = take_memory(config->node);
 	if (shard == NULL)
 		return PL_ERR_NO_MEMORY;
-	memset(shard, 0, sizeof *shard);
+	shard->config = *config;
 	shard->published_us = monotonic_us();
 
 	enum pl_err err = pl_udp_open(&shard->udp, config->port);
 	if (err != PL_ERR_NONE)
 		goto fail_udp;
-	err = pl_conference_create(&shard->conference, &config->conference);
+	err = pl_waker_init(&shard->waker);
 	if (err != PL_ERR_NONE)
-		goto fail_conference;
-	err = pl_ring_init(&shard->commands, COMMANDS_CAPACITY, sizeof(struct pl_command));
+		goto fail_waker;
+	err = pl_ring_init(&shard->commands, &shard->waker, COMMANDS_CAPACITY, sizeof(struct pl_command));
 	if (err != PL_ERR_NONE)
 		goto fail_commands;
-	err = pl_ring_init(&shard->events, EVENTS_CAPACITY, sizeof(struct pl_event));
+	err = pl_ring_init(&shard->events, config->waker, EVENTS_CAPACITY, sizeof(struct pl_event));
 	if (err != PL_ERR_NONE)
 		goto fail_events;
-	err = start_thread(shard, config->index);
+	sem_init(&shard->is_settled, 0, 0);
+	err = start_thread(shard);
 	if (err != PL_ERR_NONE)
 		goto fail_thread;
 	*out = shard;
 	return PL_ERR_NONE;
 
 fail_thread:
+	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 fail_events:
 	pl_ring_fini(&shard->commands);
 fail_commands:
-	pl_conference_destroy(&shard->conference);
-fail_conference:
+	pl_waker_fini(&shard->waker);
+fail_waker:
 	pl_udp_close(&shard->udp);
 fail_udp:;
 	const int error = errno;
-	free(shard);
+	give_memory_back(shard);
 	errno = error;
 	return err;
+}
+
+enum pl_err pl_shard_wait(struct pl_shard *shard)
+{
+	while (sem_wait(&shard->is_settled) != 0)
+		PL_ASSERT(errno == EINTR);
+	return shard->settle_err;
 }
 
 void pl_shard_destroy(struct pl_shard **owned)
@@ -222,17 +297,20 @@ void pl_shard_destroy(struct pl_shard **owned)
 		return;
 	*owned = NULL;
 	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
-	pl_ring_poke(&shard->commands);
+	pl_waker_poke(&shard->waker);
 	pthread_join(shard->thread, NULL);
 
 	struct pl_command command;
 	while (pl_ring_pop(&shard->commands, &command))
 		free(command.description);
+	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 	pl_ring_fini(&shard->commands);
+	pl_waker_fini(&shard->waker);
 	pl_conference_destroy(&shard->conference);
+	pl_srtp_engine_destroy(&shard->srtp);
 	pl_udp_close(&shard->udp);
-	free(shard);
+	give_memory_back(shard);
 }
 
 struct pl_ring *pl_shard_commands(struct pl_shard *shard)
@@ -255,9 +333,29 @@ bool pl_shard_has_ipv6(const struct pl_shard *shard)
 	return shard->udp.is_ipv6;
 }
 
+const char *pl_shard_srtp_text(const struct pl_shard *shard)
+{
+	return pl_srtp_engine_text(shard->srtp);
+}
+
 int pl_shard_receive_bytes(const struct pl_shard *shard)
 {
 	return shard->udp.receive_bytes;
+}
+
+int pl_shard_pin_error(const struct pl_shard *shard)
+{
+	return shard->pin_error;
+}
+
+bool pl_shard_is_on_node(const struct pl_shard *shard)
+{
+	return shard->is_on_node;
+}
+
+const struct pl_memory *pl_shard_memory(const struct pl_shard *shard)
+{
+	return &shard->memory;
 }
 
 static void add_conference(struct pl_conference_counters *sum, const struct pl_conference_counters *add)
@@ -269,6 +367,10 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->rtp_in += add->rtp_in;
 	sum->rtp_out += add->rtp_out;
 	sum->nacks_in += add->nacks_in;
+	sum->pool_low += add->pool_low;
+	sum->packets += add->packets;
+	sum->packets_used += add->packets_used;
+	sum->packets_used_max += add->packets_used_max;
 	sum->participants += add->participants;
 	sum->rooms += add->rooms;
 	for (size_t i = 0; i < PL_DROP_COUNT; i++)

@@ -1,10 +1,14 @@
 /* A shard: one thread that owns a UDP socket, the conference behind it and its timers, and shares nothing.  Commands
- * come through one ring, events leave through another; the shard never waits for either.
- * Thread: create, destroy and the rings' other ends belong to the signaling thread. */
+ * come through one ring, events leave through another; the shard never waits for either.  Its thread stays on the CPUs
+ * that it is given, and its memory is on their NUMA node: the thread itself takes what is large, after it has settled.
+ * Thread: create, wait, destroy and the rings' other ends belong to the signaling thread. */
 #ifndef PL_SFU_SHARD_H
 #define PL_SFU_SHARD_H
 
+#include <sched.h>
+
 #include "sfu/conference.h"
+#include "sfu/io/memory.h"
 #include "sfu/io/ring.h"
 #include "sfu/sfu.h"
 
@@ -12,12 +16,20 @@ struct pl_shard;
 
 struct pl_shard_config {
 	struct pl_conference_config conference;
-	uint16_t index; /* for the thread's name */
-	uint16_t port;  /* 0: any free one */
+	struct pl_waker *waker;    /* of who takes the events; outlives the shard */
+	cpu_set_t cpus;            /* that the thread may run on */
+	int node;                  /* of cpus, for memory */
+	uint16_t index;            /* for the thread's name */
+	uint16_t port;             /* 0: any free one */
+	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */
 };
 
-/* PL_ERR_SOCKET: errno tells why. */
+/* Opens the socket and begins the thread.  PL_ERR_SOCKET: errno tells why. */
 PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl_shard_config *config);
+
+/* Waits until the thread has settled and has its memory: once after each create, before the rings are used.  On error
+ * the shard is to be destroyed; PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
+PL_MUST_USE enum pl_err pl_shard_wait(struct pl_shard *shard);
 
 /* Says goodbye to everybody, ends the thread, and frees what was not delivered. */
 void pl_shard_destroy(struct pl_shard **shard);
@@ -26,7 +38,14 @@ struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_comma
 struct pl_ring *pl_shard_events(struct pl_shard *shard);   /* of struct pl_event; signaling is the consumer */
 uint16_t pl_shard_port(const struct pl_shard *shard);
 bool pl_shard_has_ipv6(const struct pl_shard *shard);
-int pl_shard_receive_bytes(const struct pl_shard *shard); /* the socket's receive buffer */
+const char *pl_shard_srtp_text(const struct pl_shard *shard); /* pl_srtp_engine_text */
+int pl_shard_receive_bytes(const struct pl_shard *shard);     /* the socket's receive buffer */
+
+/* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */
+int pl_shard_pin_error(const struct pl_shard *shard);
+/* After wait: whether the conference's tables are on the shard's node, where the kernel knows nodes at all. */
+bool pl_shard_is_on_node(const struct pl_shard *shard);
+const struct pl_memory *pl_shard_memory(const struct pl_shard *shard);
 
 /* Adds this shard's counters. */
 void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters *sum);

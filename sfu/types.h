@@ -11,9 +11,10 @@
 #include "media/transport.h"
 
 enum {
-	PL_TRACKS_MAX = 8, /* that one participant publishes */
-	PL_SLOTS_MAX = 16, /* that one participant receives, all kinds */
-	PL_TOP_MAX = 8,    /* talkers that a room's speaker list names */
+	PL_SFU_SHARDS_MAX = 64, /* media threads of one process */
+	PL_TRACKS_MAX = 8,      /* that one participant publishes */
+	PL_SLOTS_MAX = 16,      /* that one participant receives, all kinds */
+	PL_TOP_MAX = 8,         /* talkers that a room's speaker list names */
 	PL_CNAME_SIZE = 17,
 };
 
@@ -63,6 +64,8 @@ enum pl_command_kind {
 
 struct pl_command {
 	enum pl_command_kind kind;
+	uint8_t shard;   /* whom it is for, below the number of shards */
+	uint8_t home;    /* JOIN: for rooms over several shards, the one that decides who speaks; now always shard */
 	uint32_t room;   /* id, not 0; lives from its first JOIN to its last participant */
 	uint32_t source; /* the participant's numeric id, its CSRC; unique in the node, not 0 */
 	uint32_t track;

@@ -38,8 +38,13 @@ enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSE
 	X(media, port, NUMBER, "7882", 0, 65000, "UDP port",                                                          \
 		"port of the first media thread, the next ones follow it; 0 takes any free one",                      \
 		"One port per thread is all that a firewall or a container has to open; 7882 is free at IANA.")       \
-	X(media, shards, NUMBER, "0", 0, 256, "threads", "media threads; 0: as many as fit the machine",              \
-		"The machine knows its cores and its quota better than a file does.")                                 \
+	X(media, shards, NUMBER, "0", 0, 64, "threads",                                                               \
+		"media threads; 0: one for each core that the affinity, the cpuset and the CPU quota leave",          \
+		"The machine knows its cores and its quota better than a file does; plenum doctor tells the plan.  "  \
+		"A room is on one of them, so each thread's port has to be reachable.")                               \
+	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
+		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
+		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \
 	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
 		"More than a core can serve audio to; their table is allocated at the start.")                        \
 	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \

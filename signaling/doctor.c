@@ -117,7 +117,10 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config)
 	check_config(doctor, config);
 	pl_doctor_check_cores(doctor, &topology, &plan);
 	pl_doctor_check_simd(doctor, "");
-	pl_doctor_check_libsrtp(doctor, true);
+	enum pl_srtp_backend srtp;
+	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &srtp));
+	pl_doctor_check_srtp(doctor, srtp);
+	pl_doctor_check_libsrtp(doctor, srtp == PL_SRTP_LIBSRTP2);
 	pl_doctor_check_opus(doctor);
 	check_memory(doctor, plan.shard[0].node);
 	check_files(doctor, config);

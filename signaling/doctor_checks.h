@@ -4,6 +4,7 @@
 #ifndef PL_SIGNALING_DOCTOR_CHECKS_H
 #define PL_SIGNALING_DOCTOR_CHECKS_H
 
+#include "media/srtp.h"
 #include "sfu/io/memory.h"
 #include "sfu/io/topology.h"
 #include "signaling/doctor.h"
@@ -21,6 +22,8 @@ void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const st
 void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted);
 
 /* doctor_library.c */
+/* wanted: of the configuration.  Makes an engine as a media thread does. */
+void pl_doctor_check_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted);
 /* is_used: it is on the packets' way, not only there. */
 void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used);
 void pl_doctor_check_opus(struct pl_doctor *doctor);

@@ -68,6 +68,39 @@ static struct library examine_library(const char *prefix)
 	return library;
 }
 
+static void tell_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted, const struct pl_srtp_engine *engine)
+{
+#if defined(__x86_64__)
+	const char *lack = pl_srtp_backend_lack(PL_SRTP_IPSEC_MB);
+#else
+	const char *lack = NULL; /* nobody misses it where it does not exist */
+#endif
+	if (wanted == PL_SRTP_AUTO && lack != NULL)
+		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_NOTE,
+			"%s protects the packets; intel-ipsec-mb would do it in a third of the time: %s",
+			pl_srtp_engine_text(engine), lack);
+	else
+		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_OK, "%s protects the packets (media.srtp is %s)",
+			pl_srtp_engine_text(engine), pl_srtp_backend_text(wanted));
+}
+
+void pl_doctor_check_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted)
+{
+	struct pl_srtp_engine *engine;
+	const enum pl_err err = pl_srtp_engine_create(&engine, wanted);
+	if (err == PL_ERR_CONFIG) {
+		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_BROKEN, "media.srtp is %s, which cannot be used: %s",
+			pl_srtp_backend_text(wanted), pl_srtp_backend_lack(wanted));
+		pl_doctor_mend(doctor, "plenum --set media.srtp=auto");
+	} else if (err != PL_ERR_NONE) {
+		pl_doctor_tell(doctor, "SRTP", PL_DOCTOR_BROKEN, "%s does not start: %s", pl_srtp_backend_text(wanted),
+			pl_err_text(err));
+	} else {
+		tell_srtp(doctor, wanted, engine);
+		pl_srtp_engine_destroy(&engine);
+	}
+}
+
 void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used)
 {
 	const struct library srtp = examine_library("libsrtp2.so");

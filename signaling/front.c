@@ -71,12 +71,18 @@ static bool init_tables(struct pl_front *front)
 enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_config *config)
 {
 	PL_ASSERT(config->participants_max > 0 && config->rooms_max > 0 && config->room_participants_max > 0);
-	PL_ASSERT(config->connections_max > 0 && config->candidate_count <= PL_COUNT(config->candidate));
+	PL_ASSERT(config->connections_max > 0 && config->address_count <= PL_FRONT_ADDRESSES_MAX);
 	struct pl_front *f = calloc(1, sizeof *f);
 	*front = f;
 	if (f == NULL)
 		return PL_ERR_NO_MEMORY;
 	f->config = *config;
+	pl_placement_init(&f->placement, &(struct pl_placement_config){
+						 .shard_count = config->shard_count,
+						 .participants_max = config->participants_max,
+						 .rooms_max = config->rooms_max,
+						 .room_participants_max = config->room_participants_max,
+					 });
 	pl_front_list_init(&f->all_connections);
 	pl_front_list_init(&f->waiting);
 	pl_front_list_init(&f->away);
@@ -227,7 +233,7 @@ static void answer_rate(struct pl_front *front, int64_t now_us, struct pl_front_
 		pl_front_bye(front, connection, "rate", "Far too many messages.", false, PL_FRONT_CLOSE_POLICY);
 	if (session == NULL)
 		return;
-	pl_front_command_leave(front, session->room->id, session->source);
+	pl_front_command_leave(front, session);
 	pl_front_session_destroy(front, session, "kicked");
 }
 
@@ -303,7 +309,7 @@ void pl_front_tick(struct pl_front *front, int64_t now_us)
 	}
 	struct pl_front_session *session;
 	while ((session = pl_front_list_first(&front->away)) != NULL && resume_deadline(session) <= now_us) {
-		pl_front_command_leave(front, session->room->id, session->source);
+		pl_front_command_leave(front, session);
 		pl_front_session_destroy(front, session, "lost");
 	}
 }

@@ -10,17 +10,21 @@
 
 #include "media/addr.h"
 #include "media/err.h"
-#include "sfu/types.h"
+#include "sfu/placement.h"
 #include "signaling/front_http.h"
 #include "signaling/message.h"
 
 struct pl_front;
 
+enum { PL_FRONT_ADDRESSES_MAX = 16 };
+
 struct pl_front_config {
 	uint32_t participants_max, rooms_max, room_participants_max, connections_max;
-	const struct pl_fingerprint *fingerprint; /* outlives the front */
-	struct pl_addr candidate[16];             /* best first */
-	size_t candidate_count;
+	const struct pl_fingerprint *fingerprint;       /* outlives the front */
+	struct pl_addr address[PL_FRONT_ADDRESSES_MAX]; /* of the media plane, best first; the ports are ignored */
+	size_t address_count;
+	uint32_t shard_count;             /* of the media plane, at least 1 */
+	uint16_t port[PL_SFU_SHARDS_MAX]; /* of each shard */
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);
 	void *random_context;
@@ -99,9 +103,9 @@ void pl_front_http(struct pl_front *front, int64_t now_us, const struct pl_front
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event);
 
-/* commands_free: how many commands the media plane can take now.  A request that needs one more is answered with
+/* commands_free: how many commands a shard of the media plane can take now.  A request that needs one more is answered with
  * `err busy`; a LEAVE waits inside, and the deadline looks for room again.  Not an input: may be called at any time. */
-void pl_front_set_commands_free(struct pl_front *front, size_t commands_free);
+void pl_front_set_commands_free(struct pl_front *front, uint8_t shard, size_t commands_free);
 
 /* Tells everyone `bye shutdown` and closes; all sessions end. */
 void pl_front_shutdown(struct pl_front *front, int64_t now_us);

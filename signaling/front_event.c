@@ -227,7 +227,7 @@ static void end_without_media(
 	if (session->connection != NULL)
 		(void)pl_front_bye(front, session->connection, "media_lost", msg, false, PL_FRONT_CLOSE_NORMAL);
 	/* A JOIN that replaced the lost transport may have crossed the event on its way: then somebody is there to leave. */
-	pl_front_command_leave(front, session->room->id, session->source);
+	pl_front_command_leave(front, session);
 	pl_front_session_destroy(front, session, reason);
 }
 
@@ -260,6 +260,7 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 		end_without_media(front, session, pl_close_text(event->close), reason_of(session, event->close));
 		break;
 	case PL_EVENT_REFUSED:
+		pl_placement_refused(&front->placement, session->shard, now_us);
 		end_without_media(front, session, "the media plane has no place for another participant", "lost");
 		break;
 	case PL_EVENT_SPEAKERS:

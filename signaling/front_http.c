@@ -195,9 +195,9 @@ static bool has_body(struct pl_front *front, const struct pl_front_http_request 
 	return false;
 }
 
-static bool has_command(struct pl_front *front, const struct pl_front_http_request *http)
+static bool has_command(struct pl_front *front, const struct pl_front_http_request *http, uint8_t shard)
 {
-	if (pl_front_can_command(front))
+	if (pl_front_can_command(front, shard))
 		return true;
 	fail(front, http, PL_FAULT_BUSY, "the media plane is busy; try again soon");
 	return false;
@@ -236,7 +236,7 @@ static void refuse(struct pl_front *front, const struct pl_front_http_request *h
 
 /* False: the client has its error. */
 static bool settle(struct pl_front *front, const struct pl_front_http_request *http, enum pl_front_api api,
-	struct pl_description *description)
+	uint8_t shard, struct pl_description *description)
 {
 	const bool is_whip = api == PL_FRONT_WHIP;
 	const struct pl_front_offer asked = {
@@ -253,7 +253,7 @@ static bool settle(struct pl_front *front, const struct pl_front_http_request *h
 	else if (!is_whip && description->slot_count == 0)
 		fail(front, http, PL_FAULT_UNSUPPORTED, "offer: WHEP is for playing, but no audio m-line receives");
 	else
-		return has_command(front, http);
+		return has_command(front, http, shard);
 	return false;
 }
 
@@ -267,7 +267,7 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 		refuse(front, http, refusal->code, refusal->reason, pl_front_retry_ms(front));
 		return;
 	}
-	if (!settle(front, http, api, &description))
+	if (!settle(front, http, api, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, join, &description);
 	const struct pl_sdp_media *tagged = &front->offer.media[front->offer.tagged];
@@ -354,7 +354,11 @@ static void restart(struct pl_front *front, struct pl_front_session *session, co
 	memcpy(d->remote_ufrag, fragment->ufrag, sizeof d->remote_ufrag);
 	memcpy(session->remote_pwd, fragment->pwd, sizeof session->remote_pwd);
 	const struct pl_command command = {
-		.kind = PL_COMMAND_UPDATE, .room = session->room->id, .source = session->source
+		.kind = PL_COMMAND_UPDATE,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
 	};
 	pl_front_command(front, &command, d);
 }
@@ -362,12 +366,13 @@ static void restart(struct pl_front *front, struct pl_front_session *session, co
 static void respond_restart(
 	struct pl_front *front, const struct pl_front_http_request *http, const struct pl_front_session *session)
 {
+	struct pl_addr candidate[PL_FRONT_ADDRESSES_MAX];
 	const struct pl_sdp_fragment_answer answer = {
 		.mid = session->tagged_mid,
 		.payload_type = session->tagged_payload_type,
 		.ice = session->settled.local,
-		.candidates = front->config.candidate,
-		.candidate_count = front->config.candidate_count,
+		.candidates = candidate,
+		.candidate_count = pl_front_candidates(front, session, candidate),
 	};
 	char text[PL_SDP_FRAGMENT_SIZE_MAX];
 	const size_t size = pl_sdp_write_fragment(&answer, text);
@@ -407,7 +412,7 @@ static void patch(struct pl_front *front, const struct pl_front_http_request *ht
 	} else if (!pl_front_may(
 			   &session->restarts_us, front->now_us, PL_FRONT_RESTARTS_PER_S, PL_FRONT_RESTARTS_BURST)) {
 		fail(front, http, PL_FAULT_RATE, "at most %d ICE restarts a second", PL_FRONT_RESTARTS_PER_S);
-	} else if (has_command(front, http)) {
+	} else if (has_command(front, http, session->shard)) {
 		restart(front, session, &fragment);
 		respond_restart(front, http, session);
 	}
@@ -420,7 +425,7 @@ static void delete (struct pl_front *front, const struct pl_front_http_request *
 	struct pl_front_session *session = find_session(front, http, target);
 	if (session == NULL)
 		return;
-	pl_front_command_leave(front, session->room->id, session->source);
+	pl_front_command_leave(front, session);
 	pl_front_session_destroy(front, session, "left");
 	struct head head;
 	begin(&head);

@@ -83,6 +83,8 @@ const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, co
 {
 	static const struct pl_front_refusal server_full = { "server_full",
 		"The server has all the participants it may have." };
+	static const struct pl_front_refusal part_full = { "server_full",
+		"The room's part of the server has all the participants it may have." };
 	static const struct pl_front_refusal rooms_full = { "rooms_full", "The server has all the rooms it may have." };
 	static const struct pl_front_refusal room_full = { "room_full",
 		"The room has all the participants it may have." };
@@ -90,7 +92,9 @@ const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, co
 		return &server_full;
 	if (room == NULL && front->counters.rooms >= front->config.rooms_max)
 		return &rooms_full;
-	return room != NULL && room->member_count >= front->config.room_participants_max ? &room_full : NULL;
+	if (room != NULL && room->member_count >= front->config.room_participants_max)
+		return &room_full;
+	return pl_front_room_has_place(front, room) ? NULL : &part_full;
 }
 
 uint32_t pl_front_retry_ms(struct pl_front *front)
@@ -114,7 +118,8 @@ static void refuse(struct pl_front *front, struct pl_front_connection *connectio
 
 /* Reads the offer, and makes sure that the media plane can be told.  False: the client has its error. */
 static bool settle(struct pl_front *front, const struct pl_front_connection *connection,
-	const struct pl_request *request, const struct pl_front_session *session, struct pl_description *description)
+	const struct pl_request *request, const struct pl_front_session *session, uint8_t shard,
+	struct pl_description *description)
 {
 	char error[PL_SDP_ERROR_SIZE];
 	const struct pl_front_offer asked = pl_front_offer_of(request->sdp, true);
@@ -122,7 +127,7 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 		pl_front_error(front, connection, request, PL_FAULT_BAD_SDP, "join.sdp: %s", error);
 		return false;
 	}
-	if (!pl_front_can_command(front)) {
+	if (!pl_front_can_command(front, shard)) {
 		pl_front_error(front, connection, request, PL_FAULT_BUSY, "the media plane is busy; try again soon");
 		return false;
 	}
@@ -132,7 +137,11 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 static void command_join(struct pl_front *front, const struct pl_front_session *session)
 {
 	const struct pl_command command = {
-		.kind = PL_COMMAND_JOIN, .room = session->room->id, .source = session->source
+		.kind = PL_COMMAND_JOIN,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
 	};
 	pl_front_command(front, &command, &session->settled);
 }
@@ -158,7 +167,7 @@ static void join_anew(struct pl_front *front, struct pl_front_connection *connec
 		refuse(front, connection, request, refusal);
 		return;
 	}
-	if (!settle(front, connection, request, NULL, &description))
+	if (!settle(front, connection, request, NULL, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, request, &description);
 	pl_front_session_attach(session, connection);
@@ -215,7 +224,7 @@ static void resume(struct pl_front *front, struct pl_front_connection *connectio
 			front, connection, request, PL_FAULT_BAD_FIELD, "join.room: the session is in another room");
 		return;
 	}
-	if (request->sdp != NULL && !settle(front, connection, request, session, &description))
+	if (request->sdp != NULL && !settle(front, connection, request, session, session->shard, &description))
 		return;
 
 	const uint64_t n = (uint64_t)request->resume.n;

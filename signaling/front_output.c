@@ -95,23 +95,29 @@ void pl_front_respond(struct pl_front *front, uint64_t request, uint16_t status,
 /* They go first: a place that they free may be the one that the next JOIN needs. */
 static void flush_leaves(struct pl_front *front)
 {
-	while (front->leaves.taken < front->leaves.count && front->commands_free > 0)
-		pl_front_command(front, &front->leaves.entry[front->leaves.taken++], NULL);
-	if (front->leaves.taken == front->leaves.count)
-		front->leaves.taken = front->leaves.count = 0;
+	size_t kept = 0;
+	for (size_t i = 0; i < front->leaves.count; i++) {
+		const struct pl_command leave = front->leaves.entry[i];
+		if (front->commands_free[leave.shard] > 0)
+			pl_front_command(front, &leave, NULL);
+		else
+			front->leaves.entry[kept++] = leave;
+	}
+	front->leaves.count = kept;
 }
 
-bool pl_front_can_command(struct pl_front *front)
+bool pl_front_can_command(struct pl_front *front, uint8_t shard)
 {
+	PL_ASSERT(shard < front->config.shard_count);
 	flush_leaves(front);
-	return front->commands_free > 0;
+	return front->commands_free[shard] > 0;
 }
 
 void pl_front_command(
 	struct pl_front *front, const struct pl_command *command, const struct pl_description *description)
 {
-	PL_ASSERT(front->commands_free > 0);
-	front->commands_free--;
+	PL_ASSERT(front->commands_free[command->shard] > 0);
+	front->commands_free[command->shard]--;
 	struct pl_front_queued queued = { .kind = PL_FRONT_COMMAND, .command = *command };
 	if (description != NULL) {
 		queued.command.description = malloc(sizeof *description);
@@ -121,10 +127,16 @@ void pl_front_command(
 	push(front, &queued);
 }
 
-void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t source)
+void pl_front_command_leave(struct pl_front *front, const struct pl_front_session *session)
 {
-	const struct pl_command command = { .kind = PL_COMMAND_LEAVE, .room = room, .source = source };
-	if (pl_front_can_command(front)) {
+	const struct pl_command command = {
+		.kind = PL_COMMAND_LEAVE,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
+	};
+	if (pl_front_can_command(front, session->shard)) {
 		pl_front_command(front, &command, NULL);
 		return;
 	}
@@ -135,17 +147,19 @@ void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t sour
 int64_t pl_front_deadline_of_leaves(const struct pl_front *front)
 {
 	/* Nobody says when there is room again: it has to be looked for. */
-	const bool is_waiting = front->leaves.taken < front->leaves.count;
-	return is_waiting ? front->now_us + PL_FRONT_LEAVE_RETRY_MS * INT64_C(1000) : INT64_MAX;
+	return front->leaves.count > 0 ? front->now_us + PL_FRONT_LEAVE_RETRY_MS * INT64_C(1000) : INT64_MAX;
 }
 
-void pl_front_set_commands_free(struct pl_front *front, size_t commands_free)
+void pl_front_set_commands_free(struct pl_front *front, uint8_t shard, size_t commands_free)
 {
+	PL_ASSERT(shard < front->config.shard_count);
 	/* What waits in the queue has its places already. */
 	size_t queued = 0;
-	for (size_t i = front->queue.taken; i < front->queue.count; i++)
-		queued += front->queue.entry[i].kind == PL_FRONT_COMMAND;
-	front->commands_free = commands_free > queued ? commands_free - queued : 0;
+	for (size_t i = front->queue.taken; i < front->queue.count; i++) {
+		const struct pl_front_queued *entry = &front->queue.entry[i];
+		queued += entry->kind == PL_FRONT_COMMAND && entry->command.shard == shard;
+	}
+	front->commands_free[shard] = commands_free > queued ? commands_free - queued : 0;
 }
 
 /* ---- taking ---- */

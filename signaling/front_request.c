@@ -13,11 +13,11 @@ static void reply_ok(
 
 /* True when the media plane can take a command; else the client has its error. */
 static bool has_command(
-	struct pl_front *front, const struct pl_front_connection *connection, const struct pl_request *request)
+	struct pl_front *front, const struct pl_front_session *session, const struct pl_request *request)
 {
-	if (pl_front_can_command(front))
+	if (pl_front_can_command(front, session->shard))
 		return true;
-	pl_front_error(front, connection, request, PL_FAULT_BUSY, "the media plane is busy; try again soon");
+	pl_front_error(front, session->connection, request, PL_FAULT_BUSY, "the media plane is busy; try again soon");
 	return false;
 }
 
@@ -40,12 +40,16 @@ static void offer(struct pl_front *front, struct pl_front_session *session, cons
 		pl_front_error(front, session->connection, request, PL_FAULT_BAD_SDP, "offer.sdp: %s", error);
 		return;
 	}
-	if (!has_command(front, session->connection, request))
+	if (!has_command(front, session, request))
 		return;
 	const struct pl_description before = session->settled;
 	pl_front_settle_commit(front, session, &description, false);
 	const struct pl_command command = {
-		.kind = PL_COMMAND_UPDATE, .room = session->room->id, .source = session->source
+		.kind = PL_COMMAND_UPDATE,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
 	};
 	pl_front_command(front, &command, &session->settled);
 
@@ -84,12 +88,14 @@ static void mute(struct pl_front *front, struct pl_front_session *session, const
 		reply_ok(front, session->connection, request);
 		return;
 	}
-	if (!has_command(front, session->connection, request))
+	if (!has_command(front, session, request))
 		return;
 	track->is_muted = request->is_on;
 	pl_front_session_refresh(session);
 	const struct pl_command command = {
 		.kind = PL_COMMAND_MUTE,
+		.shard = session->shard,
+		.home = session->room->home,
 		.room = session->room->id,
 		.source = session->source,
 		.track = track->track,
@@ -202,7 +208,7 @@ static void leave(struct pl_front *front, struct pl_front_connection *connection
 	pl_front_close(front, connection, PL_FRONT_CLOSE_NORMAL);
 	connection->session = NULL;
 	session->connection = NULL;
-	pl_front_command_leave(front, session->room->id, session->source);
+	pl_front_command_leave(front, session);
 	pl_front_session_destroy(front, session, "left");
 }
 

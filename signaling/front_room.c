@@ -29,12 +29,31 @@ struct pl_front_room *pl_front_room_by_id(struct pl_front *front, uint32_t id)
 	return node != NULL ? node->owner : NULL;
 }
 
+bool pl_front_room_has_place(const struct pl_front *front, const struct pl_front_room *room)
+{
+	uint8_t shard;
+	return room != NULL ? pl_placement_has_place(&front->placement, room->home)
+			    : pl_placement_choose(&front->placement, front->now_us, &shard);
+}
+
+uint8_t pl_front_room_shard(const struct pl_front *front, const struct pl_front_room *room)
+{
+	uint8_t shard = 0;
+	if (room != NULL)
+		return room->home;
+	const bool has_place = pl_placement_choose(&front->placement, front->now_us, &shard);
+	PL_ASSERT(has_place);
+	return shard;
+}
+
 struct pl_front_room *pl_front_room_create(struct pl_front *front, const char *name)
 {
 	struct pl_front_room *room = calloc(1, sizeof *room);
 	PL_ASSERT(room != NULL && strlen(name) < sizeof room->name);
 	memcpy(room->name, name, strlen(name) + 1);
 	pl_front_list_init(&room->members);
+	room->home = pl_front_room_shard(front, NULL);
+	pl_placement_room_comes(&front->placement, room->home);
 	/* Not the id of a room that has just ended: the media plane may still hear of that one. */
 	do {
 		room->id = ++front->room_last;
@@ -50,6 +69,7 @@ void pl_front_room_destroy(struct pl_front *front, struct pl_front_room *room)
 	PL_ASSERT(room->member_count == 0);
 	pl_front_table_remove(&front->rooms_by_name, &room->by_name);
 	pl_front_table_remove(&front->rooms_by_id, &room->by_id);
+	pl_placement_room_goes(&front->placement, room->home);
 	front->counters.rooms--;
 	free(room);
 }

@@ -105,6 +105,8 @@ struct pl_front_session *pl_front_session_create(
 	pl_front_table_insert(
 		&front->sessions_by_source, &session->by_source, hash_source(front, &session->source), session);
 	session->room = room;
+	session->shard = pl_front_room_shard(front, room);
+	pl_placement_participant_comes(&front->placement, session->shard);
 	pl_front_list_push(&room->members, &session->member, session);
 	room->member_count++;
 	front->counters.sessions++;
@@ -138,6 +140,7 @@ void pl_front_session_destroy(struct pl_front *front, struct pl_front_session *s
 	pl_front_list_remove(&session->member);
 	pl_front_list_remove(&session->away);
 	room->member_count--;
+	pl_placement_participant_goes(&front->placement, session->shard);
 	if (reason != NULL)
 		pl_front_tell_peer_left(front, session, reason);
 	if (room->member_count == 0)

@@ -226,9 +226,19 @@ void pl_front_tell_track_changes(
 	}
 }
 
+size_t pl_front_candidates(const struct pl_front *front, const struct pl_front_session *session,
+	struct pl_addr candidate[static PL_FRONT_ADDRESSES_MAX])
+{
+	memcpy(candidate, front->config.address, sizeof front->config.address);
+	for (size_t i = 0; i < front->config.address_count; i++)
+		candidate[i].port = front->config.port[session->shard];
+	return front->config.address_count;
+}
+
 size_t pl_front_make_answer(struct pl_front *front, const struct pl_front_session *session)
 {
 	struct pl_sdp_answer *answer = &front->answer;
+	struct pl_addr candidate[PL_FRONT_ADDRESSES_MAX];
 	answer->offer = &front->offer;
 	answer->session_id = session->sdp_session;
 	answer->session_version = session->sdp_version;
@@ -236,8 +246,8 @@ size_t pl_front_make_answer(struct pl_front *front, const struct pl_front_sessio
 	answer->fingerprint = front->config.fingerprint;
 	answer->role = session->settled.dtls_role;
 	answer->cname = session->settled.cname;
-	answer->candidates = front->config.candidate;
-	answer->candidate_count = front->config.candidate_count;
+	answer->candidates = candidate;
+	answer->candidate_count = pl_front_candidates(front, session, candidate);
 	/* 64 m-lines of less than 800 bytes each, and 16 candidates, fit. */
 	const size_t size = pl_sdp_write_answer(answer, front->answer_text, sizeof front->answer_text);
 	PL_ASSERT(size > 0);

@@ -33,7 +33,8 @@ struct pl_front_room {
 	struct pl_front_node by_name, by_id;
 	struct pl_front_link members; /* head: sessions */
 	uint32_t member_count;
-	uint32_t id; /* not 0 */
+	uint32_t id;  /* not 0 */
+	uint8_t home; /* the shard that decides who speaks */
 	char name[PL_ROOM_NAME_MAX + 1];
 	uint8_t top_count; /* who talks, as last told by the media plane */
 	uint32_t top[PL_TOP_MAX];
@@ -53,6 +54,7 @@ struct pl_front_session {
 	struct pl_front_room *room;
 	struct pl_front_connection *connection; /* NULL while away, and over HTTP */
 	uint32_t source;
+	uint8_t shard; /* that has its media, for as long as it lives; now always the room's home */
 	char *name;
 	struct pl_front_text *attrs;  /* an object */
 	struct pl_front_text *roster; /* itself as others see it: {"peer":...} */
@@ -99,7 +101,8 @@ struct pl_front {
 	int64_t now_us;                 /* of the last input */
 	uint32_t room_last, track_last; /* ids */
 	uint64_t mark_last;
-	size_t commands_free;
+	size_t commands_free[PL_SFU_SHARDS_MAX];
+	struct pl_placement placement;
 
 	struct {
 		struct pl_front_queued *entry;
@@ -107,7 +110,7 @@ struct pl_front {
 	} queue;
 	struct {
 		struct pl_command *entry;
-		size_t count, taken, capacity;
+		size_t count, capacity;
 	} leaves;                               /* that no command was free for */
 	struct pl_front_text *sent, *sent_head; /* what the last output shows */
 	char *filled;                           /* the same, with its gap filled */
@@ -150,13 +153,13 @@ void pl_front_close(struct pl_front *front, struct pl_front_connection *connecti
 void pl_front_respond(struct pl_front *front, uint64_t request, uint16_t status, struct pl_front_text *head,
 	struct pl_front_text *body);
 
-/* True when the media plane can take one more, those that wait counted. */
-PL_MUST_USE bool pl_front_can_command(struct pl_front *front);
-/* Only after pl_front_can_command.  description: NULL, or copied. */
+/* True when the shard can take one more, those that wait counted. */
+PL_MUST_USE bool pl_front_can_command(struct pl_front *front, uint8_t shard);
+/* Only after pl_front_can_command for command->shard.  description: NULL, or copied. */
 void pl_front_command(
 	struct pl_front *front, const struct pl_command *command, const struct pl_description *description);
 /* Never refused: waits when no command is free. */
-void pl_front_command_leave(struct pl_front *front, uint32_t room, uint32_t source);
+void pl_front_command_leave(struct pl_front *front, const struct pl_front_session *session);
 /* When to look again whether those that wait can go; INT64_MAX when none waits. */
 int64_t pl_front_deadline_of_leaves(const struct pl_front *front);
 
@@ -190,6 +193,12 @@ struct pl_front_session *pl_front_bye(struct pl_front *front, struct pl_front_co
 
 struct pl_front_room *pl_front_room_by_name(struct pl_front *front, const char *name);
 struct pl_front_room *pl_front_room_by_id(struct pl_front *front, uint32_t id);
+/* Whether the media plane has a place for one participant more in this room; NULL: in a new one. */
+PL_MUST_USE bool pl_front_room_has_place(const struct pl_front *front, const struct pl_front_room *room);
+/* The shard of the next participant of this room; NULL: of the room that pl_front_room_create would make now.  Only when
+ * there is a place. */
+uint8_t pl_front_room_shard(const struct pl_front *front, const struct pl_front_room *room);
+/* Only when there is a place for a new one. */
 struct pl_front_room *pl_front_room_create(struct pl_front *front, const char *name);
 void pl_front_room_destroy(struct pl_front *front, struct pl_front_room *room);
 /* Walks the members: NULL begins, and ends. */
@@ -240,6 +249,9 @@ void pl_front_settle_commit(struct pl_front *front, struct pl_front_session *ses
 /* Tells the room which tracks came and went. */
 void pl_front_tell_track_changes(
 	struct pl_front *front, const struct pl_front_session *session, const struct pl_description *before);
+/* Where this session's media is to be sent to, best first.  Returns how many. */
+size_t pl_front_candidates(const struct pl_front *front, const struct pl_front_session *session,
+	struct pl_addr candidate[static PL_FRONT_ADDRESSES_MAX]);
 /* The answer to the offer that was settled last, this session's.  Returns its length; it is in front->answer_text. */
 size_t pl_front_make_answer(struct pl_front *front, const struct pl_front_session *session);
 /* The same as "sdp". */

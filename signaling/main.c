@@ -56,8 +56,10 @@ static bool start_media(struct app *app)
 		.with_loopback = pl_listener_is_loopback(&app->listen),
 		.participants_max = config->limits_participants,
 		.rooms_max = config->limits_rooms,
+		.room_participants_max = config->limits_room_participants,
 	};
 	size_t count;
+	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
 	sfu.address_count = (uint8_t)count;
 	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
@@ -77,7 +79,7 @@ static bool make_certificate(struct app *app)
 			"--lan: set HOME or XDG_STATE_HOME, so that the certificate can be kept");
 		return false;
 	}
-	const size_t count = pl_sfu_candidates(app->sfu, address);
+	const size_t count = pl_sfu_candidates(app->sfu, 0, address);
 	if (pl_certificate_keep(&certificate, folder, address, count, app->error) != PL_ERR_NONE)
 		return false;
 	_Static_assert(sizeof(config->http_tls_cert) >= sizeof(certificate.cert_path), "a path fits");
@@ -116,12 +118,18 @@ static void write_url(const struct app *app, const struct pl_addr *at, char url[
 static void tell_ready(const struct app *app)
 {
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
-	const size_t count = pl_sfu_candidates(app->sfu, candidate);
+	const size_t count = pl_sfu_candidates(app->sfu, 0, candidate);
 	char message[48], url[URL_SIZE], http[PL_ADDR_TEXT_SIZE];
+	for (size_t i = 0; i < pl_sfu_shard_count(app->sfu); i++) {
+		char where[PL_SFU_SHARD_TEXT_SIZE];
+		pl_sfu_describe_shard(app->sfu, i, where);
+		pl_log(PL_LOG_DEBUG, where);
+	}
 	write_url(app, NULL, url);
 	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
 	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
-		PL_LOG_NUMBER("udp", count > 0 ? candidate[0].port : 0), PL_LOG_TEXT("url", url));
+		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
+		PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)), PL_LOG_TEXT("url", url));
 	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
 		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
 	if (count == 0)
@@ -131,7 +139,7 @@ static void tell_ready(const struct app *app)
 static void print_addresses(const struct app *app)
 {
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
-	const size_t count = pl_listener_is_any(&app->listen) ? pl_sfu_candidates(app->sfu, candidate) : 0;
+	const size_t count = pl_listener_is_any(&app->listen) ? pl_sfu_candidates(app->sfu, 0, candidate) : 0;
 	char url[URL_SIZE], best[URL_SIZE];
 	write_url(app, NULL, best);
 	printf("Plenum is at %s\n", best);

@@ -138,7 +138,8 @@ static enum pl_fault fail(const struct parser *p, enum pl_fault fault, const cha
 	vsnprintf(p->message, p->message_size, format, args);
 	va_end(args);
 	for (char *at = p->message; *at != '\0'; at++) {
-		if (*at < 0x20 || *at == 0x7f)
+		const uint8_t c = (uint8_t)*at;
+		if (c < 0x20 || c >= 0x7f)
 			*at = '?';
 	}
 	return fault;
@@ -362,17 +363,23 @@ static enum pl_fault read_fields(
 	return PL_FAULT_NONE;
 }
 
-/* What the table of fields cannot say about a join. */
-static enum pl_fault check_join(const struct parser *p, const json_t *object)
+/* Before all other fields: those of another version are not ours to judge. */
+static enum pl_fault check_version(const struct parser *p, const json_t *object)
 {
 	static const struct field version = { "v", FIELD_INTEGER, true, 1, 1, NOWHERE };
-	static const struct field sdp = { "sdp", FIELD_STRING, true, 1, PL_MESSAGE_SIZE_MAX, NOWHERE };
-	const struct pl_request *request = p->request;
 	const json_t *v = json_object_get(object, "v");
 	if (!json_is_integer(v))
 		return bad_field(p, "join.v", &version, v == NULL ? "missing" : type_name(v));
 	if (json_integer_value(v) != 1)
 		return fail(p, PL_FAULT_UNSUPPORTED, "join.v: this server speaks version 1");
+	return PL_FAULT_NONE;
+}
+
+/* What the table of fields cannot say about a join. */
+static enum pl_fault check_join(const struct parser *p)
+{
+	static const struct field sdp = { "sdp", FIELD_STRING, true, 1, PL_MESSAGE_SIZE_MAX, NOWHERE };
+	const struct pl_request *request = p->request;
 	if (request->sdp == NULL && request->resume.session == NULL)
 		return bad_field(p, "join.sdp", &sdp, "missing");
 	if (request->audio == NULL || strcmp(request->audio, "forward") == 0)
@@ -386,9 +393,11 @@ static enum pl_fault check_join(const struct parser *p, const json_t *object)
 
 /* ---- one frame ---- */
 
-/* Finds where text nests deeper than is allowed: cheaply, before a recursive parser meets it.  False: nowhere. */
-static bool find_too_deep(struct pl_bytes text, unsigned *line, unsigned *column)
+/* Finds what a recursive parser of C strings should not meet: a NUL, and brackets deeper than is allowed.  Returns what it
+ * is, or NULL for nothing. */
+static const char *find_obstacle(struct pl_bytes text, unsigned *line, unsigned *column)
 {
+	_Static_assert(PL_MESSAGE_DEPTH_MAX == 16, "the sentence below says so");
 	unsigned depth = 0;
 	bool is_string = false;
 	*line = 1;
@@ -396,7 +405,9 @@ static bool find_too_deep(struct pl_bytes text, unsigned *line, unsigned *column
 	for (size_t i = 0; i < text.size; i++) {
 		const uint8_t c = text.data[i];
 		++*column;
-		if (c == '\n') {
+		if (c == '\0') {
+			return "a NUL byte";
+		} else if (c == '\n') {
 			++*line;
 			*column = 0;
 		} else if (is_string && c == '\\') {
@@ -408,12 +419,12 @@ static bool find_too_deep(struct pl_bytes text, unsigned *line, unsigned *column
 			continue;
 		} else if (c == '{' || c == '[') {
 			if (++depth > PL_MESSAGE_DEPTH_MAX)
-				return true;
+				return "nested deeper than 16";
 		} else if ((c == '}' || c == ']') && depth > 0) {
 			depth--;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 static enum pl_fault load(const struct parser *p, struct pl_bytes text, json_t **json)
@@ -422,13 +433,17 @@ static enum pl_fault load(const struct parser *p, struct pl_bytes text, json_t *
 	*json = NULL;
 	if (text.size > PL_MESSAGE_SIZE_MAX)
 		return fail(p, PL_FAULT_TOO_LARGE, "a message has at most %d bytes", PL_MESSAGE_SIZE_MAX);
-	if (find_too_deep(text, &line, &column))
-		return fail(p, PL_FAULT_BAD_JSON, "line %u column %u: nested deeper than %d", line, column,
-			PL_MESSAGE_DEPTH_MAX);
+	const char *obstacle = find_obstacle(text, &line, &column);
+	if (obstacle != NULL)
+		return fail(p, PL_FAULT_BAD_JSON, "line %u column %u: %s", line, column, obstacle);
 	json_error_t error;
 	*json = json_loadb(text.size > 0 ? (const char *)text.data : "", text.size, 0, &error);
-	if (*json == NULL)
-		return fail(p, PL_FAULT_BAD_JSON, "line %d column %d: %s", error.line, error.column, error.text);
+	if (*json == NULL) {
+		const enum json_error_code code = json_error_code(&error);
+		const bool is_nul = code == json_error_null_character || code == json_error_null_byte_in_key;
+		return fail(p, PL_FAULT_BAD_JSON, "line %d column %d: %s", error.line, error.column,
+			is_nul ? "\\u0000 in a string" : error.text);
+	}
 	if (json_is_object(*json))
 		return PL_FAULT_NONE;
 	json_decref(*json);
@@ -475,9 +490,12 @@ static enum pl_fault read_request(const struct parser *p, const json_t *object)
 	if (fault != PL_FAULT_NONE)
 		return fault;
 	const enum pl_request_kind kind = p->request->kind;
-	fault = read_fields(p, request_names[kind], fields_of[kind], object);
+	if (kind == PL_REQUEST_JOIN)
+		fault = check_version(p, object);
+	if (fault == PL_FAULT_NONE)
+		fault = read_fields(p, request_names[kind], fields_of[kind], object);
 	if (fault == PL_FAULT_NONE && kind == PL_REQUEST_JOIN)
-		fault = check_join(p, object);
+		fault = check_join(p);
 	return fault;
 }
 

@@ -34,22 +34,22 @@ enum pl_request_kind {
 #define X(name, text) PL_REQUEST_##name,
 	PL_REQUEST_LIST(X)
 #undef X
-	PL_REQUEST_COUNT
+		PL_REQUEST_COUNT
 };
 
 /* Server to client. */
-#define PL_REPLY_LIST(X)         \
-	X(OK, "ok")              \
-	X(ERR, "err")            \
-	X(WELCOME, "welcome")    \
-	X(ANSWER, "answer")      \
-	X(PONG, "pong")          \
-	X(REFUSED, "refused")    \
-	X(PEER, "peer")          \
-	X(TRACK, "track")        \
-	X(SLOTS, "slots")        \
-	X(SPEAKERS, "speakers")  \
-	X(DATA, "data")          \
+#define PL_REPLY_LIST(X)          \
+	X(OK, "ok")               \
+	X(ERR, "err")             \
+	X(WELCOME, "welcome")     \
+	X(ANSWER, "answer")       \
+	X(PONG, "pong")           \
+	X(REFUSED, "refused")     \
+	X(PEER, "peer")           \
+	X(TRACK, "track")         \
+	X(SLOTS, "slots")         \
+	X(SPEAKERS, "speakers")   \
+	X(DATA, "data")           \
 	X(CONNECTED, "connected") \
 	X(BYE, "bye")
 
@@ -78,14 +78,14 @@ enum pl_fault {
 #define X(name, text) PL_FAULT_##name,
 	PL_FAULT_LIST(X)
 #undef X
-	PL_FAULT_COUNT
+		PL_FAULT_COUNT
 };
 
 enum pl_reply_kind {
 #define X(name, text) PL_REPLY_##name,
 	PL_REPLY_LIST(X)
 #undef X
-	PL_REPLY_COUNT
+		PL_REPLY_COUNT
 };
 
 const char *pl_reply_name(enum pl_reply_kind kind);
@@ -94,15 +94,15 @@ const char *pl_fault_name(enum pl_fault fault);
 /* One request, its fields checked for type and range.  Strings are views into json. */
 struct pl_request {
 	enum pl_request_kind kind;
-	json_t *json;          /* owned; pl_request_fini */
+	json_t *json; /* owned; pl_request_fini */
 	bool has_id;
-	int64_t id;            /* 0 to 2^31-1 */
+	int64_t id;                            /* 0 to 2^31-1 */
 	const char *room, *name, *sdp, *audio; /* NULL when absent */
-	json_t *attrs;         /* borrowed from json; NULL when absent */
+	json_t *attrs;                         /* borrowed from json; NULL when absent */
 	const char *track;
 	bool is_on;
 	const char *topic;
-	json_t *body, *to;     /* borrowed */
+	json_t *body, *to; /* borrowed */
 	struct {
 		const char *session, *ticket; /* NULL session: no resume */
 		int64_t n;
@@ -112,12 +112,12 @@ struct pl_request {
 /* Reads one text frame.  PL_FAULT_NONE: request is filled and the caller's, to be given to pl_request_fini.
  * Otherwise message (of message_size bytes) has the sentence for the client, request->has_id and id are set when
  * they could be read, and there is nothing to free. */
-PL_MUST_USE enum pl_fault pl_request_parse(struct pl_bytes text, struct pl_request *request, char *message,
-                                           size_t message_size);
+PL_MUST_USE enum pl_fault pl_request_parse(
+	struct pl_bytes text, struct pl_request *request, char *message, size_t message_size);
 
 /* The same for a join whose fields came in a URL: room, and name (data NULL: absent), without the URL's escapes. */
-PL_MUST_USE enum pl_fault pl_request_from_url(struct pl_bytes room, struct pl_bytes name, struct pl_request *request,
-                                              char *message, size_t message_size);
+PL_MUST_USE enum pl_fault pl_request_from_url(
+	struct pl_bytes room, struct pl_bytes name, struct pl_request *request, char *message, size_t message_size);
 void pl_request_fini(struct pl_request *request);
 
 #endif

@@ -79,15 +79,20 @@ static void put_front(struct writer *w, const struct pl_front_counters *front)
 	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \
 	X(events_delayed, "plenum_events_delayed_total", "counter", "times that events waited for signaling")
 
-static void put_media(struct writer *w, const struct pl_sfu_counters *sfu)
+static void put_media(struct writer *w, const struct pl_sfu_counters *shard, size_t shards)
 {
-#define X(field, name, type, help) put_whole(w, name, type, help, sfu->field);
+#define X(field, name, type, help)          \
+	put_head(w, name, type, help);      \
+	for (size_t i = 0; i < shards; i++) \
+		put(w, "%s{shard=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)shard[i].field);
 	MEDIA_LIST(X)
 #undef X
 	put_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
-	for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++)
-		put(w, "plenum_drops_total{reason=\"%s\"} %" PRIu64 "\n", pl_drop_name((enum pl_drop)drop),
-			sfu->conference.drop[drop]);
+	for (size_t i = 0; i < shards; i++) {
+		for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++)
+			put(w, "plenum_drops_total{reason=\"%s\",shard=\"%zu\"} %" PRIu64 "\n",
+				pl_drop_name((enum pl_drop)drop), i, shard[i].conference.drop[drop]);
+	}
 }
 
 size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_METRICS_SIZE_MAX])
@@ -100,6 +105,7 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
 		metrics->http_refused);
 	put_front(&writer, metrics->front);
-	put_media(&writer, metrics->sfu);
+	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
+	put_media(&writer, metrics->shard, metrics->shard_count);
 	return writer.used;
 }

@@ -1,4 +1,5 @@
-/* The counters in Prometheus' text format 0.0.4, for /metrics.
+/* The counters in Prometheus' text format 0.0.4, for /metrics.  What a shard counts has the label shard and there is no
+ * line with the sum beside it: sum() in a query must not count twice.
  * Pure, but for pl_metrics_read_process, which reads /proc.  Thread: signaling. */
 #ifndef PL_SIGNALING_METRICS_H
 #define PL_SIGNALING_METRICS_H
@@ -7,7 +8,7 @@
 #include "sfu/sfu.h"
 #include "signaling/front.h"
 
-enum { PL_METRICS_SIZE_MAX = 32768 };
+enum { PL_METRICS_SIZE_MAX = 16384 + PL_SFU_SHARDS_MAX * 4096 };
 
 /* What the process costs; a value that /proc does not tell is 0. */
 struct pl_metrics_process {
@@ -18,7 +19,8 @@ struct pl_metrics_process {
 struct pl_metrics {
 	struct pl_metrics_process process;
 	const struct pl_front_counters *front;
-	const struct pl_sfu_counters *sfu;
+	const struct pl_sfu_counters *shard; /* shard_count of them, at most PL_SFU_SHARDS_MAX */
+	size_t shard_count;
 	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
 	bool is_ending;
 };

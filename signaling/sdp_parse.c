@@ -68,15 +68,18 @@ static bool read_line(struct pl_sdp_reader *r, struct pl_bytes line)
 {
 	if (line.size > PL_SDP_LINE_MAX)
 		return pl_sdp_fail(r, "%zu bytes; a line has at most %d", line.size, PL_SDP_LINE_MAX);
+	if (r->line == 1 && !pl_sdp_equal(line, "v=0"))
+		return pl_sdp_fail(r, "SDP begins with v=0");
 	if (line.size == 0)
 		return true;
 	if (memchr(line.data, '\0', line.size) != NULL)
 		return pl_sdp_fail(r, "a NUL byte");
+	/* What is quoted in the answer must not begin a line there (RFC 8866 section 9: byte-string). */
+	if (memchr(line.data, '\r', line.size) != NULL)
+		return pl_sdp_fail(r, "a carriage return inside of the line");
 	if (line.size < 2 || line.data[1] != '=')
 		return pl_sdp_fail(r, "\"%.*s\" is not of the form x=...", PL_SDP_QUOTE(line));
 	const struct pl_bytes value = { line.data + 2, line.size - 2 };
-	if (r->line == 1 && !pl_sdp_equal(line, "v=0"))
-		return pl_sdp_fail(r, "SDP begins with v=0");
 	switch (line.data[0]) {
 	case 'm':
 		end_media(r);
@@ -148,8 +151,9 @@ static bool check_media(struct pl_sdp_reader *r)
 }
 
 /* RFC 9143 section 9.2: in a bundle a number means the same everywhere, so the first m-line that has it tells. */
-static void number_extensions(struct pl_sdp_offer *offer)
+static bool number_extensions(struct pl_sdp_reader *r)
 {
+	struct pl_sdp_offer *offer = r->offer;
 	for (uint8_t i = 0; i < offer->media_count; i++) {
 		const struct pl_sdp_media *media = &offer->media[i];
 		if (!pl_sdp_is_wanted(media))
@@ -159,6 +163,13 @@ static void number_extensions(struct pl_sdp_offer *offer)
 				offer->ext_ids.id[kind] = media->ext_ids.id[kind];
 		}
 	}
+	for (size_t kind = 0; kind < PL_RTP_EXT_COUNT; kind++) {
+		const uint8_t id = offer->ext_ids.id[kind];
+		r->line = offer->media[offer->tagged].line;
+		if (id != 0 && memchr(offer->ext_ids.id, id, kind) != NULL)
+			return pl_sdp_fail(r, "a=extmap:%u has two meanings in the bundle of this m-line", id);
+	}
+	return true;
 }
 
 /* What the m-line does not say for itself, the session says for all. */
@@ -211,8 +222,5 @@ bool pl_sdp_parse_offer(struct pl_bytes text, struct pl_sdp_offer *offer, char e
 			return false;
 	}
 	end_media(&r);
-	if (!read_bundle(&r) || !check_media(&r))
-		return false;
-	number_extensions(offer);
-	return inherit(&r);
+	return read_bundle(&r) && check_media(&r) && number_extensions(&r) && inherit(&r);
 }

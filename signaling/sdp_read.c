@@ -12,7 +12,8 @@ bool pl_sdp_fail(struct pl_sdp_reader *r, const char *format, ...)
 	vsnprintf(r->error + prefix, (size_t)(PL_SDP_ERROR_SIZE - prefix), format, args);
 	va_end(args);
 	for (char *at = r->error; *at != '\0'; at++) {
-		if (*at < 0x20 || *at == 0x7f)
+		const uint8_t c = (uint8_t)*at;
+		if (c < 0x20 || c >= 0x7f)
 			*at = '?';
 	}
 	return false;

@@ -5,8 +5,6 @@
 #include "signaling/random.h"
 #include "signaling/server_internal.h"
 
-enum { RETRY_US = 5000 };
-
 enum pl_err pl_server_front_init(struct pl_server *server)
 {
 	const struct pl_config *config = server->config;
@@ -18,20 +16,16 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.fingerprint = pl_sfu_fingerprint(server->sfu),
 		.random = pl_random,
 	};
-	_Static_assert(PL_COUNT(front.candidate) >= PL_SFU_ADDRESSES_MAX, "all candidates fit");
-	front.candidate_count = pl_sfu_candidates(server->sfu, front.candidate);
-	server->pending_last = &server->pending;
+	_Static_assert((int)PL_FRONT_ADDRESSES_MAX == (int)PL_SFU_ADDRESSES_MAX, "all addresses fit");
+	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
+	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
+	for (uint32_t shard = 0; shard < front.shard_count; shard++)
+		front.port[shard] = pl_sfu_port(server->sfu, shard);
 	return pl_front_create(&server->front, &front);
 }
 
 void pl_server_front_fini(struct pl_server *server)
 {
-	while (server->pending != NULL) {
-		struct pl_pending_command *pending = server->pending;
-		server->pending = pending->next;
-		free(pending->command.description);
-		free(pending);
-	}
 	pl_front_destroy(&server->front);
 }
 
@@ -39,40 +33,18 @@ static void log_command(const struct pl_command *command)
 {
 	if (command->kind == PL_COMMAND_JOIN)
 		pl_log(PL_LOG_INFO, "joins", PL_LOG_NUMBER("room", command->room),
-			PL_LOG_NUMBER("source", command->source));
+			PL_LOG_NUMBER("source", command->source), PL_LOG_NUMBER("shard", command->shard));
 	else if (command->kind == PL_COMMAND_LEAVE)
 		pl_log(PL_LOG_INFO, "leaves", PL_LOG_NUMBER("room", command->room),
 			PL_LOG_NUMBER("source", command->source));
 }
 
-static void flush_pending(struct pl_server *server)
-{
-	while (server->pending != NULL && pl_sfu_send(server->sfu, &server->pending->command)) {
-		struct pl_pending_command *sent = server->pending;
-		server->pending = sent->next;
-		free(sent);
-	}
-	if (server->pending == NULL)
-		server->pending_last = &server->pending;
-}
-
-/* A request's command always finds room, because the front asked before it said yes.  A departure cannot be answered with
- * `busy`, so a storm of them waits here; there are never more than participants. */
+/* There is always room, because the front asked before it said yes, and nobody else sends. */
 static void send_command(struct pl_server *server, const struct pl_command *command)
 {
 	log_command(command);
-	if (server->pending == NULL && pl_sfu_send(server->sfu, command))
-		return;
-	struct pl_pending_command *pending = malloc(sizeof(*pending));
-	if (pending == NULL) {
-		pl_log(PL_LOG_ERROR, "out of memory: a command for the media plane is lost");
-		free(command->description);
-		return;
-	}
-	pending->next = NULL;
-	pending->command = *command;
-	*server->pending_last = pending;
-	server->pending_last = &pending->next;
+	const bool is_sent = pl_sfu_send(server->sfu, command);
+	PL_ASSERT(is_sent);
 }
 
 static void carry_out(struct pl_server *server, const struct pl_front_output *output)
@@ -109,8 +81,6 @@ static void schedule(struct pl_server *server)
 		if (delay_us < 1)
 			delay_us = 1;
 	}
-	if (server->pending != NULL && delay_us > RETRY_US)
-		delay_us = RETRY_US;
 	if (delay_us == INT64_MAX)
 		lws_sul_cancel(&server->front_timer);
 	else
@@ -119,8 +89,9 @@ static void schedule(struct pl_server *server)
 
 void pl_server_before_front(struct pl_server *server)
 {
-	flush_pending(server);
-	pl_front_set_commands_free(server->front, server->pending == NULL ? pl_sfu_commands_free(server->sfu) : 0);
+	const size_t shards = pl_sfu_shard_count(server->sfu);
+	for (uint8_t shard = 0; shard < shards; shard++)
+		pl_front_set_commands_free(server->front, shard, pl_sfu_commands_free(server->sfu, shard));
 }
 
 void pl_server_after_front(struct pl_server *server)

@@ -49,11 +49,6 @@ struct pl_session {
 	struct pl_whip *whip;              /* a request of WHIP or WHEP, until its answer is sent; NULL for none */
 };
 
-struct pl_pending_command {
-	struct pl_pending_command *next;
-	struct pl_command command;
-};
-
 struct pl_server {
 	const struct pl_config *config;
 	struct pl_sfu *sfu;
@@ -77,8 +72,6 @@ struct pl_server {
 
 	struct pl_whip *whips; /* that wait for the front's answer */
 	uint64_t whip_last;
-
-	struct pl_pending_command *pending, **pending_last;
 };
 
 int64_t pl_server_now_us(void);

@@ -16,7 +16,7 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	# Debian's interpreter, which has Debian's modules; a plain python3 may be another.
 	add_test(NAME ${test} COMMAND /usr/bin/python3 ${source})
 	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 PROCESSORS 2
-		ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PYTHONDONTWRITEBYTECODE=1")
+		ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
 # Browsers take all of a small machine, so the sanitizers' trees leave them out.

@@ -5,6 +5,10 @@ foreach(nodes 2 4)
 		${nodes} $<TARGET_FILE:sfu_topology_test> $<TARGET_FILE:sfu_memory_test>)
 	set_tests_properties(numa/placement_${nodes} PROPERTIES LABELS numa TIMEOUT 90 SKIP_RETURN_CODE 77
 		ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+	add_test(NAME numa/server_${nodes} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/numa/server_test.py
+		${nodes} $<TARGET_FILE:plenum>)
+	set_tests_properties(numa/server_${nodes} PROPERTIES LABELS numa TIMEOUT 120 SKIP_RETURN_CODE 77
+		ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 foreach(version v1 v2)
 	add_test(NAME numa/doctor_${version} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/numa/doctor_test.py

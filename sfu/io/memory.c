@@ -36,6 +36,19 @@ int pl_memory_node_of(const void *address)
 	return node;
 }
 
+void pl_memory_prefer(int node)
+{
+	struct bitmask *nodes = node < 0 || numa_available() < 0 ? NULL : numa_allocate_nodemask();
+	if (nodes == NULL)
+		return;
+	if ((unsigned long)node < nodes->size) {
+		numa_bitmask_setbit(nodes, (unsigned)node);
+		/* Refused by a sandbox: then the first touch decides, and who touches runs there. */
+		(void)set_mempolicy(MPOL_PREFERRED, nodes->maskp, nodes->size + 1);
+	}
+	numa_bitmask_free(nodes);
+}
+
 /* Preferred and not bound: with a full node the server shall run slower, not be killed. */
 static void prefer_node(struct pl_memory *memory)
 {
@@ -90,12 +103,37 @@ static bool is_all_on_node(const struct pl_memory *memory)
 	return true;
 }
 
-/* Lays a mapping over the reserved range. */
+static bool reserve(struct pl_memory *memory, size_t size_bytes)
+{
+	/* Room to align, and at least a page of guard on both sides. */
+	memory->reserved_bytes = round_up(size_bytes, HUGE_BYTES) + 2 * HUGE_BYTES;
+	void *reserved =
+		mmap(NULL, memory->reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (reserved == MAP_FAILED)
+		return false;
+	memory->reserved = reserved;
+	memory->base = (uint8_t *)round_up((uintptr_t)reserved + 1, HUGE_BYTES);
+	return true;
+}
+
+/* Gives the reserved range back but for what lay between base and its end: a hole that is somebody else's by now. */
+static void abandon(struct pl_memory *memory, size_t hole_bytes)
+{
+	uint8_t *const end = memory->reserved + memory->reserved_bytes, *const behind = memory->base + hole_bytes;
+	munmap(memory->reserved, (size_t)(memory->base - memory->reserved));
+	munmap(behind, (size_t)(end - behind));
+	memory->reserved = NULL;
+}
+
+/* Lays a mapping over the reserved range.  A kernel that refuses may have taken away before what was there (huge pages do
+ * that), and another thread's mmap may be in the hole at once: it is never touched again. */
 static bool map(struct pl_memory *memory, size_t size_bytes, int flags)
 {
 	void *at = mmap(memory->base, size_bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | flags, -1, 0);
 	memory->size_bytes = size_bytes;
+	if (at == MAP_FAILED)
+		abandon(memory, size_bytes);
 	return at != MAP_FAILED;
 }
 
@@ -112,7 +150,7 @@ static void unmap(const struct pl_memory *memory)
 static bool take_huge(struct pl_memory *memory, size_t size_bytes)
 {
 	memory->pages = PL_MEMORY_HUGE;
-	if (!map(memory, round_up(size_bytes, HUGE_BYTES), MAP_HUGETLB | 21 << MAP_HUGE_SHIFT))
+	if (!reserve(memory, size_bytes) || !map(memory, round_up(size_bytes, HUGE_BYTES), MAP_HUGETLB | 21 << MAP_HUGE_SHIFT))
 		return false;
 	prefer_node(memory);
 	if (populate(memory) && is_all_on_node(memory)) {
@@ -149,6 +187,8 @@ static size_t count_transparent(const struct pl_memory *memory)
 static bool take_small(struct pl_memory *memory, size_t size_bytes)
 {
 	memory->pages = PL_MEMORY_SMALL;
+	if (memory->reserved == NULL && !reserve(memory, size_bytes))
+		return false;
 	if (!map(memory, round_up(size_bytes, page_bytes()), 0))
 		return false;
 	prefer_node(memory);
@@ -172,14 +212,6 @@ enum pl_err pl_memory_init(struct pl_memory *memory, const struct pl_memory_conf
 	memory->wants_huge = !config->is_small;
 	if (config->size_bytes > SIZE_MAX / 2)
 		return PL_ERR_NO_MEMORY;
-	/* Room to align, and at least a page of guard on both sides. */
-	memory->reserved_bytes = round_up(config->size_bytes, HUGE_BYTES) + 2 * HUGE_BYTES;
-	void *reserved =
-		mmap(NULL, memory->reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (reserved == MAP_FAILED)
-		return PL_ERR_NO_MEMORY;
-	memory->reserved = reserved;
-	memory->base = (uint8_t *)round_up((uintptr_t)reserved + 1, HUGE_BYTES);
 	if ((config->is_small || !take_huge(memory, config->size_bytes)) && !take_small(memory, config->size_bytes)) {
 		pl_memory_fini(memory);
 		return PL_ERR_NO_MEMORY;

@@ -1,7 +1,7 @@
 /* The memory that a shard takes at its start, on its own NUMA node, so that nothing is allocated later: one region with
  * a guard on both sides, present before it is used, in huge pages and locked where the machine allows that.  What it
  * does not allow is no error: the region says what was granted, and the operator reads it in a line.
- * Thread: init and fini anywhere; take belongs to one thread at a time. */
+ * Thread: init and fini anywhere; take belongs to one thread at a time; prefer is about the thread that calls it. */
 #ifndef PL_SFU_IO_MEMORY_H
 #define PL_SFU_IO_MEMORY_H
 
@@ -49,6 +49,10 @@ PL_MUST_USE void *pl_memory_take(struct pl_memory *memory, size_t size_bytes, si
 /* Writes a line for the log: "64 MiB on node 0, huge pages, locked", with what is missing and why, and returns whether
  * all was granted. */
 bool pl_memory_describe(const struct pl_memory *memory, char text[static PL_MEMORY_TEXT_SIZE]);
+
+/* What this thread takes from now on by other ways (the heap) is on node where there is room.  A machine without nodes is
+ * as it was. */
+void pl_memory_prefer(int node);
 
 /* The node that holds the page at address, or -1 with errno (ENOENT: the page is not present). */
 int pl_memory_node_of(const void *address);

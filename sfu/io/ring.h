@@ -1,6 +1,8 @@
-/* A bounded queue of fixed-size messages between two threads: one writes, one reads, neither ever waits.  The eventfd
- * is written only when the reader may be asleep, so a busy pair makes no system call.
- * Thread: pl_ring_push from the one producer; pl_ring_pop, pl_ring_prepare_sleep and pl_ring_wake_up from the one consumer. */
+/* A bounded queue of fixed-size messages between two threads: one writes, one reads, neither ever waits.  A reader of
+ * many rings has one waker for all of them; its eventfd is written only when the reader may be asleep, so a busy pair
+ * makes no system call.
+ * Thread: pl_ring_push and pl_ring_room from the one producer; all else but pl_waker_poke from the one consumer, or
+ * before and after the other thread's life. */
 #ifndef PL_SFU_IO_RING_H
 #define PL_SFU_IO_RING_H
 
@@ -9,6 +11,17 @@
 #include "media/base.h"
 #include "media/err.h"
 
+struct pl_ring;
+
+/* What a consumer sleeps on. */
+struct pl_waker {
+	/* 1 while the consumer sleeps or is about to; whoever sets it to 0 knows of the other. */
+	_Alignas(64) atomic_uint is_sleeping;
+	/* Constant after init. */
+	_Alignas(64) int event_fd;
+	struct pl_ring *rings; /* the consumer's, linked by next; it alone looks at the list */
+};
+
 struct pl_ring {
 	/* Written by the producer alone. */
 	_Alignas(64) atomic_size_t tail;
@@ -16,34 +29,38 @@ struct pl_ring {
 	/* Written by the consumer alone. */
 	_Alignas(64) atomic_size_t head;
 	size_t tail_seen;
-	/* 1 while the consumer sleeps or is about to; whoever sets it to 0 knows of the other. */
-	_Alignas(64) atomic_uint is_sleeping;
-	/* Constant after create. */
+	struct pl_ring *next;
+	/* Constant after init. */
 	_Alignas(64) size_t mask, message_size;
 	unsigned char *messages;
-	int event_fd;
+	struct pl_waker *waker;
 };
 
-/* capacity: a power of two.  PL_ERR_NONE: the ring is to be destroyed with pl_ring_fini. */
-PL_MUST_USE enum pl_err pl_ring_init(struct pl_ring *ring, size_t capacity, size_t message_size);
+/* PL_ERR_NONE: the waker is to be destroyed with pl_waker_fini, after its rings.  PL_ERR_SOCKET: errno tells why. */
+PL_MUST_USE enum pl_err pl_waker_init(struct pl_waker *waker);
+void pl_waker_fini(struct pl_waker *waker);
+
+/* The consumer is about to wait for event_fd.  False: a ring has messages, do not wait. */
+PL_MUST_USE bool pl_waker_prepare_sleep(struct pl_waker *waker);
+
+/* The consumer is awake again: clears event_fd. */
+void pl_waker_wake_up(struct pl_waker *waker);
+
+/* Ends the consumer's wait without a message.  Any thread. */
+void pl_waker_poke(struct pl_waker *waker);
+
+/* waker: of the ring's consumer.  capacity: a power of two.  PL_ERR_NONE: the ring is to be destroyed with pl_ring_fini. */
+PL_MUST_USE enum pl_err pl_ring_init(
+	struct pl_ring *ring, struct pl_waker *waker, size_t capacity, size_t message_size);
 void pl_ring_fini(struct pl_ring *ring);
 
 /* False when the ring is full: nothing was taken. */
 PL_MUST_USE bool pl_ring_push(struct pl_ring *ring, const void *message);
 
-/* How many messages fit now, at least; only the producer may ask. */
+/* How many messages fit now, at least; only the producer may ask.  Exact when less than half of the ring is free. */
 size_t pl_ring_room(struct pl_ring *ring);
 
 /* False when the ring is empty. */
 PL_MUST_USE bool pl_ring_pop(struct pl_ring *ring, void *message);
-
-/* The consumer is about to wait for event_fd.  False: there are messages, do not wait. */
-PL_MUST_USE bool pl_ring_prepare_sleep(struct pl_ring *ring);
-
-/* Ends the consumer's wait without a message.  Any thread. */
-void pl_ring_poke(struct pl_ring *ring);
-
-/* The consumer is awake again: clears event_fd. */
-void pl_ring_wake_up(struct pl_ring *ring);
 
 #endif

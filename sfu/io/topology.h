@@ -18,7 +18,7 @@
 enum {
 	PL_TOPOLOGY_CPUS_MAX = CPU_SETSIZE,
 	PL_TOPOLOGY_NODES_MAX = 64,
-	PL_TOPOLOGY_SHARDS_MAX = 256,
+	PL_TOPOLOGY_SHARDS_MAX = 64,
 	PL_TOPOLOGY_FLOATING = -1,
 	PL_TOPOLOGY_WARNING_SIZE = 256,
 };
@@ -64,7 +64,7 @@ void pl_topology_discover(struct pl_topology *topology);
 void pl_topology_read(struct pl_topology *topology, const char *root, const cpu_set_t *affinity, int home_cpu);
 
 /* shards: how many (media.shards), or 0 for one per usable core, bounded by the quota rounded up.  More than cores are
- * given to the cores' second threads, then round-robin. */
+ * given to the cores' second threads, then round-robin; never more than PL_TOPOLOGY_SHARDS_MAX. */
 void pl_topology_plan(const struct pl_topology *topology, size_t shards, struct pl_topology_plan *plan);
 
 /* The CPUs that a shard of a plan may run on, for pthread_setaffinity_np: never empty. */

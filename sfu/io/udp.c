@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,13 +68,14 @@ static void lay_out(struct pl_udp *udp)
 	for (size_t i = 0; i < PL_UDP_BATCH; i++) {
 		udp->in_vector[i] =
 			(struct iovec){ .iov_base = udp->in_buffer[i], .iov_len = sizeof udp->in_buffer[i] };
-		udp->out_vector[i].iov_base = udp->out_buffer[i];
 		udp->in[i].msg_hdr = (struct msghdr){
 			.msg_name = &udp->in_from[i],
 			.msg_iov = &udp->in_vector[i],
 			.msg_iovlen = 1,
 			.msg_control = udp->in_control[i],
 		};
+	}
+	for (size_t i = 0; i < PL_EGRESS_TRAINS_MAX; i++) {
 		udp->out[i].msg_hdr = (struct msghdr){
 			.msg_name = &udp->out_to[i],
 			.msg_iov = &udp->out_vector[i],
@@ -85,7 +87,7 @@ static void lay_out(struct pl_udp *udp)
 
 enum pl_err pl_udp_open(struct pl_udp *udp, uint16_t port)
 {
-	memset(udp, 0, sizeof *udp);
+	memset(udp, 0, offsetof(struct pl_udp, datagram));
 	udp->is_ipv6 = true;
 	udp->fd = open_family(AF_INET6);
 	if (udp->fd < 0) { /* a host or a container without IPv6 */
@@ -104,6 +106,11 @@ enum pl_err pl_udp_open(struct pl_udp *udp, uint16_t port)
 	udp->send_bytes = set_buffer(udp->fd, SO_SNDBUF, SO_SNDBUFFORCE, PL_UDP_BUFFER_BYTES);
 	set_int(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* only a counter is lost without it */
 	lay_out(udp);
+	/* Kernels before 4.18 and 5.0 have neither: then each datagram is a message of its own, as ever. */
+	int segment = 0;
+	socklen_t size = sizeof segment;
+	pl_egress_init(&udp->egress, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0);
+	set_int(udp->fd, IPPROTO_UDP, UDP_GRO, 1);
 	return PL_ERR_NONE;
 }
 
@@ -113,22 +120,21 @@ void pl_udp_close(struct pl_udp *udp)
 	udp->fd = -1;
 }
 
-static struct pl_addr addr_of(const struct sockaddr_storage *address)
+static struct pl_addr addr_of(const union pl_udp_address *address)
 {
 	struct pl_addr addr = { 0 };
-	if (address->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
-		memcpy(addr.ip, &in6->sin6_addr, sizeof addr.ip);
-		addr.port = ntohs(in6->sin6_port);
-	} else if (address->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-		addr = pl_addr_ipv4(ntohl(in->sin_addr.s_addr), ntohs(in->sin_port));
+	if (address->any.sa_family == AF_INET6) {
+		memcpy(addr.ip, &address->v6.sin6_addr, sizeof addr.ip);
+		addr.port = ntohs(address->v6.sin6_port);
+	} else if (address->any.sa_family == AF_INET) {
+		addr = pl_addr_ipv4(ntohl(address->v4.sin_addr.s_addr), ntohs(address->v4.sin_port));
 	}
 	return addr;
 }
 
-/* The local address out of the packet-info message, and the kernel's drops since the socket was opened. */
-static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_addr *local)
+/* The local address out of the packet-info message, the kernel's drops since the socket was opened, and the size of a
+ * train's segments (left alone when it is a single datagram). */
+static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_addr *local, size_t *segment)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
 		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
@@ -144,8 +150,37 @@ static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_a
 			memcpy(&overflow, CMSG_DATA(c), sizeof overflow);
 			udp->counters.kernel_drops += overflow - udp->overflow_seen;
 			udp->overflow_seen = overflow;
+		} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+			int size;
+			memcpy(&size, CMSG_DATA(c), sizeof size);
+			if (size > 0)
+				*segment = (size_t)size;
 		}
 	}
+}
+
+/* One message of a receive: a datagram, or a train of them. */
+static size_t take_message(struct pl_udp *udp, size_t index, size_t count)
+{
+	struct msghdr *message = &udp->in[index].msg_hdr;
+	struct pl_path path = { .remote = addr_of(&udp->in_from[index]), .local.port = udp->port };
+	const size_t size = udp->in[index].msg_len;
+	size_t segment = size;
+	read_control(udp, message, &path.local, &segment);
+	if (segment > PL_DATAGRAM_SIZE_MAX || (message->msg_flags & MSG_TRUNC) != 0) {
+		udp->counters.too_large++;
+		return count;
+	}
+	size_t at = 0;
+	do {
+		const size_t left = size - at;
+		udp->datagram[count++] = (struct pl_udp_datagram){
+			.path = path,
+			.bytes = { udp->in_buffer[index] + at, left < segment ? left : segment },
+		};
+		at += segment;
+	} while (at < size && count < PL_UDP_DATAGRAMS_MAX);
+	return count;
 }
 
 size_t pl_udp_receive(struct pl_udp *udp)
@@ -155,98 +190,147 @@ size_t pl_udp_receive(struct pl_udp *udp)
 		udp->in[i].msg_hdr.msg_controllen = sizeof udp->in_control[i];
 	}
 	int got = recvmmsg(udp->fd, udp->in, PL_UDP_BATCH, 0, NULL);
+	udp->counters.syscalls++;
 	/* An ICMP error about an earlier datagram is told once and says nothing about this socket's queue. */
-	for (int errors = 0; got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errors < PL_UDP_BATCH; errors++)
+	for (int errors = 0; got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errors < PL_UDP_BATCH; errors++) {
 		got = recvmmsg(udp->fd, udp->in, PL_UDP_BATCH, 0, NULL);
-
-	size_t count = 0;
-	for (int i = 0; i < got; i++) {
-		struct pl_udp_datagram *datagram = &udp->datagram[count];
-		datagram->path = (struct pl_path){ .remote = addr_of(&udp->in_from[i]), .local.port = udp->port };
-		read_control(udp, &udp->in[i].msg_hdr, &datagram->path.local);
-		if (udp->in[i].msg_len > PL_DATAGRAM_SIZE_MAX) {
-			udp->counters.too_large++;
-			continue;
-		}
-		datagram->bytes = (struct pl_bytes){ .data = udp->in_buffer[i], .size = udp->in[i].msg_len };
-		count++;
+		udp->counters.syscalls++;
 	}
+	udp->has_more = got == PL_UDP_BATCH;
+	size_t count = 0;
+	for (int i = 0; i < got; i++)
+		count = take_message(udp, (size_t)i, count);
 	return count;
 }
 
 struct pl_span pl_udp_room(struct pl_udp *udp)
 {
-	if (udp->out_count == PL_UDP_BATCH)
+	if (pl_egress_is_full(&udp->egress))
 		pl_udp_flush(udp);
-	return (struct pl_span){ .data = udp->out_buffer[udp->out_count], .size = PL_UDP_SEND_SIZE_MAX };
-}
-
-static socklen_t write_destination(const struct pl_udp *udp, const struct pl_addr *remote, struct sockaddr_storage *to)
-{
-	if (udp->is_ipv6) {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
-		*in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(remote->port) };
-		memcpy(&in6->sin6_addr, remote->ip, sizeof remote->ip);
-		return sizeof *in6;
-	}
-	struct sockaddr_in *in = (struct sockaddr_in *)to;
-	*in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(remote->port) };
-	memcpy(&in->sin_addr, remote->ip + 12, sizeof in->sin_addr);
-	return sizeof *in;
-}
-
-/* The source address of the datagram: the one the peer sent its checks to.  A dual-stack socket takes an IPv4-mapped
- * one in the IPv6 form. */
-static size_t write_source(const struct pl_udp *udp, const struct pl_addr *local, struct msghdr *message)
-{
-	static const struct pl_addr unspecified;
-	if (memcmp(local->ip, unspecified.ip, sizeof local->ip) == 0)
-		return 0;
-	message->msg_controllen = PL_UDP_CONTROL_SIZE;
-	struct cmsghdr *c = CMSG_FIRSTHDR(message);
-	if (udp->is_ipv6) {
-		struct in6_pktinfo info = { 0 };
-		memcpy(&info.ipi6_addr, local->ip, sizeof local->ip);
-		c->cmsg_level = IPPROTO_IPV6;
-		c->cmsg_type = IPV6_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof info);
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-		return CMSG_SPACE(sizeof info);
-	}
-	struct in_pktinfo info = { 0 };
-	memcpy(&info.ipi_spec_dst, local->ip + 12, sizeof info.ipi_spec_dst);
-	c->cmsg_level = IPPROTO_IP;
-	c->cmsg_type = IP_PKTINFO;
-	c->cmsg_len = CMSG_LEN(sizeof info);
-	memcpy(CMSG_DATA(c), &info, sizeof info);
-	return CMSG_SPACE(sizeof info);
+	return pl_egress_room(&udp->egress);
 }
 
 void pl_udp_push(struct pl_udp *udp, const struct pl_path *path, size_t size)
 {
-	PL_ASSERT(udp->out_count < PL_UDP_BATCH && size <= PL_UDP_SEND_SIZE_MAX);
-	struct msghdr *message = &udp->out[udp->out_count].msg_hdr;
-	message->msg_namelen = write_destination(udp, &path->remote, &udp->out_to[udp->out_count]);
-	message->msg_controllen = write_source(udp, &path->local, message);
-	udp->out_vector[udp->out_count].iov_len = size;
-	udp->out_count++;
+	pl_egress_push(&udp->egress, path, size);
+}
+
+static socklen_t write_destination(const struct pl_udp *udp, const struct pl_addr *remote, union pl_udp_address *to)
+{
+	if (udp->is_ipv6) {
+		to->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(remote->port) };
+		memcpy(&to->v6.sin6_addr, remote->ip, sizeof remote->ip);
+		return sizeof to->v6;
+	}
+	to->v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(remote->port) };
+	memcpy(&to->v4.sin_addr, remote->ip + 12, sizeof to->v4.sin_addr);
+	return sizeof to->v4;
+}
+
+/* Appends a control message of one value; msg_controllen is what is used so far. */
+static void put_control(struct msghdr *message, uint8_t *control, int level, int type, const void *value, size_t size)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)(control + message->msg_controllen);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), value, size);
+	message->msg_controllen += CMSG_SPACE(size);
+}
+
+/* The source address of the datagram: the one the peer sent its checks to.  A dual-stack socket takes an IPv4-mapped
+ * one in the IPv6 form. */
+static void put_source(const struct pl_udp *udp, const struct pl_addr *local, struct msghdr *message, uint8_t *control)
+{
+	static const struct pl_addr unspecified;
+	if (memcmp(local->ip, unspecified.ip, sizeof local->ip) == 0)
+		return;
+	if (udp->is_ipv6) {
+		struct in6_pktinfo info = { 0 };
+		memcpy(&info.ipi6_addr, local->ip, sizeof local->ip);
+		put_control(message, control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+	} else {
+		struct in_pktinfo info = { 0 };
+		memcpy(&info.ipi_spec_dst, local->ip + 12, sizeof info.ipi_spec_dst);
+		put_control(message, control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+	}
+}
+
+static void prepare(struct pl_udp *udp, unsigned index)
+{
+	const struct pl_egress_train *train = &udp->egress.train[index];
+	struct msghdr *message = &udp->out[index].msg_hdr;
+	message->msg_namelen = write_destination(udp, &train->path.remote, &udp->out_to[index]);
+	udp->out_vector[index] =
+		(struct iovec){ .iov_base = udp->egress.arena + train->offset, .iov_len = train->size };
+	message->msg_controllen = 0;
+	put_source(udp, &train->path.local, message, udp->out_control[index]);
+	if (train->count > 1)
+		put_control(message, udp->out_control[index], IPPROTO_UDP, UDP_SEGMENT, &train->segment,
+			sizeof train->segment);
+}
+
+static bool is_full(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM;
+}
+
+/* A train that the kernel does not cut (a device without checksums, an old driver): its datagrams one by one.  False: the
+ * socket is full. */
+static bool send_cut(struct pl_udp *udp, unsigned index)
+{
+	const struct pl_egress_train *train = &udp->egress.train[index];
+	struct msghdr *message = &udp->out[index].msg_hdr;
+	udp->counters.trains_cut++;
+	message->msg_controllen = 0;
+	put_source(udp, &train->path.local, message, udp->out_control[index]);
+	for (uint32_t at = 0, left = train->count; left > 0; at += train->segment, left--) {
+		udp->out_vector[index] = (struct iovec){
+			.iov_base = udp->egress.arena + train->offset + at,
+			.iov_len = left > 1 ? train->segment : train->size - at,
+		};
+		udp->counters.syscalls++;
+		if (sendmsg(udp->fd, message, 0) >= 0)
+			continue;
+		if (is_full(errno)) {
+			udp->counters.send_full += left;
+			return false;
+		}
+		udp->counters.send_failed++;
+	}
+	return true;
+}
+
+static void count_full(struct pl_udp *udp, unsigned from)
+{
+	for (unsigned i = from; i < udp->egress.count; i++)
+		udp->counters.send_full += udp->egress.train[i].count;
 }
 
 void pl_udp_flush(struct pl_udp *udp)
 {
+	const unsigned count = udp->egress.count;
+	for (unsigned i = 0; i < count; i++)
+		prepare(udp, i);
 	unsigned done = 0;
-	while (done < udp->out_count) {
-		const int sent = sendmmsg(udp->fd, udp->out + done, udp->out_count - done, 0);
+	while (done < count) {
+		const int sent = sendmmsg(udp->fd, udp->out + done, count - done, 0);
+		udp->counters.syscalls++;
 		if (sent > 0) {
 			done += (unsigned)sent;
-		} else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM) {
-			udp->counters.send_full += udp->out_count - done;
+		} else if (is_full(errno)) {
+			count_full(udp, done);
 			break;
+		} else if (errno != EINTR && udp->egress.train[done].count > 1) {
+			if (!send_cut(udp, done++)) {
+				count_full(udp, done);
+				break;
+			}
 		} else if (errno != EINTR) {
 			/* One destination's fault (or an ICMP error reported late): the others still get theirs. */
 			udp->counters.send_failed++;
 			done++;
 		}
 	}
-	udp->out_count = 0;
+	pl_egress_clear(&udp->egress);
 }

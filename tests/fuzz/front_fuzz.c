@@ -18,6 +18,7 @@ enum {
 	ROOMS_MAX = 2,
 	ROOM_PARTICIPANTS_MAX = 2,
 	CONNECTIONS_MAX = 4,
+	SHARDS = 2,
 	/* A replay to one, a few to the others, and the commands. */
 	OUTPUTS_MAX = PL_FRONT_EVENTS_KEPT + 16 * BROWSERS,
 };
@@ -315,7 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct world w;
 	w = (struct world){ .input = { data, size } };
 	pl_harness_start(&w.h,
-		(struct pl_harness_limits){ PARTICIPANTS_MAX, ROOMS_MAX, ROOM_PARTICIPANTS_MAX, CONNECTIONS_MAX });
+		(struct pl_harness_limits){ PARTICIPANTS_MAX, ROOMS_MAX, ROOM_PARTICIPANTS_MAX, CONNECTIONS_MAX, SHARDS });
 	w.h.commands_free = 4;
 	for (unsigned i = 0; i < STEPS_MAX && w.input.size > 0; i++) {
 		step(&w);

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct pl_ice_credentials server_ice = { .ufrag = "server01", .pwd = "serverpasswordserverpass" };
 static const struct pl_ice_credentials browser_ice = { .ufrag = "browser1", .pwd = "browserpasswordbrowserpa" };
 static struct pl_dtls_identity *identity;
+static struct pl_srtp_engine *server_srtp, *browser_srtp;
 
 struct input {
 	const uint8_t *data;
@@ -69,7 +70,8 @@ static void drain_server(struct world *w)
 
 static void feed(struct world *w, const struct pl_path *path, const uint8_t *data, size_t size)
 {
-	const enum pl_drop drop = pl_transport_feed(&w->server, w->now_us, path, (struct pl_bytes){ data, size });
+	const enum pl_drop drop = pl_transport_feed(&w->server, w->now_us, path, (struct pl_bytes){ data, size },
+		(struct pl_span){ w->scratch, sizeof w->scratch });
 	PL_ASSERT(drop < PL_DROP_COUNT);
 	drain_server(w);
 }
@@ -150,22 +152,25 @@ static void step(struct world *w, struct input *in)
 
 static void world_init(struct world *w)
 {
-	if (identity == NULL && (pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&identity) != PL_ERR_NONE))
+	if (identity == NULL && (pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&identity) != PL_ERR_NONE ||
+					pl_srtp_engine_create(&server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+					pl_srtp_engine_create(&browser_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE))
 		abort();
 	memset(w, 0, sizeof *w);
 	w->path =
 		(struct pl_path){ .remote = pl_addr_ipv4(0xc0000201, 40000), .local = pl_addr_ipv4(0xc6336401, 3478) };
 	const struct pl_transport_config server = {
 		.identity = identity,
+		.srtp = server_srtp,
 		.dtls_role = PL_DTLS_PASSIVE,
 		.peer_fingerprint = *pl_dtls_identity_fingerprint(identity),
 		.local = server_ice,
 		.remote_ufrag = browser_ice.ufrag,
-		.scratch = { w->scratch, sizeof w->scratch },
 	};
 	const struct pl_peer_config browser = {
 		.identity = identity,
 		.dtls_role = PL_DTLS_ACTIVE,
+		.srtp = browser_srtp,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(identity),
 		.server = server_ice,
 		.local = browser_ice,

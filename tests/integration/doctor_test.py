@@ -7,6 +7,7 @@ PLENUM_SERVER names the program to test.
 import json
 import os
 import pty
+import re
 import resource
 import socket
 import subprocess
@@ -151,9 +152,29 @@ def test_libraries():
     srtp = subprocess.run(["ldd", next(path for name, path in libraries.items() if name.startswith("libsrtp2"))],
                           capture_output=True, text=True, check=True).stdout
     assert ("NSS" in findings["libsrtp2"]["found"]) == ("libnss3" in srtp), findings["libsrtp2"]
+    assert "not used" in findings["libsrtp2"]["found"], findings["libsrtp2"]
+    reference = expect(examine({"media.srtp": "libsrtp2"}), "libsrtp2", "warning" if "libnss3" in srtp else "ok")
+    assert "protects the packets" in reference["found"], reference
     with open(next(path for name, path in libraries.items() if name.startswith("libopus")), "rb") as file:
         has_avx = file.read().count(b"\xc5\xf8\x77") >= 4  # vzeroupper
     assert has_avx == ("with AVX code" in findings["Opus"]["found"]) or os.uname().machine != "x86_64", findings["Opus"]
+
+
+def test_srtp_is_the_servers():
+    """A start protects packets with what the doctor named, and fails where the doctor said it would."""
+    for word in ("auto", "ipsec-mb", "openssl", "libsrtp2"):
+        finding = examine({"media.srtp": word})["SRTP"]
+        if finding["state"] == "broken":
+            assert follow(finding) == {"media.srtp": "auto"}, finding
+            start = [BINARY, "--set", "http.listen=127.0.0.1:0", "--set", "media.port=0", "--set", f"media.srtp={word}"]
+            done = subprocess.run(start, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1 and f"media.srtp: {word} cannot be used: " in done.stderr, done
+            continue
+        with Server({"media.srtp": word}) as server:
+            ready = next(line for line in server.log if "ready in " in line)
+        named = re.search(r' srtp=("[^"]*"|\S+)', ready)[1].strip('"')
+        assert finding["found"].startswith(f"{named} protects the packets"), (named, finding)
+        assert word in ("auto", named.split()[0]), named
 
 
 def test_configuration():

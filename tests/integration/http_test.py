@@ -17,7 +17,7 @@ import time
 
 from pair import OFFER
 from plenum_server import Server
-from raw_http import Connection, get, metrics, open_fds, request, until
+from raw_http import Connection, get, metrics, metrics_by_shard, open_fds, request, until
 from whip_peer import SDP, send
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -198,15 +198,21 @@ def metrics_are_prometheus(server):
             samples[match[1] + (match[2] or "")] = float(match[3])
             assert (types[family] == "counter") == family.endswith("_total"), f"{family} is misnamed"
     assert helped == set(types)
+    # A sum beside its parts would be counted twice by every query that sums.
+    summed = {name.split("{")[0] for name in samples if "shard=" in name}
+    assert not summed & samples.keys()
     documented = re.findall(r"^\| `([a-z_]+)` \| ", DOCUMENT.read_text().split("## Errors")[1].split("##")[0], re.M)
     assert len(documented) > 10
-    for name in (*(f'plenum_faults_total{{code="{code}"}}' for code in documented), 'plenum_drops_total{reason="srtp_auth"}',
-                 'plenum_drops_total{reason="srtp_replay"}', 'plenum_drops_total{reason="stun_unauthorized"}',
-                 'plenum_drops_total{reason="rtp_muted"}', "plenum_ready", "plenum_participants", "plenum_rooms"):
+    shards = int(samples["plenum_shards"])
+    assert shards >= 1
+    of_shards = (f'{begin}shard="{shard}"}}' for shard in range(shards) for begin in (
+        'plenum_drops_total{reason="srtp_auth",', 'plenum_drops_total{reason="srtp_replay",', "plenum_participants{",
+        'plenum_drops_total{reason="stun_unauthorized",', 'plenum_drops_total{reason="rtp_muted",', "plenum_rtp_out_total{"))
+    for name in (*(f'plenum_faults_total{{code="{code}"}}' for code in documented), *of_shards, "plenum_ready", "plenum_rooms"):
         assert name in samples, f"{name} is missing; there are {sorted(samples)}"
     assert samples["process_open_fds"] > 3 and samples["process_resident_memory_bytes"] > 1e6
     assert abs(samples["process_start_time_seconds"] - time.time()) < 600
-    more = metrics(server)
+    more = metrics_by_shard(server)
     assert all(more[name] >= value for name, value in samples.items() if types[name.split("{")[0]] == "counter")
     assert more["plenum_http_requests_total"] == samples["plenum_http_requests_total"] + 1
 

@@ -172,6 +172,13 @@ async def an_idle_server_ends_at_once():
     assert await ends(server, signal.SIGTERM, END_S_MAX / 2) == OK
 
 
+def early_ends_are_clean():
+    """A start that is taken back at once, again and again: threads that take their memory at the same time take it apart."""
+    for _ in range(30):
+        with Server():
+            pass
+
+
 async def a_second_signal_is_final():
     """Who presses Ctrl-C twice does not wait for clients that do not answer."""
     server = Server()
@@ -371,7 +378,7 @@ def lan_in_namespace(address):
 
 
 TESTS = (options_are_told, mistakes_are_located, settings_have_an_order, taken_ports_are_named, signals_end_it,
-         an_idle_server_ends_at_once, a_second_signal_is_final, descriptors_run_out, ipv6_is_served, log_has_levels_and_a_format,
+         an_idle_server_ends_at_once, early_ends_are_clean, a_second_signal_is_final, descriptors_run_out, ipv6_is_served, log_has_levels_and_a_format,
          closed_standard_files_are_no_trap, a_pipe_that_breaks_is_no_end, the_local_network_is_served)
 
 

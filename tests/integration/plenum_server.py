@@ -35,6 +35,7 @@ class Server:
             raise AssertionError("the server was not ready; it said:\n" + "\n".join(self.log))
         host, self.port = re.search(r" http=(\S+):(\d+)", self._ready_line).groups()
         self.media_port = int(re.search(r" udp=(\d+)", self._ready_line)[1])
+        self.shards = int(re.search(r" shards=(\d+)", self._ready_line)[1])
         self.ready_ms = float(re.search(r"ready in ([\d.]+) ms", self._ready_line)[1])
         scheme = re.search(r" url=(https?)://", self._ready_line)[1]
         self.host, self.port = host.strip("[]"), int(self.port)
@@ -48,6 +49,10 @@ class Server:
                 self._ready_line = line
                 self._is_ready.set()
         self._is_ready.set()
+
+    def tasks(self):
+        """The folders of its threads in /proc."""
+        return list(pathlib.Path(f"/proc/{self.pid}/task").iterdir())
 
     def stop(self, with_signal=signal.SIGTERM):
         """Asks it to end, and returns its exit code (negative: the signal that killed it)."""

@@ -92,10 +92,19 @@ def get(server, path, method="GET", fields=()):
         return connection.answer(method)
 
 
-def metrics(server):
-    """{'name{labels}': value} of /metrics."""
+def metrics_by_shard(server):
+    """{'name{labels}': value} of /metrics, as it stands there."""
     lines = get(server, "/metrics").body.decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def metrics(server):
+    """The same, summed over the shards and without their label."""
+    sums = {}
+    for name, value in metrics_by_shard(server).items():
+        name = re.sub(r',?shard="\d+"', "", name).replace("{}", "")
+        sums[name] = sums.get(name, 0) + value
+    return sums
 
 
 def open_fds(server):

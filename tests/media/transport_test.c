@@ -18,12 +18,15 @@ static const struct pl_ice_credentials server_ice_next = { .ufrag = "server02", 
 static const struct pl_ice_credentials browser_ice = { .ufrag = "browser1", .pwd = "browserpasswordbrowserpa" };
 static const struct pl_ice_credentials browser_ice_next = { .ufrag = "browser2", .pwd = "browserpasswordbrowserpb" };
 static struct pl_dtls_identity *server_identity, *browser_identity;
+static struct pl_srtp_engine *server_srtp, *browser_srtp;
 
 static int set_up(void **state)
 {
 	(void)state;
 	return pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&server_identity) != PL_ERR_NONE ||
-	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE;
+	       pl_dtls_identity_create(&browser_identity) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+	       pl_srtp_engine_create(&browser_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE;
 }
 
 static int tear_down(void **state)
@@ -31,6 +34,8 @@ static int tear_down(void **state)
 	(void)state;
 	pl_dtls_identity_destroy(&server_identity);
 	pl_dtls_identity_destroy(&browser_identity);
+	pl_srtp_engine_destroy(&server_srtp);
+	pl_srtp_engine_destroy(&browser_srtp);
 	pl_srtp_fini();
 	return 0;
 }
@@ -69,14 +74,15 @@ static void world_init(struct world *w, uint64_t seed, const struct pl_network_l
 	w->link = *link;
 	const struct pl_transport_config server = {
 		.identity = server_identity,
+		.srtp = server_srtp,
 		.dtls_role = browser_role == PL_DTLS_ACTIVE ? PL_DTLS_PASSIVE : PL_DTLS_ACTIVE,
 		.peer_fingerprint = *expected_of_browser,
 		.local = server_ice,
 		.remote_ufrag = browser_ice.ufrag,
-		.scratch = { w->scratch, sizeof w->scratch },
 	};
 	const struct pl_peer_config browser = {
 		.identity = browser_identity,
+		.srtp = browser_srtp,
 		.dtls_role = browser_role,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(server_identity),
 		.server = server_ice,
@@ -167,7 +173,8 @@ static void deliver(struct world *w)
 
 	while (pl_network_receive(w->network, w->now_us, &path, &datagram)) {
 		if (pl_addr_equal(&path.local, &server)) {
-			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram)]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &path, datagram,
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 		} else if (!w->is_browser_dead && pl_addr_equal(&path.local, &w->browser.path.local)) {
 			pl_peer_feed(&w->browser, w->now_us, datagram);
@@ -483,7 +490,9 @@ static void test_transport_ice_restart_has_no_gap(void **state)
 static void test_transport_names_what_it_drops(void **state)
 {
 	(void)state;
-	static const uint8_t rtp[64] = { 0x80, 111 }, rtcp[64] = { 0x80, 200 }, dtls[64] = { 22, 0xfe, 0xfd };
+	static const uint8_t rtp[64] = { 0x80, 111 }, clear_rtcp[64] = { 0x80, 200 },
+			     rtcp[64] = { 0x80, 200, [60] = 0x80 /* E, RFC 7714 section 9.3 */ },
+			     dtls[64] = { 22, 0xfe, 0xfd };
 	static uint8_t zeros[PL_DATAGRAM_SIZE_MAX + 1];
 	const struct pl_path stranger = { .remote = pl_addr_ipv4(0x01020304, 5), .local = server_addr() };
 	const struct pl_path browser = { .remote = pl_addr_ipv4(0xc0000201, 40000), .local = server_addr() };
@@ -505,17 +514,20 @@ static void test_transport_names_what_it_drops(void **state)
 		{ true, &browser, { rtp, 11 }, PL_DROP_SRTP_MALFORMED },
 		{ true, &browser, { rtp, sizeof rtp }, PL_DROP_SRTP_AUTH },
 		{ true, &browser, { rtcp, sizeof rtcp }, PL_DROP_SRTP_AUTH },
+		{ true, &browser, { clear_rtcp, sizeof clear_rtcp }, PL_DROP_SRTP_AUTH },
 	};
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
 		struct world *w = malloc(sizeof *w);
 		start(w, PL_DTLS_ACTIVE);
 		if (cases[i].is_connected)
 			run_until(w, SECOND_US);
-		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram) != cases[i].drop)
+		if (pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+			    (struct pl_span){ w->scratch, sizeof w->scratch }) != cases[i].drop)
 			print_error("case %zu\n", i);
 		drain_server(w);
-		assert_int_equal(
-			pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram), cases[i].drop);
+		assert_int_equal(pl_transport_feed(&w->server, w->now_us, cases[i].path, cases[i].datagram,
+					 (struct pl_span){ w->scratch, sizeof w->scratch }),
+			cases[i].drop);
 		drain_server(w);
 		run_until(w, w->now_us + SECOND_US);
 		assert_in_call(w); /* and the call goes on */
@@ -561,7 +573,8 @@ static void test_transport_survives_cut_datagrams(void **state)
 		for (size_t size = 0; size <= tapped[i].size; size++) {
 			uint8_t *cut = malloc(size > 0 ? size : 1);
 			memcpy(cut, tapped[i].bytes, size);
-			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size })]++;
+			w->drop[pl_transport_feed(&w->server, w->now_us, &browser, (struct pl_bytes){ cut, size },
+				(struct pl_span){ w->scratch, sizeof w->scratch })]++;
 			drain_server(w);
 			free(cut);
 		}

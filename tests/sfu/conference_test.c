@@ -84,7 +84,7 @@ static void test_conference_rooms_do_not_hear_each_other(void **state)
 			assert_share(
 				peer[i], peer[k], SETTLE_MS, 1900, i / 2 == k / 2 && i != k, i / 2 == k / 2 && i != k);
 	}
-	assert_int_equal(pl_conference_counters(sim->conference)->rooms, 2);
+	assert_int_equal(pl_conference_counters(sim->conference).rooms, 2);
 	pl_sim_destroy(&sim);
 }
 
@@ -202,6 +202,46 @@ static void test_conference_talkers_of_one_ssrc_keep_numbering(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* A turn's packets go out by listener, not by talker: nobody may hear a difference but in delay. */
+static void test_conference_batches_lose_and_mix_up_nothing(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(25);
+	for (int i = 0; i < 4; i++)
+		join(sim, 3, true);
+	pl_sim_run(sim, 1500);
+	sim->batch_us = 100000;
+	pl_sim_run(sim, 2500);
+	for (int i = 0; i < 4; i++) {
+		for (int k = 0; k < 4; k++)
+			assert_share(sim->peer[i], sim->peer[k], 1800, 3800, i != k, i != k);
+	}
+	assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* A pool that runs dry drops what comes too much, by name, and is as before when the burst is over. */
+static void test_conference_dry_pool_recovers(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 26, .packets = 64 });
+	for (int i = 0; i < 8; i++)
+		join(sim, 3, true);
+	pl_sim_run(sim, 2000);
+	assert_int_equal(pl_conference_counters(sim->conference).drop[PL_DROP_POOL_LOW], 0);
+	sim->batch_us = 500000;
+	pl_sim_run(sim, 1000);
+	struct pl_conference_counters counters = pl_conference_counters(sim->conference);
+	const uint64_t dropped = counters.drop[PL_DROP_POOL_LOW];
+	assert_true(dropped > 50 && counters.pool_low >= 1 && counters.packets_used_max >= 60);
+	sim->batch_us = 0;
+	pl_sim_run(sim, 2000);
+	counters = pl_conference_counters(sim->conference);
+	assert_int_equal(counters.drop[PL_DROP_POOL_LOW], dropped);
+	assert_true(pl_sim_share(sim->peer[7], sim->peer[0], 3200, 4900) == 1);
+	pl_sim_destroy(&sim);
+}
+
 /* Muted is muted: not one packet more, whatever the client goes on sending; and the voice is back when it is lifted. */
 static void test_conference_mute_silences_at_once(void **state)
 {
@@ -211,11 +251,11 @@ static void test_conference_mute_silences_at_once(void **state)
 	pl_sim_run(sim, 2000);
 	assert_int_equal(listener->slots_event.slots.slot[0].source, talker->source);
 	pl_sim_mute(talker, true);
-	const uint64_t dropped = pl_conference_counters(sim->conference)->drop[PL_DROP_RTP_MUTED];
+	const uint64_t dropped = pl_conference_counters(sim->conference).drop[PL_DROP_RTP_MUTED];
 	pl_sim_run(sim, 1000);
 	assert_true(first_from(listener, talker, 2000000 + (PL_SIM_LINK_DELAY_MS + 1) * 1000) == INT64_MAX);
 	assert_int_equal(listener->slots_event.slots.slot[0].source, 0);
-	assert_in_range(pl_conference_counters(sim->conference)->drop[PL_DROP_RTP_MUTED] - dropped, 49, 51);
+	assert_in_range(pl_conference_counters(sim->conference).drop[PL_DROP_RTP_MUTED] - dropped, 49, 51);
 	pl_sim_mute(talker, false);
 	pl_sim_run(sim, 1000);
 	assert_share(listener, talker, 3100, 3900, 1, 1);
@@ -292,7 +332,7 @@ static void test_conference_join_again_replaces(void **state)
 	assert_share(b, a, 3000, 4900, 1, 1);
 	assert_int_equal(a->gone_events, 0);
 	assert_int_equal(a->connected_events, 2);
-	assert_int_equal(pl_conference_counters(sim->conference)->participants, 2);
+	assert_int_equal(pl_conference_counters(sim->conference).participants, 2);
 	assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
@@ -339,9 +379,9 @@ static void test_conference_leave_leaves_nothing_behind(void **state)
 	pl_sim_run(sim, 500);
 	pl_sim_leave(peer[1]);
 	pl_sim_leave(peer[2]);
-	const struct pl_conference_counters *counters = pl_conference_counters(sim->conference);
-	assert_int_equal(counters->participants, 0);
-	assert_int_equal(counters->rooms, 0);
+	const struct pl_conference_counters counters = pl_conference_counters(sim->conference);
+	assert_int_equal(counters.participants, 0);
+	assert_int_equal(counters.rooms, 0);
 	assert_true(pl_conference_deadline(sim->conference) == INT64_MAX);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(peer[i]->gone_events, 0);
@@ -366,7 +406,7 @@ static void test_conference_lost_participants_are_told(void **state)
 	assert_int_equal(killed->gone_events, 1);
 	assert_int_equal(killed->close, PL_CLOSE_CONSENT);
 	assert_int_equal(stays->gone_events, 0);
-	assert_int_equal(pl_conference_counters(sim->conference)->participants, 1);
+	assert_int_equal(pl_conference_counters(sim->conference).participants, 1);
 	for (int slot = 0; slot < 3; slot++)
 		assert_int_equal(stays->slots_event.slots.slot[slot].source, 0);
 	pl_sim_destroy(&sim);
@@ -382,7 +422,7 @@ static void test_conference_setup_that_never_ends_is_given_up(void **state)
 	pl_sim_run(sim, PL_TRANSPORT_SETUP_MS + 100);
 	assert_int_equal(p->gone_events, 1);
 	assert_int_equal(p->close, PL_CLOSE_SETUP_TIMEOUT);
-	assert_int_equal(pl_conference_counters(sim->conference)->rooms, 0);
+	assert_int_equal(pl_conference_counters(sim->conference).rooms, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -456,7 +496,7 @@ static void test_conference_old_news_do_not_hit_who_came_back(void **state)
 	pl_sim_close(a);
 	pl_sim_close(b);
 	pl_sim_run(sim, 100);
-	assert_int_equal(pl_conference_counters(sim->conference)->participants, 0);
+	assert_int_equal(pl_conference_counters(sim->conference).participants, 0);
 	pl_sim_rejoin(a);
 	pl_sim_leave(b);
 	pl_sim_run(sim, 1000);
@@ -549,6 +589,8 @@ int main(void)
 		cmocka_unit_test(test_conference_crowd_is_heard_without_flapping),
 		cmocka_unit_test(test_conference_change_of_talker_does_not_click),
 		cmocka_unit_test(test_conference_talkers_of_one_ssrc_keep_numbering),
+		cmocka_unit_test(test_conference_batches_lose_and_mix_up_nothing),
+		cmocka_unit_test(test_conference_dry_pool_recovers),
 		cmocka_unit_test(test_conference_mute_silences_at_once),
 		cmocka_unit_test(test_conference_muted_from_the_start_is_never_heard),
 		cmocka_unit_test(test_conference_bad_network_is_survived),

@@ -23,7 +23,7 @@ static struct pl_sim_peer *join(struct pl_sim *sim, uint32_t hz)
 
 static uint64_t drops(const struct pl_sim *sim, enum pl_drop drop)
 {
-	return pl_conference_counters(sim->conference)->drop[drop];
+	return pl_conference_counters(sim->conference).drop[drop];
 }
 
 static void assert_both_hear(struct pl_sim_peer *a, struct pl_sim_peer *b, int64_t from_ms, int64_t to_ms)

@@ -5,14 +5,31 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "sfu/io/ring.h"
 
-enum { STRESS_MESSAGES = 200000 };
+enum { STRESS_MESSAGES = 200000, PRODUCERS = 5 };
 
-static bool is_readable(const struct pl_ring *ring)
+static struct pl_waker waker;
+static uint64_t messages_each; /* that a producer of the stress sends */
+
+static int start(void **state)
 {
-	struct pollfd fd = { .fd = ring->event_fd, .events = POLLIN };
+	(void)state;
+	return pl_waker_init(&waker) == PL_ERR_NONE ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	pl_waker_fini(&waker);
+	return 0;
+}
+
+static bool is_readable(void)
+{
+	struct pollfd fd = { .fd = waker.event_fd, .events = POLLIN };
 	return poll(&fd, 1, 0) == 1;
 }
 
@@ -21,7 +38,7 @@ static void test_ring_keeps_order_over_many_wraps(void **state)
 {
 	(void)state;
 	struct pl_ring ring;
-	assert_int_equal(pl_ring_init(&ring, 8, sizeof(int)), PL_ERR_NONE);
+	assert_int_equal(pl_ring_init(&ring, &waker, 8, sizeof(int)), PL_ERR_NONE);
 	int next_out = 0, next_in = 0;
 	for (int turn = 0; turn < 1000; turn++) {
 		for (int i = 0; i < 1 + turn % 8; i++, next_in++)
@@ -38,7 +55,7 @@ static void test_ring_full_takes_nothing(void **state)
 {
 	(void)state;
 	struct pl_ring ring;
-	assert_int_equal(pl_ring_init(&ring, 4, sizeof(int)), PL_ERR_NONE);
+	assert_int_equal(pl_ring_init(&ring, &waker, 4, sizeof(int)), PL_ERR_NONE);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(pl_ring_room(&ring), 4 - i);
 		assert_true(pl_ring_push(&ring, &i));
@@ -64,31 +81,95 @@ static void test_ring_wakes_a_sleeper_and_nobody_else(void **state)
 	(void)state;
 	struct pl_ring ring;
 	int got;
-	assert_int_equal(pl_ring_init(&ring, 8, sizeof(int)), PL_ERR_NONE);
+	assert_int_equal(pl_ring_init(&ring, &waker, 8, sizeof(int)), PL_ERR_NONE);
 
 	assert_true(pl_ring_push(&ring, &(int){ 1 }));
-	assert_true(is_readable(&ring)); /* before the reader's first look */
-	pl_ring_wake_up(&ring);
-	assert_false(is_readable(&ring));
+	assert_true(is_readable()); /* before the reader's first look */
+	pl_waker_wake_up(&waker);
+	assert_false(is_readable());
 
 	assert_true(pl_ring_push(&ring, &(int){ 2 }));
-	assert_false(is_readable(&ring));           /* awake: it will look by itself */
-	assert_false(pl_ring_prepare_sleep(&ring)); /* messages: it must not sleep */
+	assert_false(is_readable());                  /* awake: it will look by itself */
+	assert_false(pl_waker_prepare_sleep(&waker)); /* messages: it must not sleep */
 	assert_true(pl_ring_pop(&ring, &got));
 	assert_true(pl_ring_pop(&ring, &got));
 	assert_int_equal(got, 2);
 
-	assert_true(pl_ring_prepare_sleep(&ring));
+	assert_true(pl_waker_prepare_sleep(&waker));
 	assert_true(pl_ring_push(&ring, &(int){ 3 }));
 	assert_true(pl_ring_push(&ring, &(int){ 4 }));
-	assert_true(is_readable(&ring));
+	assert_true(is_readable());
+	pl_ring_fini(&ring);
+}
+
+/* How many wake-ups were written since the last look; it takes them. */
+static uint64_t wake_ups(void)
+{
+	uint64_t count = 0;
+	return read(waker.event_fd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+/* Many producers, one sleeper: the first message wakes it, those after it make no system call, and whichever ring has a
+ * message keeps it from sleeping, until all are empty. */
+static void test_ring_many_share_one_waker(void **state)
+{
+	(void)state;
+	struct pl_ring ring[PRODUCERS];
+	int got;
+	for (int i = 0; i < PRODUCERS; i++)
+		assert_int_equal(pl_ring_init(&ring[i], &waker, 8, sizeof(int)), PL_ERR_NONE);
+	assert_true(pl_waker_prepare_sleep(&waker));
+	for (int i = 0; i < PRODUCERS; i++)
+		assert_true(pl_ring_push(&ring[i], &i));
+	assert_int_equal(wake_ups(), 1);
+	pl_waker_wake_up(&waker);
+
+	for (int i = 0; i < PRODUCERS; i++) {
+		assert_false(pl_waker_prepare_sleep(&waker));
+		assert_true(pl_ring_push(&ring[i], &i)); /* refused to sleep: it is awake */
+		assert_int_equal(wake_ups(), 0);
+		for (int message = 0; message < 2; message++) {
+			assert_true(pl_ring_pop(&ring[i], &got));
+			assert_int_equal(got, i);
+		}
+		assert_false(pl_ring_pop(&ring[i], &got));
+	}
+	assert_true(pl_waker_prepare_sleep(&waker));
+
+	/* A ring that has gone is not looked at; those that were before and after it in the list are. */
+	pl_ring_fini(&ring[2]);
+	for (int i = 0; i < PRODUCERS; i += i == 1 ? 2 : 1) {
+		assert_true(pl_ring_push(&ring[i], &i));
+		assert_int_equal(wake_ups(), 1);
+		assert_false(pl_waker_prepare_sleep(&waker));
+		assert_true(pl_ring_pop(&ring[i], &got));
+		assert_true(pl_waker_prepare_sleep(&waker));
+		pl_ring_fini(&ring[i]);
+	}
+}
+
+/* What the producer may believe is never more than what there is, and exact where it matters. */
+static void test_ring_room_is_never_overstated(void **state)
+{
+	(void)state;
+	struct pl_ring ring;
+	assert_int_equal(pl_ring_init(&ring, &waker, 8, sizeof(int)), PL_ERR_NONE);
+	size_t waiting = 0;
+	for (int turn = 0; turn < 5000; turn++) {
+		for (int i = 0; i < turn % 9 && waiting < 8; i++, waiting++)
+			assert_true(pl_ring_push(&ring, &i));
+		const size_t room = pl_ring_room(&ring);
+		assert_true(room <= 8 - waiting && room >= (8 - waiting < 4 ? 8 - waiting : 4));
+		for (int i = 0, got; i < turn % 7 && pl_ring_pop(&ring, &got); i++)
+			waiting--;
+	}
 	pl_ring_fini(&ring);
 }
 
 static void *produce(void *argument)
 {
 	struct pl_ring *ring = argument;
-	for (uint64_t i = 0; i < STRESS_MESSAGES;)
+	for (uint64_t i = 0; i < messages_each;)
 		i += pl_ring_push(ring, &i);
 	return NULL;
 }
@@ -98,29 +179,75 @@ static void test_ring_no_wake_up_is_lost_between_threads(void **state)
 {
 	(void)state;
 	struct pl_ring ring;
-	assert_int_equal(pl_ring_init(&ring, 64, sizeof(uint64_t)), PL_ERR_NONE);
+	assert_int_equal(pl_ring_init(&ring, &waker, 64, sizeof(uint64_t)), PL_ERR_NONE);
 	pthread_t producer;
+	messages_each = STRESS_MESSAGES;
 	assert_int_equal(pthread_create(&producer, NULL, produce, &ring), 0);
 	for (uint64_t expected = 0, got; expected < STRESS_MESSAGES;) {
 		while (pl_ring_pop(&ring, &got))
 			assert_int_equal(got, expected++);
-		if (expected == STRESS_MESSAGES || !pl_ring_prepare_sleep(&ring))
+		if (expected == STRESS_MESSAGES || !pl_waker_prepare_sleep(&waker))
 			continue;
-		struct pollfd fd = { .fd = ring.event_fd, .events = POLLIN };
+		struct pollfd fd = { .fd = waker.event_fd, .events = POLLIN };
 		assert_int_equal(poll(&fd, 1, 20000), 1);
-		pl_ring_wake_up(&ring);
+		pl_waker_wake_up(&waker);
 	}
 	pthread_join(producer, NULL);
 	pl_ring_fini(&ring);
 }
 
+static bool pop_any(struct pl_ring ring[static PRODUCERS], uint64_t expected[static PRODUCERS])
+{
+	bool has_popped = false;
+	uint64_t got;
+	for (int i = 0; i < PRODUCERS; i++) {
+		if (!pl_ring_pop(&ring[i], &got))
+			continue;
+		assert_int_equal(got, expected[i]);
+		expected[i]++;
+		has_popped = true;
+	}
+	return has_popped;
+}
+
+/* The same with many threads that race for one flag: the one that takes it wakes for all. */
+static void test_ring_no_wake_up_is_lost_among_many(void **state)
+{
+	(void)state;
+	struct pl_ring ring[PRODUCERS];
+	pthread_t producer[PRODUCERS];
+	uint64_t expected[PRODUCERS] = { 0 }, total = 0;
+	messages_each = STRESS_MESSAGES / PRODUCERS;
+	for (int i = 0; i < PRODUCERS; i++)
+		assert_int_equal(pl_ring_init(&ring[i], &waker, 16, sizeof(uint64_t)), PL_ERR_NONE);
+	for (int i = 0; i < PRODUCERS; i++)
+		assert_int_equal(pthread_create(&producer[i], NULL, produce, &ring[i]), 0);
+	while (total < PRODUCERS * messages_each) {
+		if (!pop_any(ring, expected) && pl_waker_prepare_sleep(&waker)) {
+			struct pollfd fd = { .fd = waker.event_fd, .events = POLLIN };
+			assert_int_equal(poll(&fd, 1, 20000), 1);
+			pl_waker_wake_up(&waker);
+		}
+		total = 0;
+		for (int i = 0; i < PRODUCERS; i++)
+			total += expected[i];
+	}
+	for (int i = 0; i < PRODUCERS; i++) {
+		pthread_join(producer[i], NULL);
+		pl_ring_fini(&ring[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ring_keeps_order_over_many_wraps),
-		cmocka_unit_test(test_ring_full_takes_nothing),
-		cmocka_unit_test(test_ring_wakes_a_sleeper_and_nobody_else),
-		cmocka_unit_test(test_ring_no_wake_up_is_lost_between_threads),
+		cmocka_unit_test_setup_teardown(test_ring_keeps_order_over_many_wraps, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_full_takes_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_wakes_a_sleeper_and_nobody_else, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_many_share_one_waker, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_room_is_never_overstated, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_between_threads, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_among_many, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

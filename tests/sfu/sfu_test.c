@@ -13,15 +13,17 @@
 #include "sfu/sfu.h"
 #include "tests/sim/peer.h"
 
-/* The real thing: the shard's thread, its socket and both rings, with clients of the simulator on sockets of their own. */
+/* The real thing: three shards with their threads, sockets and rings, and clients of the simulator on sockets of their
+ * own, two in a room, a room on each shard. */
 
-enum { PAYLOAD_TYPE = 111, LIMIT_US = 20 * 1000000 };
+enum { PAYLOAD_TYPE = 111, LIMIT_US = 20 * 1000000, SHARDS = 3, CLIENTS_MAX = 2 * SHARDS };
 
 struct client {
 	struct pl_udp *udp;
 	struct pl_peer peer;
 	struct pl_description description;
-	uint32_t source, rtp_got, csrc_last;
+	uint32_t source, rtp_got, csrc_last, connected_events, slots_events;
+	uint8_t shard;
 	uint16_t seq;
 	bool is_connected, is_closed;
 };
@@ -29,8 +31,10 @@ struct client {
 struct call {
 	struct pl_sfu *sfu;
 	struct pl_dtls_identity *identity; /* of the clients */
-	struct client client[2];
-	uint32_t connected_events, slots_events;
+	struct pl_srtp_engine *srtp;       /* theirs, too */
+	bool has_libsrtp;
+	struct client client[CLIENTS_MAX];
+	uint32_t client_count;
 	int64_t until_us;
 };
 
@@ -63,22 +67,22 @@ static void drain(struct client *c)
 static void take_events(struct call *call)
 {
 	for (struct pl_event event; pl_sfu_receive(call->sfu, &event);) {
-		call->connected_events += event.kind == PL_EVENT_CONNECTED;
-		call->slots_events += event.kind == PL_EVENT_SLOTS;
+		for (struct client *c = call->client; c < call->client + call->client_count; c++) {
+			c->connected_events += event.source == c->source && event.kind == PL_EVENT_CONNECTED;
+			c->slots_events += event.source == c->source && event.kind == PL_EVENT_SLOTS;
+		}
 	}
 }
 
-/* One turn of both clients; waits a little for whatever comes first. */
+/* One turn of all clients; waits a little for whatever comes first. */
 static void turn(struct call *call)
 {
-	struct pollfd fds[] = {
-		{ .fd = call->client[0].udp->fd, .events = POLLIN },
-		{ .fd = call->client[1].udp->fd, .events = POLLIN },
-		{ .fd = pl_sfu_event_fd(call->sfu), .events = POLLIN },
-	};
-	poll(fds, PL_COUNT(fds), 5);
+	struct pollfd fds[CLIENTS_MAX + 1] = { { .fd = pl_sfu_event_fd(call->sfu), .events = POLLIN } };
+	for (uint32_t i = 0; i < call->client_count; i++)
+		fds[1 + i] = (struct pollfd){ .fd = call->client[i].udp->fd, .events = POLLIN };
+	poll(fds, 1 + call->client_count, 5);
 	take_events(call);
-	for (struct client *c = call->client; c < call->client + 2; c++) {
+	for (struct client *c = call->client; c < call->client + call->client_count; c++) {
 		const size_t count = pl_udp_receive(c->udp);
 		for (size_t i = 0; i < count; i++) {
 			pl_peer_feed(&c->peer, now(), c->udp->datagram[i].bytes);
@@ -109,9 +113,9 @@ static void describe(struct call *call, struct client *c, uint32_t index)
 			.payload_type = PAYLOAD_TYPE },
 		.slot[0] = { .mid = "1", .ssrc = 200 + index, .clock_hz = 48000, .payload_type = PAYLOAD_TYPE },
 	};
-	snprintf(d->local.ufrag, sizeof d->local.ufrag, "server%02u", (unsigned)index);
-	snprintf(d->local.pwd, sizeof d->local.pwd, "server-password-no-%05u", (unsigned)index);
-	snprintf(d->remote_ufrag, sizeof d->remote_ufrag, "client%02u", (unsigned)index);
+	snprintf(d->local.ufrag, sizeof d->local.ufrag, "server%02u", (unsigned)(index % 100));
+	snprintf(d->local.pwd, sizeof d->local.pwd, "server-password-no-%05u", (unsigned)(index % 100));
+	snprintf(d->remote_ufrag, sizeof d->remote_ufrag, "client%02u", (unsigned)(index % 100));
 }
 
 static void join(struct call *call, struct client *c, uint32_t index)
@@ -120,62 +124,104 @@ static void join(struct call *call, struct client *c, uint32_t index)
 	assert_non_null(c->udp);
 	assert_int_equal(pl_udp_open(c->udp, 0), PL_ERR_NONE);
 	c->source = 1000 + index;
+	c->shard = (uint8_t)(SHARDS - 1 - index / 2);
 	describe(call, c, index);
 
-	struct pl_command command = { .kind = PL_COMMAND_JOIN, .room = 7, .source = c->source };
+	struct pl_command command = {
+		.kind = PL_COMMAND_JOIN,
+		.shard = c->shard,
+		.home = c->shard,
+		.room = 7 + index / 2,
+		.source = c->source,
+	};
 	command.description = malloc(sizeof *command.description);
 	assert_non_null(command.description);
 	*command.description = c->description;
 	assert_true(pl_sfu_send(call->sfu, &command));
 
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
-	const size_t count = pl_sfu_candidates(call->sfu, candidate);
+	const size_t count = pl_sfu_candidates(call->sfu, c->shard, candidate);
 	struct pl_peer_config config = {
 		.identity = call->identity,
+		.srtp = call->srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_sfu_fingerprint(call->sfu),
 		.server = c->description.local,
 		.path = { .remote = candidate[count - 1], .local = pl_addr_ipv4(0x7f000001, c->udp->port) },
 		.ext_ids = c->description.ext_ids,
 	};
-	snprintf(config.local.ufrag, sizeof config.local.ufrag, "client%02u", (unsigned)index);
-	snprintf(config.local.pwd, sizeof config.local.pwd, "client-password-no-%05u", (unsigned)index);
+	snprintf(config.local.ufrag, sizeof config.local.ufrag, "client%02u", (unsigned)(index % 100));
+	snprintf(config.local.pwd, sizeof config.local.pwd, "client-password-no-%05u", (unsigned)(index % 100));
 	pl_peer_init(&c->peer, now(), &config);
 	drain(c);
 }
 
-static int start(void **state)
+static bool is_everybody_there(const struct call *call)
 {
+	bool is_there = true;
+	for (const struct client *c = call->client; c < call->client + call->client_count; c++)
+		is_there = is_there && c->is_connected && c->connected_events > 0;
+	return is_there;
+}
+
+/* The prestate is what the server is to encrypt with, NULL: what it likes best. */
+static int start_clients(void **state, uint32_t count)
+{
+	const enum pl_srtp_backend *wanted = *state;
 	struct call *call = calloc(1, sizeof *call);
 	assert_non_null(call);
 	call->until_us = now() + LIMIT_US;
 	char error[300];
 	const struct pl_sfu_config config = {
+		.shards = SHARDS,
 		.address_count = 1,
 		.address = { pl_addr_ipv4(0x7f000001, 0) },
+		.srtp = wanted != NULL ? *wanted : PL_SRTP_AUTO,
 		.participants_max = 16,
 		.rooms_max = 4,
 	};
 	assert_int_equal(pl_sfu_create(&call->sfu, &config, error, sizeof error), PL_ERR_NONE);
 	assert_int_equal(pl_dtls_identity_create(&call->identity), PL_ERR_NONE);
-	for (uint32_t i = 0; i < 2; i++)
+	call->has_libsrtp = wanted == NULL || *wanted != PL_SRTP_LIBSRTP2; /* else it is the server's */
+	if (call->has_libsrtp)
+		assert_int_equal(pl_srtp_init(), PL_ERR_NONE);
+	assert_int_equal(pl_srtp_engine_create(&call->srtp, PL_SRTP_LIBSRTP2), PL_ERR_NONE);
+	if (wanted != NULL)
+		assert_memory_equal(pl_sfu_srtp_text(call->sfu), pl_srtp_backend_text(*wanted), 7);
+	for (uint32_t i = 0; i < count; i++) {
 		join(call, &call->client[i], i);
-	while (!call->client[0].is_connected || !call->client[1].is_connected || call->connected_events < 2)
+		call->client_count++;
+	}
+	while (!is_everybody_there(call))
 		turn(call);
 	*state = call;
 	return 0;
 }
 
+static int start(void **state)
+{
+	return start_clients(state, 2);
+}
+
+static int start_rooms(void **state)
+{
+	return start_clients(state, CLIENTS_MAX);
+}
+
 static int stop(void **state)
 {
 	struct call *call = *state;
-	pl_sfu_destroy(&call->sfu);
-	for (struct client *c = call->client; c < call->client + 2; c++) {
+	for (struct client *c = call->client; c < call->client + call->client_count; c++)
 		pl_peer_fini(&c->peer);
+	pl_sfu_destroy(&call->sfu);
+	for (struct client *c = call->client; c < call->client + call->client_count; c++) {
 		pl_udp_close(c->udp);
 		free(c->udp);
 	}
 	pl_dtls_identity_destroy(&call->identity);
+	pl_srtp_engine_destroy(&call->srtp);
+	if (call->has_libsrtp)
+		pl_srtp_fini();
 	free(call);
 	return 0;
 }
@@ -200,13 +246,52 @@ static void test_sfu_two_people_hear_each_other(void **state)
 {
 	struct call *call = *state;
 	struct client *ann = &call->client[0], *bob = &call->client[1];
-	while (ann->rtp_got < 50 || bob->rtp_got < 50 || call->slots_events < 2) {
+	while (ann->rtp_got < 50 || bob->rtp_got < 50 || ann->slots_events == 0 || bob->slots_events == 0) {
 		talk(ann);
 		talk(bob);
 		turn(call);
 	}
 	assert_int_equal(ann->csrc_last, bob->source);
 	assert_int_equal(bob->csrc_last, ann->source);
+}
+
+static struct pl_sfu_counters counters_of(const struct call *call, size_t shard)
+{
+	struct pl_sfu_counters counters;
+	pl_sfu_shard_counters(call->sfu, shard, &counters);
+	return counters;
+}
+
+/* A room on each shard, all talking at once: everybody hears their room and nobody else, events of all shards come
+ * through one descriptor, and what a shard counts is its own room's. */
+static void test_sfu_rooms_on_their_shards_share_nothing(void **state)
+{
+	struct call *call = *state;
+	bool is_done = false;
+	while (!is_done) {
+		is_done = true;
+		for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+			struct client *c = &call->client[i];
+			talk(c);
+			is_done = is_done && c->rtp_got >= 50 && c->slots_events > 0 && c->connected_events == 1;
+			if (c->rtp_got > 0)
+				assert_int_equal(c->csrc_last, call->client[i ^ 1].source);
+		}
+		turn(call);
+	}
+	for (size_t shard = 0; shard < SHARDS; shard++) {
+		while (counters_of(call, shard).conference.rtp_out < 100)
+			turn(call);
+		const struct pl_sfu_counters own = counters_of(call, shard);
+		assert_int_equal(own.conference.participants, 2);
+		assert_int_equal(own.conference.rooms, 1);
+		for (size_t other = 0; other < shard; other++)
+			assert_int_not_equal(pl_sfu_port(call->sfu, shard), pl_sfu_port(call->sfu, other));
+	}
+	struct pl_sfu_counters sum;
+	pl_sfu_counters(call->sfu, &sum);
+	assert_int_equal(sum.conference.participants, CLIENTS_MAX);
+	assert_int_equal(sum.conference.rooms, SHARDS);
 }
 
 /* Junk from anywhere is counted and costs a talker nothing. */
@@ -242,7 +327,11 @@ static void test_sfu_junk_beside_a_call_is_counted_only(void **state)
 static void test_sfu_leave_closes_the_transport(void **state)
 {
 	struct call *call = *state;
-	const struct pl_command leave = { .kind = PL_COMMAND_LEAVE, .source = call->client[0].source };
+	const struct pl_command leave = {
+		.kind = PL_COMMAND_LEAVE,
+		.shard = call->client[0].shard,
+		.source = call->client[0].source,
+	};
 	assert_true(pl_sfu_send(call->sfu, &leave));
 	struct pl_sfu_counters counters;
 	do {
@@ -256,44 +345,109 @@ static void test_sfu_leave_closes_the_transport(void **state)
 static void test_sfu_full_command_ring_refuses(void **state)
 {
 	struct call *call = *state;
-	const struct pl_command mute = { .kind = PL_COMMAND_MUTE, .source = 4242, .track = 1, .is_on = true };
-	size_t taken = 0, free_before = pl_sfu_commands_free(call->sfu);
+	const struct pl_command mute = {
+		.kind = PL_COMMAND_MUTE, .shard = 1, .source = 4242, .track = 1, .is_on = true
+	};
+	size_t taken = 0, free_before = pl_sfu_commands_free(call->sfu, mute.shard);
 	for (; taken < 1000000 && pl_sfu_send(call->sfu, &mute); taken++)
 		;
 	assert_true(taken >= free_before);
-	while (!pl_sfu_send(call->sfu, &mute)) /* the shard works them off */
+	assert_true(pl_sfu_commands_free(call->sfu, 0) > 0); /* another's is another ring */
+	while (!pl_sfu_send(call->sfu, &mute))               /* the shard works them off */
 		turn(call);
 }
 
-/* Somebody else has the port: the operator is told which key it is about, and what to do. */
+/* Two ports in a row, of which another process has the second: returns its socket.  port: the first. */
+static struct pl_udp *take_second_port(uint16_t *port)
+{
+	struct pl_udp *first = aligned_alloc(64, (sizeof *first + 63) / 64 * 64);
+	struct pl_udp *second = aligned_alloc(64, (sizeof *second + 63) / 64 * 64);
+	assert_true(first != NULL && second != NULL);
+	for (int tries = 0;; tries++) {
+		assert_true(tries < 100);
+		assert_int_equal(pl_udp_open(first, 0), PL_ERR_NONE);
+		*port = first->port;
+		const bool is_taken = *port < 65535 && pl_udp_open(second, (uint16_t)(*port + 1)) == PL_ERR_NONE;
+		pl_udp_close(first);
+		if (is_taken)
+			break;
+	}
+	free(first);
+	return second;
+}
+
+/* Somebody else has a port, the first or a later one, or there are not so many: the operator is told which port and key
+ * it is about, and what to do. */
 static void test_sfu_taken_port_is_told_in_words(void **state)
 {
 	(void)state;
-	struct pl_udp *other = aligned_alloc(64, (sizeof *other + 63) / 64 * 64);
-	assert_non_null(other);
-	assert_int_equal(pl_udp_open(other, 0), PL_ERR_NONE);
-
-	char error[300];
-	struct pl_sfu *sfu;
-	const struct pl_sfu_config config = {
-		.port = other->port, .participants_max = 1, .rooms_max = 1, .with_loopback = true
+	uint16_t port;
+	struct pl_udp *other = take_second_port(&port);
+	const struct {
+		uint16_t port, shards;
+		enum pl_err err;
+		const char *says[4];
+	} cases[] = {
+		{ (uint16_t)(port + 1), 1, PL_ERR_SOCKET, { "media.port", "in use", "--set media.port" } },
+		{ port, 3, PL_ERR_SOCKET, { "media.port", "in use", "thread 2 of 3", "media.shards" } },
+		{ 65535, 2, PL_ERR_CONFIG, { "media.port", "2 media threads", "media.shards", "65535" } },
 	};
-	assert_int_equal(pl_sfu_create(&sfu, &config, error, sizeof error), PL_ERR_SOCKET);
-	assert_null(sfu);
-	assert_non_null(strstr(error, "media.port"));
-	assert_non_null(strstr(error, "in use"));
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		char error[300], number[8];
+		struct pl_sfu *sfu;
+		const struct pl_sfu_config config = {
+			.port = cases[i].port,
+			.shards = cases[i].shards,
+			.participants_max = 1,
+			.rooms_max = 1,
+			.with_loopback = true,
+		};
+		assert_int_equal(pl_sfu_create(&sfu, &config, error, sizeof error), cases[i].err);
+		assert_null(sfu);
+		for (size_t word = 0; word < PL_COUNT(cases[i].says) && cases[i].says[word] != NULL; word++)
+			assert_non_null(strstr(error, cases[i].says[word]));
+		snprintf(number, sizeof number, "%u", cases[i].err == PL_ERR_SOCKET ? port + 1u : 65535u);
+		assert_non_null(strstr(error, number));
+	}
 	pl_udp_close(other);
 	free(other);
 }
 
+/* All shards that there may be: each says where it is, and everything of them is given back. */
+static void test_sfu_starts_and_ends_with_all_shards(void **state)
+{
+	(void)state;
+	char error[300];
+	struct pl_sfu *sfu;
+	const struct pl_sfu_config config = {
+		.shards = PL_SFU_SHARDS_MAX, .participants_max = 1, .rooms_max = 1, .with_loopback = true
+	};
+	assert_int_equal(pl_sfu_create(&sfu, &config, error, sizeof error), PL_ERR_NONE);
+	assert_int_equal(pl_sfu_shard_count(sfu), PL_SFU_SHARDS_MAX);
+	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
+		char text[PL_SFU_SHARD_TEXT_SIZE], expected[48];
+		pl_sfu_describe_shard(sfu, i, text);
+		snprintf(expected, sizeof expected, "shard %zu: UDP port %u, on ", i, (unsigned)pl_sfu_port(sfu, i));
+		assert_ptr_equal(strstr(text, expected), text);
+	}
+	assert_true(pl_sfu_warning(sfu, 0) != NULL && strstr(pl_sfu_warning(sfu, 0), "media.shards") != NULL);
+	pl_sfu_destroy(&sfu);
+	assert_null(sfu);
+}
+
 int main(void)
 {
+	static enum pl_srtp_backend openssl = PL_SRTP_OPENSSL, libsrtp2 = PL_SRTP_LIBSRTP2;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sfu_two_people_hear_each_other, start, stop),
+		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &openssl),
+		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &libsrtp2),
+		cmocka_unit_test_setup_teardown(test_sfu_rooms_on_their_shards_share_nothing, start_rooms, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_full_command_ring_refuses, start, stop),
 		cmocka_unit_test(test_sfu_taken_port_is_told_in_words),
+		cmocka_unit_test(test_sfu_starts_and_ends_with_all_shards),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

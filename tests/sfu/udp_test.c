@@ -160,6 +160,71 @@ static void test_udp_pushes_more_than_a_batch(void **state)
 	udp_free(server);
 }
 
+/* Trains arrive as the datagrams they were made of, from the address that was asked, also beside a peer of their own; and
+ * where the kernel takes no trains, the same datagrams arrive. */
+static void check_trains(bool has_trains)
+{
+	struct pl_udp *server = udp_open(), *clients[2] = { udp_open(), udp_open() };
+	static const uint8_t sizes[] = { 120, 120, 120, 77, 77, 90 };
+	server->egress.has_trains = server->egress.has_trains && has_trains;
+	for (int to = 0; to < 2; to++) {
+		const struct pl_path path = { .remote = loopback(1, clients[to]), .local = loopback(2, server) };
+		for (size_t i = 0; i < PL_COUNT(sizes); i++) {
+			memset(pl_udp_room(server).data, (int)i + 10 * to, sizes[i]);
+			pl_udp_push(server, &path, sizes[i]);
+		}
+	}
+	pl_udp_flush(server);
+	assert_int_equal(server->counters.syscalls, 1);
+	const struct pl_addr asked = loopback(2, server);
+	for (int to = 0; to < 2; to++) {
+		for (size_t seen = 0; seen < PL_COUNT(sizes);) {
+			const size_t got = receive(clients[to], 1);
+			assert_true(got > 0);
+			for (size_t i = 0; i < got; i++, seen++) {
+				const struct pl_udp_datagram *datagram = &clients[to]->datagram[i];
+				assert_int_equal(datagram->bytes.size, sizes[seen]);
+				assert_int_equal(datagram->bytes.data[0], seen + 10 * (size_t)to);
+				assert_int_equal(datagram->bytes.data[sizes[seen] - 1], seen + 10 * (size_t)to);
+				assert_true(pl_addr_equal(&datagram->path.remote, &asked));
+			}
+		}
+		udp_free(clients[to]);
+	}
+	udp_free(server);
+}
+
+static void test_udp_trains_arrive_as_datagrams(void **state)
+{
+	(void)state;
+	check_trains(true);
+	check_trains(false);
+}
+
+/* A train that the kernel refuses to cut costs nobody a packet. */
+static void test_udp_refused_train_goes_one_by_one(void **state)
+{
+	(void)state;
+	struct pl_udp *server = udp_open(), *client = udp_open();
+	const struct pl_path path = { .remote = loopback(1, client) };
+	for (int i = 0; i < 3; i++)
+		send_text(server, &path, "equal");
+	if (server->egress.count != 1)
+		skip();         /* a kernel without trains */
+	const int no_check = 1; /* the kernel cuts no train whose checksums are off */
+	assert_int_equal(setsockopt(server->fd, SOL_SOCKET, SO_NO_CHECK, &no_check, sizeof no_check), 0);
+	pl_udp_flush(server);
+	assert_int_equal(server->counters.trains_cut, 1);
+	for (size_t seen = 0; seen < 3;) {
+		const size_t got = receive(client, 1);
+		assert_true(got > 0);
+		for (size_t i = 0; i < got; i++, seen++)
+			assert_memory_equal(client->datagram[i].bytes.data, "equal", 5);
+	}
+	udp_free(client);
+	udp_free(server);
+}
+
 static void test_udp_taken_port_is_an_error(void **state)
 {
 	(void)state;
@@ -194,6 +259,8 @@ int main(void)
 		cmocka_unit_test(test_udp_one_bad_destination_spares_the_rest),
 		cmocka_unit_test(test_udp_datagram_over_the_bound_is_counted_and_dropped),
 		cmocka_unit_test(test_udp_pushes_more_than_a_batch),
+		cmocka_unit_test(test_udp_trains_arrive_as_datagrams),
+		cmocka_unit_test(test_udp_refused_train_goes_one_by_one),
 		cmocka_unit_test(test_udp_taken_port_is_an_error),
 		cmocka_unit_test(test_interfaces_loopback_is_asked_for),
 	};

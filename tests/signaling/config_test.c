@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "media/srtp.h"
+
 /* Loads text as a file of its own; the error's path is cut off. */
 static enum pl_err load(
 	struct pl_config *config, const char *text, size_t size, char error[static PL_CONFIG_ERROR_SIZE])
@@ -88,8 +90,8 @@ static void test_config_mistakes_are_explained(void **state)
 		const char *yaml, *error;
 	} mistake[] = {
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
-		{ "media:\n  colour: 1\n",
-			":2: media.colour: unknown key; there are media.address, media.port, media.shards" },
+		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, "
+					   "media.shards, media.srtp" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
 		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
@@ -213,8 +215,8 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "media.port", "--set media.port: is not key=value, such as media.port=9000" },
 		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
 		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
-			    "http.ping_s, media.address, media.port, media.shards, limits.participants, limits.rooms, "
-			    "limits.room_participants, limits.connections, log.level, log.format" },
+			    "http.ping_s, media.address, media.port, media.shards, media.srtp, limits.participants, "
+			    "limits.rooms, limits.room_participants, limits.connections, log.level, log.format" },
 	};
 	struct pl_config config;
 	char error[PL_CONFIG_ERROR_SIZE];
@@ -246,6 +248,26 @@ static void test_config_check_sees_what_one_key_cannot(void **state)
 	strcpy(config.http_tls_cert, "no/such.crt");
 	assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);
 	assert_string_equal(error, "http.tls_cert: \"no/such.crt\" cannot be read: No such file or directory");
+}
+
+/* The words of media.srtp are those that the media plane knows, all of them. */
+static void test_config_srtp_words_are_its_backends(void **state)
+{
+	(void)state;
+	struct pl_config config;
+	char error[PL_CONFIG_ERROR_SIZE], assignment[64], words[128] = "";
+	for (enum pl_srtp_backend i = 0; i < PL_SRTP_BACKEND_COUNT; i++) {
+		enum pl_srtp_backend parsed;
+		snprintf(assignment, sizeof assignment, "media.srtp=%s", pl_srtp_backend_text(i));
+		assert_int_equal(pl_config_set(&config, assignment, error), PL_ERR_NONE);
+		assert_true(pl_srtp_backend_parse(config.media_srtp, &parsed) && parsed == i);
+		strcat(strcat(words, i == 0 ? "" : "|"), pl_srtp_backend_text(i));
+	}
+	assert_int_equal(pl_config_set(&config, "media.srtp=nss", error), PL_ERR_CONFIG);
+	assert_non_null(strstr(error, words));
+	enum pl_srtp_backend parsed;
+	assert_false(pl_srtp_backend_parse("nss", &parsed));
+	assert_false(pl_srtp_backend_parse("", &parsed));
 }
 
 static void test_config_listen_forms(void **state)
@@ -322,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_config_unreadable_files_are_named),
 		cmocka_unit_test(test_config_set_speaks_like_the_file),
 		cmocka_unit_test(test_config_check_sees_what_one_key_cannot),
+		cmocka_unit_test(test_config_srtp_words_are_its_backends),
 		cmocka_unit_test(test_config_listen_forms),
 		cmocka_unit_test(test_config_address_lists_are_bounded),
 	};

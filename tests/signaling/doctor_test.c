@@ -377,6 +377,31 @@ static void test_doctor_never_prints_half_a_command(void **state)
 	assert_string_equal(doctor.finding[0].mend, longer);
 }
 
+/* What it says of SRTP is what a shard would do. */
+static void test_doctor_names_the_srtp_of_a_start(void **state)
+{
+	(void)state;
+	struct pl_srtp_engine *engine;
+	assert_int_equal(pl_srtp_engine_create(&engine, PL_SRTP_AUTO), PL_ERR_NONE);
+	const bool is_fast = pl_srtp_engine_backend(engine) == PL_SRTP_IPSEC_MB;
+	pl_doctor_check_srtp(&doctor, PL_SRTP_AUTO);
+#if !defined(__x86_64__)
+	assert_found(PL_DOCTOR_OK, pl_srtp_engine_text(engine), "");
+#else
+	assert_found(is_fast ? PL_DOCTOR_OK : PL_DOCTOR_NOTE, pl_srtp_engine_text(engine), "");
+#endif
+	pl_srtp_engine_destroy(&engine);
+	pl_doctor_check_srtp(&doctor, PL_SRTP_OPENSSL);
+	assert_found(PL_DOCTOR_OK, "openssl 3", "");
+	pl_doctor_check_srtp(&doctor, PL_SRTP_LIBSRTP2);
+	assert_found(PL_DOCTOR_OK, "libsrtp2 protects", "");
+	pl_doctor_check_srtp(&doctor, PL_SRTP_IPSEC_MB);
+	if (is_fast)
+		assert_found(PL_DOCTOR_OK, "ipsec-mb ", "");
+	else
+		assert_found(PL_DOCTOR_BROKEN, "which cannot be used", "plenum --set media.srtp=auto");
+}
+
 /* The verb comes first, and takes the options of the start that it examines. */
 static void test_doctor_is_the_first_word(void **state)
 {
@@ -429,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup(test_doctor_prints_for_people, reset),
 		cmocka_unit_test_setup(test_doctor_prints_for_machines, reset),
 		cmocka_unit_test_setup(test_doctor_never_prints_half_a_command, reset),
+		cmocka_unit_test_setup(test_doctor_names_the_srtp_of_a_start, reset),
 		cmocka_unit_test_setup(test_doctor_is_the_first_word, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,28 @@ static void test_http_ice_restart_keeps_the_session(void **state)
 	pl_harness_stop(&h);
 }
 
+/* On several shards each has its own port: the answer and the fragment after a restart both name the session's. */
+static void test_http_candidates_are_of_the_shard(void **state)
+{
+	(void)state;
+	bool is_met[2] = { false, false };
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .shards = 2 });
+	for (unsigned i = 0; i < 4; i++) {
+		char room[2] = { (char)('a' + i), '\0' }, candidate[48];
+		const struct pl_harness_whip cam = pl_harness_post(&h, "whip", room, "s0");
+		const uint8_t shard = h.command[h.command_read - 1].shard;
+		snprintf(candidate, sizeof candidate, "127.0.0.1 %u typ host", PL_HARNESS_PORT + shard);
+		assert_non_null(strstr(h.response.body, candidate));
+		assert_int_equal(patch(&h, cam.location, "*", RESTART)->status, 200);
+		assert_int_equal(pl_harness_take_command(&h, PL_COMMAND_UPDATE)->shard, shard);
+		assert_non_null(strstr(h.response.body, candidate));
+		is_met[shard] = true;
+	}
+	assert_true(is_met[0] && is_met[1]);
+	pl_harness_stop(&h);
+}
+
 /* Requests may overtake each other: what was meant for an ICE session of the past changes nothing. */
 static void test_http_if_match_is_honoured(void **state)
 {
@@ -324,7 +346,7 @@ static void test_http_limits_are_shared(void **state)
 {
 	(void)state;
 	struct pl_harness h;
-	pl_harness_start(&h, (struct pl_harness_limits){ 3, 2, 2, 8 });
+	pl_harness_start(&h, (struct pl_harness_limits){ .participants = 3, .rooms = 2, .room_participants = 2 });
 	const char *offer = pl_harness_sdp("s0", 1);
 	pl_harness_post(&h, "whip", "one", "s0");
 	h.commands_free = 0;
@@ -421,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_http_player_has_a_slot_per_line),
 		cmocka_unit_test(test_http_session_hears_nothing_and_cannot_be_resumed),
 		cmocka_unit_test(test_http_ice_restart_keeps_the_session),
+		cmocka_unit_test(test_http_candidates_are_of_the_shard),
 		cmocka_unit_test(test_http_if_match_is_honoured),
 		cmocka_unit_test(test_http_fragments_are_bounded),
 		cmocka_unit_test(test_http_mistakes_are_answered),

@@ -327,9 +327,9 @@ static void test_limits_commands_on_their_way_are_counted(void **state)
 	static const char format[] = "{\"t\":\"mute\",\"track\":\"%s\",\"on\":%s}";
 	snprintf(mute, sizeof mute, format, ann.track, "true");
 	snprintf(unmute, sizeof unmute, format, ann.track, "false");
-	pl_front_set_commands_free(h.front, 2);
+	pl_front_set_commands_free(h.front, 0, 2);
 	pl_front_message(h.front, h.now_us, ann.connection, (struct pl_bytes){ (const uint8_t *)mute, strlen(mute) });
-	pl_front_set_commands_free(h.front, 2); /* the LEAVE and the MUTE are not in the ring yet */
+	pl_front_set_commands_free(h.front, 0, 2); /* the LEAVE and the MUTE are not in the ring yet */
 	struct pl_front_output output;
 	unsigned commands = 0;
 	while (pl_front_next(h.front, &output))
@@ -391,7 +391,7 @@ static void test_limits_destroy_in_the_middle(void **state)
 	pl_harness_lose(&h, away.connection);
 	h.commands_free = 0;
 	leave(&h, &ann); /* its LEAVE waits */
-	pl_front_set_commands_free(h.front, 100);
+	pl_front_set_commands_free(h.front, 0, 100);
 	static const char offer[] = "{\"t\":\"offer\",\"sdp\":\"%s\"}";
 	char text[8192];
 	const int size = snprintf(text, sizeof text, offer, pl_harness_offer("s0", 1));

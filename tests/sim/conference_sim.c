@@ -33,12 +33,16 @@ struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 	pl_rng_init(&sim->rng, config->seed);
 	sim->network = pl_network_create(config->seed, 4096);
 	if (pl_dtls_identity_create(&sim->server_identity) != PL_ERR_NONE ||
-		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE)
+		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE ||
+		pl_srtp_engine_create(&sim->server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
+		pl_srtp_engine_create(&sim->peer_srtp, PL_SRTP_LIBSRTP2) != PL_ERR_NONE)
 		abort();
 	const struct pl_conference_config conference = {
 		.identity = sim->server_identity,
+		.srtp = sim->server_srtp,
 		.participants_max = config->participants_max != 0 ? config->participants_max : PL_SIM_PEERS_MAX,
 		.rooms_max = config->rooms_max != 0 ? config->rooms_max : PL_SIM_PEERS_MAX,
+		.packets = config->packets,
 		.seed = config->seed,
 		.ntp_offset_us = INT64_C(3900000000) * 1000000,
 	};
@@ -62,12 +66,26 @@ static void forget_packets(struct pl_sim_peer *p)
 	}
 }
 
+static void drain_server(struct pl_sim *sim);
+
+/* Handshakes that wait for their turn have buffers, forwarded packets none any more. */
+static void check_pool(struct pl_sim *s)
+{
+	drain_server(s);
+	while (pl_conference_deadline(s->conference) == INT64_MIN) {
+		pl_conference_tick(s->conference, s->now_us);
+		drain_server(s);
+	}
+	PL_ASSERT(pl_conference_counters(s->conference).packets_used == 0);
+}
+
 void pl_sim_destroy(struct pl_sim **sim)
 {
 	struct pl_sim *s = *sim;
 	*sim = NULL;
 	if (s == NULL)
 		return;
+	check_pool(s);
 	for (size_t i = 0; i < s->peer_count; i++) {
 		end_peer(s->peer[i]);
 		forget_packets(s->peer[i]);
@@ -78,6 +96,8 @@ void pl_sim_destroy(struct pl_sim **sim)
 	pl_network_destroy(&s->network);
 	pl_dtls_identity_destroy(&s->server_identity);
 	pl_dtls_identity_destroy(&s->peer_identity);
+	pl_srtp_engine_destroy(&s->server_srtp);
+	pl_srtp_engine_destroy(&s->peer_srtp);
 	free(s);
 }
 
@@ -144,6 +164,7 @@ static void drain_server(struct pl_sim *sim)
 
 static void command(struct pl_sim *sim, const struct pl_command *c)
 {
+	drain_server(sim);
 	pl_conference_command(sim->conference, sim->now_us, c);
 	drain_server(sim);
 }
@@ -342,6 +363,7 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 
 	const struct pl_peer_config config = {
 		.identity = sim->peer_identity,
+		.srtp = sim->peer_srtp,
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = *pl_dtls_identity_fingerprint(sim->server_identity),
 		.server = p->description.local,
@@ -459,13 +481,24 @@ static int64_t min_i64(int64_t a, int64_t b)
 
 static int64_t next_us(const struct pl_sim *sim)
 {
-	int64_t at_us = min_i64(pl_network_deadline(sim->network), pl_conference_deadline(sim->conference));
+	int64_t server_us = pl_conference_deadline(sim->conference);
+	if (server_us < sim->drained_us + sim->batch_us)
+		server_us = sim->drained_us + sim->batch_us;
+	int64_t at_us = min_i64(pl_network_deadline(sim->network), server_us);
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		const struct pl_sim_peer *p = sim->peer[i];
 		if (p->is_here)
 			at_us = min_i64(at_us, min_i64(p->frame_us, pl_peer_deadline(&p->peer)));
 	}
 	return at_us > sim->now_us ? at_us : sim->now_us;
+}
+
+/* As a shard does: a batch is fed, then drained. */
+static void feed_server(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram)
+{
+	pl_conference_feed(sim->conference, sim->now_us, path, datagram);
+	if (pl_conference_must_drain(sim->conference))
+		drain_server(sim);
 }
 
 static void deliver(struct pl_sim *sim)
@@ -475,8 +508,7 @@ static void deliver(struct pl_sim *sim)
 	struct pl_bytes datagram;
 	while (pl_network_receive(sim->network, sim->now_us, &path, &datagram)) {
 		if (pl_addr_equal(&path.local, &server)) {
-			pl_conference_feed(sim->conference, sim->now_us, &path, datagram);
-			drain_server(sim);
+			feed_server(sim, &path, datagram);
 			continue;
 		}
 		struct pl_sim_peer *p = peer_by_addr(sim, &path.local);
@@ -487,12 +519,22 @@ static void deliver(struct pl_sim *sim)
 	}
 }
 
+static void run_server(struct pl_sim *sim)
+{
+	if (sim->now_us < sim->drained_us + sim->batch_us)
+		return;
+	drain_server(sim);
+	sim->drained_us = sim->now_us;
+	if (pl_conference_deadline(sim->conference) > sim->now_us)
+		return;
+	pl_conference_tick(sim->conference, sim->now_us);
+	drain_server(sim);
+}
+
 static void step(struct pl_sim *sim)
 {
 	deliver(sim);
-	if (pl_conference_deadline(sim->conference) <= sim->now_us)
-		pl_conference_tick(sim->conference, sim->now_us);
-	drain_server(sim);
+	run_server(sim);
 	for (size_t i = 0; i < sim->peer_count; i++) {
 		struct pl_sim_peer *p = sim->peer[i];
 		if (!p->is_here)

@@ -34,6 +34,7 @@ enum {
 struct pl_sim_config {
 	uint64_t seed;
 	uint32_t participants_max, rooms_max; /* 0: plenty */
+	uint32_t packets;                     /* of the pool; 0: as many as a shard has */
 	bool without_levels;                  /* peers do not send RFC 6464 levels */
 	bool without_mids;                    /* nor mids: tracks are found by a=ssrc, or by there being one only */
 };
@@ -99,9 +100,12 @@ struct pl_sim_event {
 struct pl_sim {
 	struct pl_sim_config config;
 	int64_t now_us;
+	int64_t batch_us; /* the server looks at its work so seldom; 0 at first: at once */
+	int64_t drained_us;
 	bool with_events; /* the server's caller has a place for events; true at first */
 	struct pl_rng rng;
 	struct pl_dtls_identity *server_identity, *peer_identity;
+	struct pl_srtp_engine *server_srtp, *peer_srtp; /* ours, and the reference */
 	struct pl_conference *conference;
 	struct pl_network *network;
 	struct pl_sim_peer *peer[PL_SIM_PEERS_MAX];

@@ -82,8 +82,9 @@ static void follow_dtls(struct pl_peer *p)
 		end(p);
 	if (state != PL_DTLS_CONNECTED || p->state != PL_PEER_HANDSHAKE)
 		return;
-	if (!pl_dtls_keys(p->dtls, &keys) || pl_srtp_create(&p->srtp, &keys) != PL_ERR_NONE)
+	if (!pl_dtls_keys(p->dtls, &keys) || pl_srtp_create(&p->srtp, p->config.srtp, &keys) != PL_ERR_NONE)
 		abort();
+	pl_srtp_keys_wipe(&keys);
 	p->state = PL_PEER_CONNECTED;
 	p->out.has_connected = true;
 }

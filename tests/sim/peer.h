@@ -34,6 +34,7 @@ enum {
 
 struct pl_peer_config {
 	const struct pl_dtls_identity *identity; /* the peer's own; outlives it; may be shared by all peers of a test */
+	struct pl_srtp_engine *srtp;             /* as the identity */
 	enum pl_dtls_role dtls_role;             /* the peer's: PL_DTLS_ACTIVE when the server is passive */
 	struct pl_fingerprint server_fingerprint;
 	struct pl_ice_credentials server; /* from the server's answer */

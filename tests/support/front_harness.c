@@ -93,16 +93,22 @@ static void forget_joined(struct pl_harness *h, uint32_t source)
 
 static void take(struct pl_harness *h, const struct pl_command *command)
 {
-	const bool is_known = find_joined(h, command->source) < h->joined_count;
+	const size_t found = find_joined(h, command->source);
+	const bool is_known = found < h->joined_count;
 	const bool has_description = command->kind == PL_COMMAND_JOIN || command->kind == PL_COMMAND_UPDATE;
-	assert_true(h->commands_free > 0);
-	h->commands_free--;
+	assert_true(command->shard < h->shard_count && h->ring_room[command->shard] > 0);
+	if (--h->ring_room[command->shard] < h->commands_free)
+		h->commands_free = h->ring_room[command->shard];
+	assert_int_equal(command->home, command->shard);
+	if (is_known) /* media is where it was, whatever happens */
+		assert_int_equal(command->shard, h->joined[found].shard);
 	assert_true(command->room != 0 && command->source != 0);
 	assert_true((command->description != NULL) == has_description);
 	if (command->kind == PL_COMMAND_JOIN && !is_known) {
 		assert_true(h->joined_count < PL_COUNT(h->joined));
 		h->joined[h->joined_count].is_http = h->request != 0;
 		h->joined[h->joined_count].room = command->room;
+		h->joined[h->joined_count].shard = command->shard;
 		h->joined[h->joined_count++].source = command->source;
 	} else if (command->kind == PL_COMMAND_LEAVE) {
 		forget_joined(h, command->source); /* unknown: it crossed the event of its end */
@@ -155,7 +161,10 @@ void pl_harness_drain(struct pl_harness *h)
 /* As the server does before each input. */
 void pl_harness_before_input(struct pl_harness *h)
 {
-	pl_front_set_commands_free(h->front, h->commands_free);
+	for (uint8_t shard = 0; shard < h->shard_count; shard++) {
+		h->ring_room[shard] = h->is_busy[shard] ? 0 : h->commands_free;
+		pl_front_set_commands_free(h->front, shard, h->ring_room[shard]);
+	}
 }
 
 /* ---- start, stop ---- */
@@ -164,18 +173,22 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 {
 	static const struct pl_fingerprint fingerprint = { .hash = PL_FINGERPRINT_SHA256, .size = 32 };
 	*h = (struct pl_harness){ .now_us = 1000000, .seed = 1, .commands_free = SIZE_MAX };
-	const struct pl_front_config config = {
+	h->shard_count = limits.shards > 0 ? limits.shards : 1;
+	struct pl_front_config config = {
 		.participants_max = limits.participants > 0 ? limits.participants : PL_HARNESS_CONNECTIONS_MAX,
 		.rooms_max = limits.rooms > 0 ? limits.rooms : PL_HARNESS_CONNECTIONS_MAX,
 		.room_participants_max =
 			limits.room_participants > 0 ? limits.room_participants : PL_HARNESS_CONNECTIONS_MAX,
 		.connections_max = limits.connections > 0 ? limits.connections : PL_HARNESS_CONNECTIONS_MAX,
 		.fingerprint = &fingerprint,
-		.candidate = { pl_addr_ipv4(0x7f000001, 3478) },
-		.candidate_count = 1,
+		.address = { pl_addr_ipv4(0x7f000001, 0) },
+		.address_count = 1,
+		.shard_count = h->shard_count,
 		.random = fill_random,
 		.random_context = &h->seed,
 	};
+	for (uint32_t shard = 0; shard < h->shard_count; shard++)
+		config.port[shard] = (uint16_t)(PL_HARNESS_PORT + shard);
 	assert_int_equal(pl_front_create(&h->front, &config), PL_ERR_NONE);
 }
 

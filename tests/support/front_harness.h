@@ -31,6 +31,8 @@ struct pl_harness_response {
 	uint16_t status;
 	char head[PL_HARNESS_HEAD_SIZE], body[PL_HARNESS_TEXT_SIZE];
 };
+/* Shard n has port PL_HARNESS_PORT + n; one shard unless the limits say otherwise. */
+enum { PL_HARNESS_PORT = 3478 };
 
 struct pl_harness {
 	struct pl_front *front;
@@ -40,12 +42,16 @@ struct pl_harness {
 	struct pl_harness_connection connection[PL_HARNESS_CONNECTIONS_MAX + 1]; /* by number */
 	uint64_t connection_last;
 
-	size_t commands_free; /* in the ring to the media plane; many, unless the test says otherwise */
+	size_t commands_free; /* in each shard's ring, before the next input; many, unless the test says otherwise */
+	size_t ring_room[PL_SFU_SHARDS_MAX];
+	uint32_t shard_count;
+	bool is_busy[PL_SFU_SHARDS_MAX]; /* whose ring is full */
 	struct pl_command command[PL_HARNESS_COMMANDS_MAX];
 	size_t command_count, command_read;
 	struct {
 		uint32_t room, source;
 		bool is_http;
+		uint8_t shard;
 	} joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
 	size_t joined_count;
 	uint64_t request; /* that is being made; 0: none */
@@ -56,7 +62,7 @@ struct pl_harness {
 
 /* Limits of 0 are generous ones. */
 struct pl_harness_limits {
-	uint32_t participants, rooms, room_participants, connections;
+	uint32_t participants, rooms, room_participants, connections, shards;
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);

@@ -1,0 +1,64 @@
+#include "media/pool.h"
+
+size_t pl_pool_bytes(uint32_t packets)
+{
+	return (size_t)packets * PL_PACKET_SIZE;
+}
+
+void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets)
+{
+	PL_ASSERT(packets >= PL_POOL_PACKETS_MIN && packets <= PL_POOL_PACKETS_MAX);
+	PL_ASSERT(memory.size >= pl_pool_bytes(packets) && (uintptr_t)memory.data % 64 == 0);
+	*pool = (struct pl_pool){
+		.capacity = packets,
+		.free_count = packets,
+		.free_min = packets,
+		.low = packets * PL_POOL_LOW_PERCENT / 100,
+		.high = packets * PL_POOL_HIGH_PERCENT / 100,
+	};
+	for (uint32_t i = packets; i > 0; i--) {
+		struct pl_packet *packet = (struct pl_packet *)(void *)(memory.data + (i - 1) * (size_t)PL_PACKET_SIZE);
+		packet->references = 0;
+		packet->next = pool->free;
+		pool->free = packet;
+	}
+}
+
+struct pl_packet *pl_pool_take_reserve(struct pl_pool *pool)
+{
+	struct pl_packet *packet = pool->free;
+	if (packet == NULL)
+		return NULL;
+	PL_ASSERT(packet->references == 0);
+	pool->free = packet->next;
+	pool->free_count--;
+	if (pool->free_count < pool->free_min)
+		pool->free_min = pool->free_count;
+	packet->references = 1;
+	packet->next = NULL;
+	return packet;
+}
+
+struct pl_packet *pl_pool_take(struct pl_pool *pool)
+{
+	if (pool->is_low)
+		return NULL;
+	if (pool->free_count <= pool->low) {
+		pool->is_low = true;
+		pool->low_count++;
+		return NULL;
+	}
+	return pl_pool_take_reserve(pool);
+}
+
+void pl_pool_release(struct pl_pool *pool, struct pl_packet *packet)
+{
+	PL_ASSERT(packet->references > 0);
+	if (--packet->references > 0)
+		return;
+	packet->next = pool->free;
+	pool->free = packet;
+	pool->free_count++;
+	if (pool->free_count >= pool->high)
+		pool->is_low = false;
+}

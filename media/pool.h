@@ -1,0 +1,73 @@
+/* A shard's packet buffers: all of one size, taken once at start, counted by references, and reused last in, first out,
+ * so that the next packet finds its buffer in the cache.
+ *
+ * Below the low watermark (5 % free) packets from outside are refused until the high one (10 %) is reached again: a pool
+ * that runs dry fails early and by name, never in the middle of something.  The rest is a reserve for what was accepted already.
+ * Pure: memory comes from the caller.  Thread: the shard that owns it; references are not atomic, and a packet that another
+ * shard reads is held by its owner until that one is done with it. */
+#ifndef PL_MEDIA_POOL_H
+#define PL_MEDIA_POOL_H
+
+#include "media/base.h"
+
+enum {
+	PL_PACKET_HEADROOM = 64, /* before the data: for headers that are put in front of a payload */
+	PL_PACKET_SIZE = 1792,   /* of one buffer with all that describes it: whole cache lines */
+	PL_POOL_PACKETS_MIN = 64,
+	PL_POOL_PACKETS_MAX = 1 << 20,
+	PL_POOL_LOW_PERCENT = 5,
+	PL_POOL_HIGH_PERCENT = 10,
+};
+
+/* One RTP packet as it came, decrypted, with what forwarding needs to know; or any other datagram that waits. */
+struct pl_packet {
+	_Alignas(64) struct pl_packet *next; /* in the free list, or in its holder's queue */
+	uint32_t references;                 /* 0 in the free list */
+	uint32_t source, track;              /* of the talker: who sent it and on which track */
+	uint32_t ssrc, ts;
+	uint16_t seq;
+	bool marker;
+	bool has_level, is_voice;
+	uint8_t level;           /* -dBov, RFC 6464 */
+	struct pl_bytes payload; /* in data */
+	uint8_t headroom[PL_PACKET_HEADROOM];
+	uint8_t data[PL_DATAGRAM_SIZE_MAX];
+};
+_Static_assert(sizeof(struct pl_packet) <= PL_PACKET_SIZE, "a packet fits its buffer");
+
+struct pl_pool {
+	struct pl_packet *free;
+	uint32_t capacity, free_count;
+	uint32_t low, high; /* watermarks, in packets that are free */
+	bool is_low;        /* since the low watermark, until the high one */
+	uint64_t low_count; /* times that it became low */
+	uint32_t free_min;  /* fewest that were ever free */
+};
+
+/* The bytes that a pool of so many packets needs. */
+size_t pl_pool_bytes(uint32_t packets);
+
+/* memory: pl_pool_bytes(packets), aligned to 64, the pool's as long as it lives.  packets: PL_POOL_PACKETS_MIN to
+ * PL_POOL_PACKETS_MAX (asserts). */
+void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets);
+
+/* A buffer for a packet from outside, with one reference, or NULL while the pool is low. */
+struct pl_packet *pl_pool_take(struct pl_pool *pool);
+
+/* A buffer for what was accepted before, or NULL when there is none at all. */
+struct pl_packet *pl_pool_take_reserve(struct pl_pool *pool);
+
+static inline void pl_packet_hold(struct pl_packet *packet)
+{
+	packet->references++;
+}
+
+/* Gives one reference back; the last one frees the buffer. */
+void pl_pool_release(struct pl_pool *pool, struct pl_packet *packet);
+
+static inline uint32_t pl_pool_used(const struct pl_pool *pool)
+{
+	return pool->capacity - pool->free_count;
+}
+
+#endif

@@ -1,0 +1,46 @@
+#include "sfu/egress.h"
+
+void pl_egress_init(struct pl_egress *egress, bool has_trains)
+{
+	egress->has_trains = has_trains;
+	pl_egress_clear(egress);
+}
+
+void pl_egress_clear(struct pl_egress *egress)
+{
+	egress->used = 0;
+	egress->count = 0;
+}
+
+struct pl_span pl_egress_room(struct pl_egress *egress)
+{
+	PL_ASSERT(!pl_egress_is_full(egress));
+	return (struct pl_span){ egress->arena + egress->used, PL_EGRESS_DATAGRAM_MAX };
+}
+
+/* A shorter datagram may end a train; behind it nothing can follow. */
+static bool can_extend(const struct pl_egress_train *train, const struct pl_path *path, size_t size)
+{
+	return size <= train->segment && train->size == (uint32_t)train->segment * train->count &&
+	       train->count < PL_EGRESS_SEGMENTS_MAX && train->size + size <= PL_EGRESS_TRAIN_BYTES_MAX &&
+	       pl_path_equal(&train->path, path);
+}
+
+void pl_egress_push(struct pl_egress *egress, const struct pl_path *path, size_t size)
+{
+	PL_ASSERT(size > 0 && size <= PL_EGRESS_DATAGRAM_MAX && !pl_egress_is_full(egress));
+	struct pl_egress_train *last = egress->count > 0 ? &egress->train[egress->count - 1] : NULL;
+	if (last != NULL && egress->has_trains && can_extend(last, path, size)) {
+		last->size += (uint32_t)size;
+		last->count++;
+	} else {
+		egress->train[egress->count++] = (struct pl_egress_train){
+			.path = *path,
+			.offset = egress->used,
+			.size = (uint32_t)size,
+			.segment = (uint16_t)size,
+			.count = 1,
+		};
+	}
+	egress->used += (uint32_t)size;
+}

@@ -1,0 +1,90 @@
+#include "sfu/placement.h"
+
+#include <string.h>
+
+/* Twice the even share, at least `least`, at most all. */
+static uint32_t share(uint32_t all, uint32_t shards, uint32_t least)
+{
+	const uint32_t even = all / shards + (all % shards != 0);
+	const uint32_t twice = even > all / 2 ? all : 2 * even;
+	const uint32_t wanted = twice > least ? twice : least;
+	return wanted < all ? wanted : all;
+}
+
+void pl_placement_init(struct pl_placement *placement, const struct pl_placement_config *config)
+{
+	PL_ASSERT(config->shard_count > 0 && config->shard_count <= PL_SFU_SHARDS_MAX);
+	PL_ASSERT(config->participants_max > 0 && config->rooms_max > 0);
+	const uint32_t largest_room =
+		config->room_participants_max > 0 ? config->room_participants_max : config->participants_max;
+	memset(placement, 0, sizeof *placement);
+	placement->shard_count = config->shard_count;
+	placement->shard_participants_max = share(config->participants_max, config->shard_count, largest_room);
+	placement->shard_rooms_max = share(config->rooms_max, config->shard_count, 1);
+}
+
+static const struct pl_placement_load *load_of(const struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(shard < placement->shard_count);
+	return &placement->load[shard];
+}
+
+bool pl_placement_has_place(const struct pl_placement *placement, uint8_t shard)
+{
+	return load_of(placement, shard)->participants < placement->shard_participants_max;
+}
+
+static bool is_better(const struct pl_placement_load *a, const struct pl_placement_load *b, int64_t now_us)
+{
+	const bool a_rests = a->resting_until_us > now_us, b_rests = b->resting_until_us > now_us;
+	if (a_rests != b_rests)
+		return b_rests;
+	if (a->participants != b->participants)
+		return a->participants < b->participants;
+	return a->rooms < b->rooms;
+}
+
+bool pl_placement_choose(const struct pl_placement *placement, int64_t now_us, uint8_t *shard)
+{
+	const struct pl_placement_load *best = NULL;
+	for (uint8_t i = 0; i < placement->shard_count; i++) {
+		const struct pl_placement_load *load = &placement->load[i];
+		const bool has_place = pl_placement_has_place(placement, i) && load->rooms < placement->shard_rooms_max;
+		if (has_place && (best == NULL || is_better(load, best, now_us)))
+			best = load;
+	}
+	if (best == NULL)
+		return false;
+	*shard = (uint8_t)(best - placement->load);
+	return true;
+}
+
+void pl_placement_room_comes(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(load_of(placement, shard)->rooms < placement->shard_rooms_max);
+	placement->load[shard].rooms++;
+}
+
+void pl_placement_room_goes(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(load_of(placement, shard)->rooms > 0);
+	placement->load[shard].rooms--;
+}
+
+void pl_placement_participant_comes(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(pl_placement_has_place(placement, shard));
+	placement->load[shard].participants++;
+}
+
+void pl_placement_participant_goes(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(load_of(placement, shard)->participants > 0);
+	placement->load[shard].participants--;
+}
+
+void pl_placement_refused(struct pl_placement *placement, uint8_t shard, int64_t now_us)
+{
+	PL_ASSERT(shard < placement->shard_count);
+	placement->load[shard].resting_until_us = now_us + PL_PLACEMENT_REST_MS * INT64_C(1000);
+}

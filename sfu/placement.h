@@ -1,0 +1,52 @@
+/* Which shard a new room goes to: the least loaded one by participants.  A room stays on its shard as long as it lives,
+ * so what is compared is what the shards have now; a room's later growth goes where it is.
+ *
+ * Each shard has tables of its own.  They are larger than an even share, because rooms do not grow evenly, and large
+ * enough for the largest room that may be; so as long as the process has a place, some shard has a place for a new room.
+ *
+ * Pure: no allocation, no clock.  Thread: signaling. */
+#ifndef PL_SFU_PLACEMENT_H
+#define PL_SFU_PLACEMENT_H
+
+#include "sfu/types.h"
+
+enum { PL_PLACEMENT_REST_MS = 1000 };
+
+struct pl_placement_config {
+	uint32_t shard_count;                 /* 1 to PL_SFU_SHARDS_MAX */
+	uint32_t participants_max, rooms_max; /* of all shards together */
+	uint32_t room_participants_max;       /* 0: as participants_max */
+};
+
+struct pl_placement_load {
+	uint32_t participants, rooms;
+	int64_t resting_until_us; /* it has refused somebody */
+};
+
+struct pl_placement {
+	uint32_t shard_count;
+	uint32_t shard_participants_max, shard_rooms_max; /* that one shard's tables hold */
+	struct pl_placement_load load[PL_SFU_SHARDS_MAX];
+};
+
+/* The same configuration gives the same tables: the media plane makes them, and who places rooms counts on them. */
+void pl_placement_init(struct pl_placement *placement, const struct pl_placement_config *config);
+
+/* The shard for a new room and its first participant: the fewest participants, then the fewest rooms, then the lowest
+ * index; one that rests only when all do.  False: all are full, and *shard is as it was. */
+PL_MUST_USE bool pl_placement_choose(const struct pl_placement *placement, int64_t now_us, uint8_t *shard);
+
+/* Whether a room's shard has a place for one participant more. */
+PL_MUST_USE bool pl_placement_has_place(const struct pl_placement *placement, uint8_t shard);
+
+/* Who comes was let in by the two above; who goes has come (asserts). */
+void pl_placement_room_comes(struct pl_placement *placement, uint8_t shard);
+void pl_placement_room_goes(struct pl_placement *placement, uint8_t shard);
+void pl_placement_participant_comes(struct pl_placement *placement, uint8_t shard);
+void pl_placement_participant_goes(struct pl_placement *placement, uint8_t shard);
+
+/* The shard had no place for somebody, although it seemed so (out of memory, perhaps): for PL_PLACEMENT_REST_MS new rooms
+ * go elsewhere.  The participant goes as any other. */
+void pl_placement_refused(struct pl_placement *placement, uint8_t shard, int64_t now_us);
+
+#endif

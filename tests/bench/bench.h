@@ -1,0 +1,20 @@
+/* What the microbenchmarks share: bench.c prints what they add.
+ * Thread: one. */
+#ifndef PL_TESTS_BENCH_BENCH_H
+#define PL_TESTS_BENCH_BENCH_H
+
+#include <stddef.h>
+
+double pl_bench_cpu_ns(void); /* of this thread */
+
+/* Adds a line: nanoseconds of CPU time, beside those of the work that cannot be left out.  Both names are copied;
+ * floor_name NULL and floor 0 where there is none. */
+void pl_bench_add(const char *name, double value, const char *floor_name, double floor);
+
+/* Zeroed memory; aborts when there is none. */
+void *pl_bench_take(size_t count, size_t size);
+
+/* SRTP of each backend that can be had here. */
+void pl_bench_srtp(void);
+
+#endif

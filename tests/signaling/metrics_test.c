@@ -1,0 +1,77 @@
+#include "signaling/metrics.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
+static struct pl_front_counters front;
+
+static char *write_metrics(size_t shards)
+{
+	char *text = malloc(PL_METRICS_SIZE_MAX);
+	assert_non_null(text);
+	const struct pl_metrics metrics = {
+		.process = { .cpu_s = 1e12, .started_s = 1e12, .resident_bytes = UINT64_MAX, .fds = UINT64_MAX },
+		.front = &front,
+		.shard = shard,
+		.shard_count = shards,
+		.http_requests = UINT64_MAX,
+		.http_refused = UINT64_MAX,
+	};
+	const size_t size = pl_metrics_write(&metrics, text);
+	assert_true(size < PL_METRICS_SIZE_MAX);
+	assert_int_equal(strlen(text), size);
+	return text;
+}
+
+/* As many shards as may be, with the largest numbers, fit. */
+static void test_metrics_fit_always(void **state)
+{
+	(void)state;
+	memset(shard, 0xff, sizeof shard);
+	memset(&front, 0xff, sizeof front);
+	char *text = write_metrics(PL_SFU_SHARDS_MAX);
+	assert_non_null(strstr(text, "plenum_rtp_out_total{shard=\"63\"} 18446744073709551615\n"));
+	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
+	assert_non_null(strstr(text, "plenum_shards 64\n"));
+	free(text);
+}
+
+/* A shard's numbers are its own, and nothing is told of shards that are not there. */
+static void test_metrics_are_of_their_shard(void **state)
+{
+	(void)state;
+	memset(shard, 0, sizeof shard);
+	memset(&front, 0, sizeof front);
+	for (size_t i = 0; i < 3; i++) {
+		shard[i].conference.participants = (uint32_t)(10 + i);
+		shard[i].kernel_drops = 20 + i;
+		shard[i].conference.drop[PL_DROP_RTP_MUTED] = 30 + i;
+	}
+	char *text = write_metrics(2);
+	static const char *const lines[] = {
+		" gauge\nplenum_participants{shard=\"0\"} 10\nplenum_participants{shard=\"1\"} 11\n# HELP",
+		"plenum_kernel_drops_total{shard=\"0\"} 20\nplenum_kernel_drops_total{shard=\"1\"} 21\n#",
+		"plenum_drops_total{reason=\"rtp_muted\",shard=\"0\"} 30\n",
+		"plenum_drops_total{reason=\"rtp_muted\",shard=\"1\"} 31\n",
+	};
+	for (size_t i = 0; i < PL_COUNT(lines); i++)
+		assert_non_null(strstr(text, lines[i]));
+	assert_null(strstr(text, "shard=\"2\""));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_metrics_fit_always),
+		cmocka_unit_test(test_metrics_are_of_their_shard),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

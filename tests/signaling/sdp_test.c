@@ -1,0 +1,425 @@
+/* Offers that no client writes: what is missing, broken, too much or against the rules, and the sentence for each;
+ * and which of several things counts.  What clients really write is in sdp_offers_test.c. */
+#include "signaling/sdp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/sdp_answer.h"
+
+#define UFRAG   "a=ice-ufrag:ufrag\r\n"
+#define PWD     "a=ice-pwd:pwdpwdpwdpwdpwdpwdpwdp\r\n"
+#define HEX16   "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"
+#define HEX32   HEX16 ":" HEX16
+#define PRINT   "a=fingerprint:sha-256 " HEX32 "\r\n"
+#define SETUP   "a=setup:actpass\r\n"
+#define GROUP   "a=group:BUNDLE 0 1\r\n"
+#define MIC     "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\n"
+#define MID0    "a=mid:0\r\n"
+#define MUX     "a=rtcp-mux\r\n"
+#define OPUS    "a=rtpmap:111 opus/48000/2\r\n"
+#define HEAD    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+#define SLOT_1  "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=recvonly\r\n" MUX OPUS
+#define NOTHING "the offer ends without an m-line to take; audio with opus/48000/2 is needed"
+#define LEVEL   "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+/* A microphone, described line by line (5 to 9 of the session, 10 to 13 its own), and a slot (14 to 18). */
+#define WHOLE HEAD UFRAG PWD PRINT SETUP GROUP MIC MID0 MUX OPUS SLOT_1
+
+static char big[1 << 20];
+
+static bool parse(const char *text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE])
+{
+	return pl_sdp_parse_copy(text, strlen(text), offer, error);
+}
+
+static void expect_error(const char *text, const char *sentence)
+{
+	static struct pl_sdp_offer offer;
+	char error[PL_SDP_ERROR_SIZE];
+	if (parse(text, &offer, error))
+		fail_msg("%s\nwas taken; not answered: %s", text, sentence);
+	if (strcmp(error, sentence) != 0)
+		fail_msg("%s\nanswered:     %s\nnot answered: %s", text, error, sentence);
+}
+
+struct change {
+	const char *from, *to, *sentence;
+};
+
+static void expect_errors(const char *text, const struct change *changes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		expect_error(pl_sdp_changed(text, changes[i].from, changes[i].to), changes[i].sentence);
+}
+
+/* ---- what must be there ---- */
+
+static void test_sdp_missing_is_named(void **state)
+{
+	(void)state;
+	static const struct change changes[] = {
+		{ UFRAG, "", "line 9: neither this m-line nor the session has a=ice-ufrag" },
+		{ PWD, "", "line 9: neither this m-line nor the session has a=ice-pwd" },
+		{ PRINT, "", "line 9: neither this m-line nor the session has a=fingerprint" },
+		{ SETUP, "", "line 9: neither this m-line nor the session has a=setup" },
+		{ GROUP, "", "line 9: there is no a=group:BUNDLE; all m-lines must be in one group" },
+		{ MID0, "", "line 9: a=group:BUNDLE names \"0\", which no a=mid has" },
+		{ MUX, "", "line 10: this m-line has no a=rtcp-mux" },
+		{ "v=0\r\n", "", "line 1: SDP begins with v=0" },
+		{ "v=0\r\n", "\r\nv=0\r\n", "line 1: SDP begins with v=0" },
+		{ "v=0\r\n", "v=1\r\n", "line 1: SDP begins with v=0" },
+		{ "BUNDLE 0 1", "BUNDLE 1", "line 10: this m-line has no a=mid" },
+	};
+	static struct pl_sdp_offer offer;
+	pl_sdp_expect_taken(WHOLE, &offer);
+	expect_errors(WHOLE, changes, PL_COUNT(changes) - 1);
+	const char *no_mid = pl_sdp_changed(WHOLE, MID0, "");
+	char copy[2048];
+	snprintf(copy, sizeof copy, "%s", no_mid);
+	expect_errors(copy, &changes[PL_COUNT(changes) - 1], 1);
+	expect_error("", "line 1: no SDP at all");
+	expect_error("\n", "line 1: SDP begins with v=0");
+	expect_error(HEAD, "line 4: " NOTHING);
+}
+
+/* A server that takes one codec must say so, whatever else is offered. */
+static void test_sdp_without_opus(void **state)
+{
+	(void)state;
+	static const char *const unknown[] = { "a=rtpmap:111 opus/48000\r\n", "a=rtpmap:111 opus/8000/2\r\n",
+		"a=rtpmap:111 opus/48000/20\r\n", "a=rtpmap:111 xopus/48000/2\r\n", "a=rtpmap:111 speex/16000\r\n",
+		"a=rtpmap:111\r\n", "a=rtpmap:112 opus/48000/2\r\n", "a=rtpmap:128 G722/8000\r\n", "" };
+	for (size_t i = 0; i < PL_COUNT(unknown); i++) {
+		char text[2048];
+		snprintf(text, sizeof text, "%s",
+			pl_sdp_changed(
+				HEAD UFRAG PWD PRINT SETUP "a=group:BUNDLE 0\r\n" MIC MID0 MUX OPUS, OPUS, unknown[i]));
+		expect_error(text, "line 10: " NOTHING);
+	}
+	expect_error(pl_sdp_changed(WHOLE, OPUS, "a=rtpmap:300 opus/48000/2\r\n"),
+		"line 13: a=rtpmap: \"300\" is not a payload type from 0 to 127");
+}
+
+/* ---- BUNDLE ---- */
+
+static void test_sdp_one_bundle_only(void **state)
+{
+	(void)state;
+	static const struct change changes[] = {
+		{ GROUP, "a=group:BUNDLE 0\r\na=group:BUNDLE 1\r\n",
+			"line 10: a second a=group:BUNDLE (the first is in line 9); all m-lines must be in one group" },
+		{ GROUP, "a=group:BUNDLE\r\na=group:BUNDLE 0 1\r\n",
+			"line 10: a second a=group:BUNDLE (the first is in line 9); all m-lines must be in one group" },
+		{ GROUP, "a=group:BUNDLE 0\r\n",
+			"line 14: this m-line is not in the a=group:BUNDLE of line 9; all must be in one group" },
+		{ GROUP, "a=group:BUNDLE\r\n",
+			"line 10: this m-line is not in the a=group:BUNDLE of line 9; all must be in one group" },
+		{ GROUP, "a=group:LS 0 1\r\n",
+			"line 10: there is no a=group:BUNDLE; all m-lines must be in one group" },
+		{ GROUP, "a=group:BUNDLE 0 1 2\r\n", "line 9: a=group:BUNDLE names \"2\", which no a=mid has" },
+		{ GROUP, "a=group:BUNDLE 0 1 0123456789012345678901234567890123456789\r\n",
+			"line 9: a=group:BUNDLE names \"01234567890123456789012345678901\", which no a=mid has" },
+		{ "a=mid:1", "a=mid:0", "line 15: a=mid:0 is the name of the m-line in line 10 already" },
+	};
+	static struct pl_sdp_offer offer;
+	expect_errors(WHOLE, changes, PL_COUNT(changes));
+	/* Groups of another meaning, and one in an m-line, are none of ours. */
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, GROUP, "a=group:LS 0 1\r\n" GROUP), &offer);
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, MID0, MID0 "a=group:BUNDLE 7\r\n"), &offer);
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, GROUP, "a=group:BUNDLE  0   1  1 0 \r\n"), &offer);
+}
+
+/* The bundle stands on the first m-line of the group that is taken: its transport counts, and it is named first. */
+static void test_sdp_tagged_is_the_first_taken(void **state)
+{
+	(void)state;
+	static const char *const before[] = {
+		"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:9\r\na=ice-ufrag:video\r\na=rtpmap:96 VP8/90000\r\n",
+		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:9\r\na=ice-ufrag:data\r\n",
+		("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:9\r\na=ice-ufrag:gone\r\n" MUX OPUS),
+		("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:9\r\na=ice-ufrag:pcmu\r\n" MUX),
+	};
+	static struct pl_sdp_offer offer;
+	static struct pl_sdp_answer answer;
+	static char text[PL_SDP_ANSWER_SIZE_MAX];
+	char section[PL_SDP_SECTION_SIZE], grown[4096];
+	for (size_t i = 0; i < PL_COUNT(before); i++) {
+		snprintf(grown, sizeof grown, "%s%s%s%s", HEAD UFRAG PWD PRINT SETUP "a=group:BUNDLE 9 1 0\r\n",
+			before[i], MIC MID0 "a=ice-ufrag:mic0\r\n" MUX OPUS, SLOT_1 "a=ice-ufrag:slot1\r\n");
+		pl_sdp_expect_taken(grown, &offer);
+		/* The group's order counts, not that of the m-lines. */
+		assert_int_equal(offer.tagged, 2);
+		assert_string_equal(offer.ufrag, "slot1");
+		pl_sdp_accept_all(&offer, &answer);
+		assert_true(pl_sdp_write_answer(&answer, text, sizeof text) > 0);
+		pl_sdp_section(text, -1, section);
+		pl_sdp_expect_line(section, "a=group:BUNDLE 1 0");
+		pl_sdp_section(text, 0, section);
+		assert_int_equal(pl_sdp_count(section, "a=inactive"), 1);
+		pl_sdp_section(text, 1, section);
+		assert_int_equal(pl_sdp_count(section, "a=candidate:"), 0);
+		pl_sdp_section(text, 2, section);
+		assert_int_equal(pl_sdp_count(section, "a=candidate:"), 2);
+	}
+}
+
+/* ---- the transport ---- */
+
+static void test_sdp_transport_is_checked(void **state)
+{
+	(void)state;
+#define UFRAG_NEEDS "line 5: a=ice-ufrag: 4 to 256 letters, digits, + or / are needed"
+#define PWD_NEEDS   "line 6: a=ice-pwd: 22 to 256 letters, digits, + or / are needed"
+#define HEX_NEEDS   " pairs of hexadecimal digits with colons between"
+	static const struct change changes[] = {
+		{ ":ufrag", ":ufr", UFRAG_NEEDS },
+		{ ":ufrag", ":", UFRAG_NEEDS },
+		{ ":ufrag", "", UFRAG_NEEDS },
+		{ ":ufrag", ":ufr g", UFRAG_NEEDS },
+		{ ":ufrag", ":ufr\xc3\xbc", UFRAG_NEEDS },
+		{ ":ufrag", ":ufr[", UFRAG_NEEDS },
+		{ ":ufrag", ":ufr@", UFRAG_NEEDS },
+		{ ":pwdpwd", ":pwd", PWD_NEEDS },
+		{ ":pwdpwd", ":pwd-pwdpwd", PWD_NEEDS },
+		{ PRINT, "a=fingerprint:sha-1 00:11\r\n",
+			"line 7: a=fingerprint: sha-1 is not taken; sha-256, sha-384 or sha-512 is needed" },
+		{ PRINT, "a=fingerprint:0123456789012345678901234567890123456789 00\r\n",
+			"line 7: a=fingerprint: this hash is not taken; sha-256, sha-384 or sha-512 is needed" },
+		{ PRINT, "a=fingerprint:\xc3\xbc\x01 00\r\n",
+			"line 7: a=fingerprint: ??? is not taken; sha-256, sha-384 or sha-512 is needed" },
+		{ PRINT, "a=fingerprint:sha-256\r\n", "line 7: a=fingerprint: sha-256 needs 32" HEX_NEEDS },
+		{ HEX32, HEX16, "line 7: a=fingerprint: sha-256 needs 32" HEX_NEEDS },
+		{ HEX32, HEX32 ":00", "line 7: a=fingerprint: sha-256 needs 32" HEX_NEEDS },
+		{ "00:11", "0g:11", "line 7: a=fingerprint: sha-256 needs 32" HEX_NEEDS },
+		{ "00:11", "00-11", "line 7: a=fingerprint: sha-256 needs 32" HEX_NEEDS },
+		{ "sha-256", "sha-384", "line 7: a=fingerprint: sha-384 needs 48" HEX_NEEDS },
+		{ "sha-256", "SHA-512", "line 7: a=fingerprint: sha-512 needs 64" HEX_NEEDS },
+		{ "actpass", "holdconn",
+			"line 8: a=setup:holdconn is not taken; actpass, active or passive is needed" },
+		{ "actpass", "", "line 8: a=setup: is not taken; actpass, active or passive is needed" },
+		{ SETUP, SETUP "a=ice-lite\r\n",
+			"line 9: a=ice-lite: this server is lite too, so nobody would check connectivity (RFC 8445)" },
+	};
+	expect_errors(WHOLE, changes, PL_COUNT(changes));
+	static struct pl_sdp_offer offer;
+	char longest[257 + 1], with[512];
+	for (size_t size = 256; size <= 257; size++) {
+		memset(longest, 'z', size);
+		longest[size] = '\0';
+		snprintf(with, sizeof with, "ufrag:%s\r", longest);
+		if (size == 257) {
+			expect_error(pl_sdp_changed(WHOLE, "ufrag:ufrag\r", with), UFRAG_NEEDS);
+			break;
+		}
+		pl_sdp_expect_taken(pl_sdp_changed(WHOLE, "ufrag:ufrag\r", with), &offer);
+		assert_string_equal(offer.ufrag, longest);
+	}
+}
+
+/* The m-line's own counts before the session's; the first fingerprint of a known hash counts. */
+static void test_sdp_own_before_all(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, MID0,
+			MID0 "a=ice-ufrag:mine+\r\na=ice-pwd:minemineminemineminemi\r\na=setup:passive\r\n"
+			     "a=fingerprint:sha-1 00\r\na=fingerprint:Sha-384 " HEX32 ":" HEX16 "\r\n" PRINT),
+		&offer);
+	assert_string_equal(offer.ufrag, "mine+");
+	assert_string_equal(offer.pwd, "minemineminemineminemi");
+	assert_int_equal(offer.setup, PL_SDP_PASSIVE);
+	assert_int_equal(offer.fingerprint.hash, PL_FINGERPRINT_SHA384);
+	assert_int_equal(offer.fingerprint.size, 48);
+	assert_int_equal(offer.fingerprint.bytes[47], 0xff);
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, "actpass", "active"), &offer);
+	assert_int_equal(offer.setup, PL_SDP_ACTIVE);
+	assert_string_equal(offer.ufrag, "ufrag");
+	/* What another m-line says is its own. */
+	pl_sdp_expect_taken(WHOLE "a=ice-ufrag:other\r\na=setup:passive\r\n", &offer);
+	assert_string_equal(offer.ufrag, "ufrag");
+	assert_int_equal(offer.setup, PL_SDP_ACTPASS);
+}
+
+/* ---- m-lines ---- */
+
+static void test_sdp_media_lines_are_checked(void **state)
+{
+	(void)state;
+	static const struct change changes[] = {
+		{ MIC, "m=\r\n", "line 10: m=: the kind of media must have 1 to 15 bytes" },
+		{ MIC, "m=0123456789abcdef 9 X 1\r\n", "line 10: m=: the kind of media must have 1 to 15 bytes" },
+		{ MIC, "m=audio\r\n", "line 10: m=: \"\" is not a port" },
+		{ MIC, "m=audio 65536 X 1\r\n", "line 10: m=: \"65536\" is not a port" },
+		{ MIC, "m=audio -1 X 1\r\n", "line 10: m=: \"-1\" is not a port" },
+		{ MIC, "m=audio 9/2 X 1\r\n", "line 10: m=: \"9/2\" is not a port" },
+		{ MIC, "m=audio 00000000009 X 1\r\n", "line 10: m=: \"00000000009\" is not a port" },
+		{ MIC, "m=audio 9\r\n", "line 10: m=: the protocol must have 1 to 31 bytes" },
+		{ MIC, "m=audio 9 0123456789abcdef0123456789abcdef 1\r\n",
+			"line 10: m=: the protocol must have 1 to 31 bytes" },
+		{ MIC, "m=audio 9 X\r\n", "line 10: m=: the first format must have 1 to 63 bytes" },
+		{ MIC, "m=audio 9 X 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n",
+			"line 10: m=: the first format must have 1 to 63 bytes" },
+		{ MID0, "a=mid:\r\n", "line 11: a=mid: a name without spaces is needed" },
+		{ MID0, "a=mid:0 1\r\n", "line 11: a=mid: a name without spaces is needed" },
+		{ MID0, "a=mid:0123456789abcdefg\r\n",
+			"line 11: a=mid: 17 bytes; at most 16 fit into an RTP header extension" },
+		{ OPUS, OPUS "a=extmap:0 " LEVEL "\r\n",
+			"line 14: a=extmap: a number, perhaps with a direction, and a URI are needed" },
+		{ OPUS, OPUS "a=extmap:1/sideways " LEVEL "\r\n",
+			"line 14: a=extmap: a number, perhaps with a direction, and a URI are needed" },
+		{ OPUS, OPUS "a=extmap\r\n",
+			"line 14: a=extmap: a number, perhaps with a direction, and a URI are needed" },
+		{ OPUS, OPUS "a=ssrc:4294967296 cname:x\r\n",
+			"line 14: a=ssrc: \"4294967296\" is not a number below 2^32" },
+		{ OPUS, OPUS "a=ssrc:x\r\n", "line 14: a=ssrc: \"x\" is not a number below 2^32" },
+		{ OPUS, OPUS "a=extmap:5 " LEVEL "\r\na=extmap:5 urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
+			"line 10: a=extmap:5 has two meanings in the bundle of this m-line" },
+		{ MUX, MUX "nonsense\r\n", "line 13: \"nonsense\" is not of the form x=..." },
+		{ MUX, MUX "a\r\n", "line 13: \"a\" is not of the form x=..." },
+		{ MUX, MUX "\xc3\xbc\r\n", "line 13: \"??\" is not of the form x=..." },
+		{ MUX, MUX "a=x\ry\r\n", "line 13: a carriage return inside of the line" },
+		{ MUX, MUX "a=mid:0\r\r\n", "line 13: a carriage return inside of the line" },
+	};
+	expect_errors(WHOLE, changes, PL_COUNT(changes));
+}
+
+/* Lines may end with LF alone, and the last one with nothing; empty ones are passed over, unknown ones too. */
+static void test_sdp_lines_end_as_they_like(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	char text[4096];
+	size_t size = 0;
+	for (const char *at = WHOLE; *at != '\0'; at++) {
+		if (*at != '\r')
+			text[size++] = *at;
+	}
+	text[size - 1] = '\0';
+	pl_sdp_expect_taken(text, &offer);
+	assert_int_equal(offer.media[1].line, 14);
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, MID0, "\r\n\nz=\r\na=\r\na=unknown:x\r\n" MID0 "k=clear:x\r\n"), &offer);
+	assert_int_equal(offer.media[1].line, 20);
+}
+
+/* Which of the payload types is Opus: the offerer's first, whatever the order of a=rtpmap; names in any case. */
+static void test_sdp_opus_by_preference(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, MIC, "m=audio 9 UDP/TLS/RTP/SAVPF 0 109 8 111\r\na=rtpmap:99 opus/48000/2\r\n"),
+		&offer);
+	assert_int_equal(offer.media[0].opus_payload_type, 111);
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, MIC, "m=audio 9 UDP/TLS/RTP/SAVPF 0 109 8 111\r\na=rtpmap:109 OpUs/48000/2\r\n"),
+		&offer);
+	assert_int_equal(offer.media[0].opus_payload_type, 109);
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, OPUS, OPUS "a=rtpmap:0 OPUS/48000/2 \r\n"), &offer);
+	assert_int_equal(offer.media[0].opus_payload_type, 111);
+}
+
+/* Port 0 is off, but not for a=bundle-only (RFC 9143 section 6); direction comes from the session when the m-line has
+ * none (RFC 8866 section 6.7); a=ssrc is the first. */
+static void test_sdp_port_direction_ssrc(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	static const char slot[] = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1";
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, slot, "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:1"), &offer);
+	assert_true(offer.media[1].is_rejected);
+	assert_false(pl_sdp_is_wanted(&offer.media[1]));
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, slot, "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=bundle-only\r\na=mid:1"), &offer);
+	assert_false(offer.media[1].is_rejected);
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, MIC, "a=sendonly\r\n" MIC), &offer);
+	assert_int_equal(offer.media[0].direction, PL_SDP_SEND);
+	assert_int_equal(offer.media[1].direction, PL_SDP_RECV);
+	pl_sdp_expect_taken(
+		pl_sdp_changed(WHOLE, OPUS, OPUS "a=inactive\r\na=ssrc:4294967295 cname:x\r\na=ssrc:7 cname:y\r\n"),
+		&offer);
+	assert_int_equal(offer.media[0].direction, PL_SDP_INACTIVE);
+	assert_int_equal(offer.media[0].ssrc, UINT32_MAX);
+	assert_int_equal(offer.media[1].ssrc, 0);
+	/* All are off: nothing is left to talk with. */
+	expect_error(HEAD UFRAG PWD PRINT SETUP "a=group:BUNDLE 0\r\nm=audio 0 UDP/TLS/RTP/SAVPF 111\r\n" MID0 MUX OPUS,
+		"line 10: " NOTHING);
+}
+
+/* ---- bounds ---- */
+
+/* A megabyte is refused by its size, before anything is read; what just fits is read. */
+static void test_sdp_size_is_bounded(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	char error[PL_SDP_ERROR_SIZE];
+	const size_t whole = strlen(WHOLE);
+	memcpy(big, WHOLE, whole);
+	for (size_t i = whole; i < sizeof big; i++)
+		big[i] = i % 100 == 0 ? '\n' : i % 100 == 1 ? 'a' : i % 100 == 2 ? '=' : 'x';
+	memset(big + whole, '\n', 101 - whole % 100);
+	assert_true(pl_sdp_parse_copy(big, PL_SDP_SIZE_MAX, &offer, error));
+	assert_false(pl_sdp_parse_copy(big, PL_SDP_SIZE_MAX + 1, &offer, error));
+	assert_string_equal(error, "line 1: 65537 bytes of SDP; at most 65536 are read");
+	assert_false(pl_sdp_parse_copy(big, sizeof big, &offer, error));
+	assert_string_equal(error, "line 1: 1048576 bytes of SDP; at most 65536 are read");
+	/* As many lines as fit: line numbers do not wrap. */
+	memset(big + whole, '\n', PL_SDP_SIZE_MAX - whole);
+	memcpy(big + PL_SDP_SIZE_MAX - 2, "ab", 2);
+	assert_false(pl_sdp_parse_copy(big, PL_SDP_SIZE_MAX, &offer, error));
+	char sentence[PL_SDP_ERROR_SIZE];
+	snprintf(sentence, sizeof sentence, "line %zu: \"ab\" is not of the form x=...",
+		19 + PL_SDP_SIZE_MAX - whole - 2);
+	assert_string_equal(error, sentence);
+}
+
+static void test_sdp_line_is_bounded(void **state)
+{
+	(void)state;
+	static struct pl_sdp_offer offer;
+	char text[8192], line[4200];
+	for (int size = 4096; size <= 4097; size++) {
+		snprintf(line, sizeof line, MUX "a=%0*d\r\n", size - 2, 7);
+		snprintf(text, sizeof text, "%s", pl_sdp_changed(WHOLE, MUX, line));
+		if (size == 4096)
+			pl_sdp_expect_taken(text, &offer);
+		else
+			expect_error(text, "line 13: 4097 bytes; a line has at most 4096");
+	}
+	/* NUL is no byte of a line. */
+	char nul[sizeof WHOLE];
+	memcpy(nul, WHOLE, sizeof WHOLE);
+	char *at = strstr(nul, "opus");
+	at[0] = '\0';
+	char error[PL_SDP_ERROR_SIZE];
+	assert_false(pl_sdp_parse_copy(nul, sizeof nul - 1, &offer, error));
+	assert_string_equal(error, "line 13: a NUL byte");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sdp_missing_is_named),
+		cmocka_unit_test(test_sdp_without_opus),
+		cmocka_unit_test(test_sdp_one_bundle_only),
+		cmocka_unit_test(test_sdp_tagged_is_the_first_taken),
+		cmocka_unit_test(test_sdp_transport_is_checked),
+		cmocka_unit_test(test_sdp_own_before_all),
+		cmocka_unit_test(test_sdp_media_lines_are_checked),
+		cmocka_unit_test(test_sdp_lines_end_as_they_like),
+		cmocka_unit_test(test_sdp_opus_by_preference),
+		cmocka_unit_test(test_sdp_port_direction_ssrc),
+		cmocka_unit_test(test_sdp_size_is_bounded),
+		cmocka_unit_test(test_sdp_line_is_bounded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
