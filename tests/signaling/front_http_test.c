@@ -116,7 +116,7 @@ static void test_http_player_has_a_slot_per_line(void **state)
 	pl_harness_stop(&h);
 }
 
-/* Events have nobody to go to: a room full of publishers must not keep them in memory, and none may surface later. */
+/* Events have nobody to go to, and the id in the URL is no key to anything else. */
 static void test_http_session_hears_nothing_and_cannot_be_resumed(void **state)
 {
 	(void)state;
