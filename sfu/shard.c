@@ -49,7 +49,7 @@ struct pl_shard {
 	pthread_t thread;
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
-	uint64_t events_delayed;
+	uint64_t events_delayed, waits;
 	int64_t published_us, turn_us;
 	_Atomic uint64_t published[COUNTER_WORDS];
 	/* The start: written by the thread before is_settled is posted, constant after. */
@@ -178,6 +178,8 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		.kernel_drops = shard->udp.counters.kernel_drops,
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
+		.trains_cut = shard->udp.counters.trains_cut,
+		.syscalls = shard->udp.counters.syscalls + shard->waits,
 		.events_delayed = shard->events_delayed,
 	};
 	counters.conference.drop[PL_DROP_TOO_LARGE] += shard->udp.counters.too_large;
@@ -211,6 +213,7 @@ static void wait_for_work(struct pl_shard *shard)
 	const int64_t wait_us = may_sleep ? until_us - now_us : 0;
 	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
+	shard->waits++;
 	if (may_sleep)
 		pl_waker_wake_up(&shard->waker);
 }
@@ -525,5 +528,7 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->kernel_drops += counters.kernel_drops;
 	sum->send_full += counters.send_full;
 	sum->send_failed += counters.send_failed;
+	sum->trains_cut += counters.trains_cut;
+	sum->syscalls += counters.syscalls;
 	sum->events_delayed += counters.events_delayed;
 }

@@ -87,6 +87,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 	pl_front_list_init(&f->all_connections);
 	pl_front_list_init(&f->waiting);
 	pl_front_list_init(&f->away);
+	pl_front_list_init(&f->http);
 	if (init_tables(f))
 		return PL_ERR_NONE;
 	pl_front_destroy(front);
@@ -102,9 +103,11 @@ static void free_connection(struct pl_front *front, struct pl_front_connection *
 	free(connection);
 }
 
-static void destroy_away(struct pl_front *front)
+static void destroy_unconnected(struct pl_front *front)
 {
 	for (struct pl_front_session *s; (s = pl_front_list_first(&front->away)) != NULL;)
+		pl_front_session_destroy(front, s, NULL);
+	for (struct pl_front_session *s; (s = pl_front_list_first(&front->http)) != NULL;)
 		pl_front_session_destroy(front, s, NULL);
 }
 
@@ -121,7 +124,7 @@ void pl_front_destroy(struct pl_front **front)
 		}
 		free_connection(f, c);
 	}
-	destroy_away(f);
+	destroy_unconnected(f);
 	for (struct pl_front_output output; pl_front_next(f, &output);)
 		free(output.command.description);
 	pl_front_table_fini(&f->connections);
@@ -336,7 +339,7 @@ void pl_front_shutdown(struct pl_front *front, int64_t now_us)
 		if (session != NULL)
 			pl_front_session_destroy(front, session, NULL);
 	}
-	destroy_away(front);
+	destroy_unconnected(front);
 }
 
 const struct pl_front_counters *pl_front_counters(const struct pl_front *front)

@@ -11,6 +11,7 @@
 #include "media/addr.h"
 #include "media/err.h"
 #include "sfu/placement.h"
+#include "signaling/front_http.h"
 #include "signaling/message.h"
 
 struct pl_front;
@@ -43,6 +44,8 @@ enum {
 	PL_FRONT_RATE_ERRORS_BURST = 200, /* more `err rate` than this, and it is `bye rate` */
 	PL_FRONT_DATA_PER_S = 50,         /* of a session */
 	PL_FRONT_DATA_BURST = 100,
+	PL_FRONT_RESTARTS_PER_S = 2, /* of ICE, of an HTTP session */
+	PL_FRONT_RESTARTS_BURST = 10,
 };
 
 /* WebSocket close codes (RFC 6455 section 7.4.1 and its registry). */
@@ -56,9 +59,10 @@ enum {
 };
 
 enum pl_front_output_kind {
-	PL_FRONT_SEND,    /* text to connection */
-	PL_FRONT_CLOSE,   /* close connection, after what was sent before; close_code is WebSocket's */
-	PL_FRONT_COMMAND, /* to the media plane; description is the receiver's to free */
+	PL_FRONT_SEND,     /* text to connection */
+	PL_FRONT_CLOSE,    /* close connection, after what was sent before; close_code is WebSocket's */
+	PL_FRONT_COMMAND,  /* to the media plane; description is the receiver's to free */
+	PL_FRONT_RESPONSE, /* to an HTTP request: status, head and text */
 };
 
 struct pl_front_output {
@@ -67,6 +71,10 @@ struct pl_front_output {
 	const char *text; /* not terminated; valid until the next call */
 	size_t text_size;
 	uint16_t close_code;
+	uint64_t request;
+	uint16_t status;
+	const char *head; /* of a response: whole header lines; as text is */
+	size_t head_size;
 	struct pl_command command;
 };
 
@@ -89,6 +97,10 @@ void pl_front_bad_frame(struct pl_front *front, int64_t now_us, uint64_t connect
 
 /* How many bytes wait in the server for a connection that reads slowly; over the bound it is closed with `bye slow`. */
 void pl_front_backlog(struct pl_front *front, int64_t now_us, uint64_t connection, size_t bytes);
+
+/* A request to one of the paths of pl_front_http_is_path, its body read if pl_front_http_wants_body.  Answered with one
+ * PL_FRONT_RESPONSE: in what is drained next, or later. */
+void pl_front_http(struct pl_front *front, int64_t now_us, const struct pl_front_http_request *request);
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event);
 

@@ -20,6 +20,8 @@ static void forget_oldest(struct pl_front_session *session)
 
 void pl_front_tell(struct pl_front *front, struct pl_front_session *session, struct pl_front_text *event)
 {
+	if (session->api != PL_FRONT_WEBSOCKET)
+		return; /* nobody listens, now or later */
 	if (session->kept_count == PL_FRONT_EVENTS_KEPT)
 		forget_oldest(session);
 	session->n++;
@@ -219,13 +221,20 @@ static void tell_connected(struct pl_front *front, struct pl_front_session *sess
 	pl_front_text_release(event);
 }
 
-static void end_without_media(struct pl_front *front, struct pl_front_session *session, const char *msg)
+static void end_without_media(
+	struct pl_front *front, struct pl_front_session *session, const char *msg, const char *reason)
 {
 	if (session->connection != NULL)
 		(void)pl_front_bye(front, session->connection, "media_lost", msg, false, PL_FRONT_CLOSE_NORMAL);
 	/* A JOIN that replaced the lost transport may have crossed the event on its way: then somebody is there to leave. */
 	pl_front_command_leave(front, session);
-	pl_front_session_destroy(front, session, "lost");
+	pl_front_session_destroy(front, session, reason);
+}
+
+/* Over HTTP the end of DTLS is a goodbye like DELETE (RFC 9725 section 4.2); on a WebSocket a client says leave. */
+static const char *reason_of(const struct pl_front_session *session, enum pl_close close)
+{
+	return session->api != PL_FRONT_WEBSOCKET && close == PL_CLOSE_PEER ? "left" : "lost";
 }
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event)
@@ -248,11 +257,11 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 		take_slots(front, session, event);
 		break;
 	case PL_EVENT_GONE:
-		end_without_media(front, session, pl_close_text(event->close));
+		end_without_media(front, session, pl_close_text(event->close), reason_of(session, event->close));
 		break;
 	case PL_EVENT_REFUSED:
 		pl_placement_refused(&front->placement, session->shard, now_us);
-		end_without_media(front, session, "the media plane has no place for another participant");
+		end_without_media(front, session, "the media plane has no place for another participant", "lost");
 		break;
 	case PL_EVENT_SPEAKERS:
 		break;

@@ -79,37 +79,41 @@ static void welcome(struct pl_front *front, const struct pl_front_session *sessi
 
 /* ---- the first join ---- */
 
-static void refuse(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request,
-	const char *code, const char *reason)
+const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, const struct pl_front_room *room)
 {
-	const uint32_t spread = PL_FRONT_RETRY_MS_MAX - PL_FRONT_RETRY_MS_MIN;
+	static const struct pl_front_refusal server_full = { "server_full",
+		"The server has all the participants it may have." };
+	static const struct pl_front_refusal part_full = { "server_full",
+		"The room's part of the server has all the participants it may have." };
+	static const struct pl_front_refusal rooms_full = { "rooms_full", "The server has all the rooms it may have." };
+	static const struct pl_front_refusal room_full = { "room_full",
+		"The room has all the participants it may have." };
+	if (front->counters.sessions >= front->config.participants_max)
+		return &server_full;
+	if (room == NULL && front->counters.rooms >= front->config.rooms_max)
+		return &rooms_full;
+	if (room != NULL && room->member_count >= front->config.room_participants_max)
+		return &room_full;
+	return pl_front_room_has_place(front, room) ? NULL : &part_full;
+}
+
+uint32_t pl_front_retry_ms(struct pl_front *front)
+{
+	return PL_FRONT_RETRY_MS_MIN + pl_front_random_id(front) % (PL_FRONT_RETRY_MS_MAX - PL_FRONT_RETRY_MS_MIN);
+}
+
+static void refuse(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request,
+	const struct pl_front_refusal *refusal)
+{
 	struct pl_front_writer w;
 	pl_front_write_begin(&w, pl_reply_name(PL_REPLY_REFUSED));
 	pl_front_write_id(&w, request);
-	pl_front_write_string(&w, "code", code);
-	pl_front_write_string(&w, "reason", reason);
-	pl_front_write_int(&w, "retry_after_ms", PL_FRONT_RETRY_MS_MIN + pl_front_random_id(front) % spread);
+	pl_front_write_string(&w, "code", refusal->code);
+	pl_front_write_string(&w, "reason", refusal->reason);
+	pl_front_write_int(&w, "retry_after_ms", pl_front_retry_ms(front));
 	pl_front_reply(front, connection, &w);
 	pl_front_close(front, connection, PL_FRONT_CLOSE_TRY_AGAIN);
 	front->counters.refusals++;
-}
-
-/* True when it was refused. */
-static bool refuse_if_full(struct pl_front *front, struct pl_front_connection *connection,
-	const struct pl_request *request, const struct pl_front_room *room)
-{
-	if (front->counters.sessions >= front->config.participants_max)
-		refuse(front, connection, request, "server_full", "The server has all the participants it may have.");
-	else if (room == NULL && front->counters.rooms >= front->config.rooms_max)
-		refuse(front, connection, request, "rooms_full", "The server has all the rooms it may have.");
-	else if (room != NULL && room->member_count >= front->config.room_participants_max)
-		refuse(front, connection, request, "room_full", "The room has all the participants it may have.");
-	else if (!pl_front_room_has_place(front, room))
-		refuse(front, connection, request, "server_full",
-			"The room's part of the server has all the participants it may have.");
-	else
-		return false;
-	return true;
 }
 
 /* Reads the offer, and makes sure that the media plane can be told.  False: the client has its error. */
@@ -118,7 +122,8 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 	struct pl_description *description)
 {
 	char error[PL_SDP_ERROR_SIZE];
-	if (!pl_front_settle(front, session, true, request->sdp, description, error)) {
+	const struct pl_front_offer asked = pl_front_offer_of(request->sdp, true);
+	if (!pl_front_settle(front, session, &asked, description, error)) {
 		pl_front_error(front, connection, request, PL_FAULT_BAD_SDP, "join.sdp: %s", error);
 		return false;
 	}
@@ -141,25 +146,36 @@ static void command_join(struct pl_front *front, const struct pl_front_session *
 	pl_front_command(front, &command, &session->settled);
 }
 
+struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_room *room,
+	const struct pl_request *join, const struct pl_description *description)
+{
+	if (room == NULL)
+		room = pl_front_room_create(front, join->room);
+	struct pl_front_session *session = pl_front_session_create(front, room, join);
+	pl_front_settle_commit(front, session, description, true);
+	command_join(front, session);
+	front->counters.joins++;
+	return session;
+}
+
 static void join_anew(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request)
 {
 	struct pl_description description;
 	struct pl_front_room *room = pl_front_room_by_name(front, request->room);
-	if (refuse_if_full(front, connection, request, room))
+	const struct pl_front_refusal *refusal = pl_front_refusal(front, room);
+	if (refusal != NULL) {
+		refuse(front, connection, request, refusal);
 		return;
+	}
 	if (!settle(front, connection, request, NULL, pl_front_room_shard(front, room), &description))
 		return;
-	if (room == NULL)
-		room = pl_front_room_create(front, request->room);
-	struct pl_front_session *session = pl_front_session_create(front, room, request);
-	pl_front_settle_commit(front, session, &description, true);
-	command_join(front, session);
+	struct pl_front_session *session = pl_front_enter(front, room, request, &description);
 	pl_front_session_attach(session, connection);
 	welcome(front, session, request, false, false);
 	pl_front_tell_peer(front, session, "join", session);
+	room = session->room;
 	session->is_speakers_untold = room->top_count > 0 || room->dominant != 0;
 	pl_front_tell_untold(front, session);
-	front->counters.joins++;
 }
 
 /* ---- resume ---- */
@@ -198,7 +214,7 @@ static void resume(struct pl_front *front, struct pl_front_connection *connectio
 	struct pl_description description, before;
 	const char *ticket = request->resume.ticket;
 	struct pl_front_session *session = pl_front_session_by_id(front, request->resume.session);
-	if (session == NULL || !is_ticket(session, ticket)) {
+	if (session == NULL || session->api != PL_FRONT_WEBSOCKET || !is_ticket(session, ticket)) {
 		pl_front_error(front, connection, request, PL_FAULT_NO_SESSION,
 			"join.resume: there is no such session any more; join without resume");
 		return;

@@ -84,6 +84,14 @@ void pl_front_close(struct pl_front *front, struct pl_front_connection *connecti
 			    .kind = PL_FRONT_CLOSE, .connection = connection->number, .close_code = code });
 }
 
+void pl_front_respond(struct pl_front *front, uint64_t request, uint16_t status, struct pl_front_text *head,
+	struct pl_front_text *body)
+{
+	push(front,
+		&(struct pl_front_queued){
+			.kind = PL_FRONT_RESPONSE, .request = request, .status = status, .head = head, .text = body });
+}
+
 /* They go first: a place that they free may be the one that the next JOIN needs. */
 static void flush_leaves(struct pl_front *front)
 {
@@ -175,10 +183,25 @@ static void fill_gap(struct pl_front *front, const struct pl_front_queued *queue
 	output->text = front->filled;
 }
 
+static void show_response(struct pl_front *front, const struct pl_front_queued *queued, struct pl_front_output *output)
+{
+	front->sent = queued->text;
+	front->sent_head = queued->head;
+	output->request = queued->request;
+	output->status = queued->status;
+	output->head = queued->head->data;
+	output->head_size = queued->head->size;
+	if (queued->text == NULL)
+		return;
+	output->text = queued->text->data;
+	output->text_size = queued->text->size;
+}
+
 bool pl_front_next(struct pl_front *front, struct pl_front_output *output)
 {
 	pl_front_text_release(front->sent);
-	front->sent = NULL;
+	pl_front_text_release(front->sent_head);
+	front->sent = front->sent_head = NULL;
 	if (front->queue.taken == front->queue.count) {
 		front->queue.taken = front->queue.count = 0;
 		flush_leaves(front);
@@ -192,6 +215,8 @@ bool pl_front_next(struct pl_front *front, struct pl_front_output *output)
 		.close_code = queued->close_code,
 		.command = queued->command,
 	};
+	if (queued->kind == PL_FRONT_RESPONSE)
+		show_response(front, queued, output);
 	if (queued->kind != PL_FRONT_SEND)
 		return true;
 	front->counters.messages_out++;

@@ -35,7 +35,8 @@ static void offer(struct pl_front *front, struct pl_front_session *session, cons
 {
 	char error[PL_SDP_ERROR_SIZE];
 	struct pl_description description;
-	if (!pl_front_settle(front, session, false, request->sdp, &description, error)) {
+	const struct pl_front_offer asked = pl_front_offer_of(request->sdp, false);
+	if (!pl_front_settle(front, session, &asked, &description, error)) {
 		pl_front_error(front, session->connection, request, PL_FAULT_BAD_SDP, "offer.sdp: %s", error);
 		return;
 	}

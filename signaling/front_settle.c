@@ -124,18 +124,18 @@ static uint32_t add_slot(struct pl_front *front, const struct pl_sdp_media *medi
 	return ssrc;
 }
 
-static void settle_media(struct pl_front *front, const struct pl_sdp_media *media, const struct pl_description *old,
-	struct pl_description *d, struct pl_sdp_answer_media *how)
+static void settle_media(struct pl_front *front, const struct pl_front_offer *asked, const struct pl_sdp_media *media,
+	const struct pl_description *old, struct pl_description *d, struct pl_sdp_answer_media *how)
 {
 	*how = (struct pl_sdp_answer_media){ .is_accepted = false };
 	if (!pl_sdp_is_wanted(media))
 		return;
 	unsigned direction = PL_SDP_INACTIVE;
-	if ((media->direction & PL_SDP_SEND) != 0 && d->track_count < PL_TRACKS_MAX) {
+	if ((media->direction & PL_SDP_SEND) != 0 && d->track_count < asked->tracks_max) {
 		add_track(front, media, old, d);
 		direction |= PL_SDP_RECV;
 	}
-	if ((media->direction & PL_SDP_RECV) != 0 && d->slot_count < PL_SLOTS_MAX) {
+	if ((media->direction & PL_SDP_RECV) != 0 && d->slot_count < asked->slots_max) {
 		how->ssrc = add_slot(front, media, old, d);
 		direction |= PL_SDP_SEND;
 		/* A stream of its own for each, so that browsers do not wait for one to play the other in step. */
@@ -157,19 +157,30 @@ static void reserve_tagged(const struct pl_sdp_offer *offer, struct pl_sdp_answe
 	how->direction = PL_SDP_INACTIVE;
 }
 
-bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session, bool is_new_transport,
-	const char *sdp, struct pl_description *description, char error[static PL_SDP_ERROR_SIZE])
+struct pl_front_offer pl_front_offer_of(const char *sdp, bool is_new_transport)
 {
+	return (struct pl_front_offer){
+		.sdp = { (const uint8_t *)sdp, strlen(sdp) },
+		.is_new_transport = is_new_transport,
+		.tracks_max = PL_TRACKS_MAX,
+		.slots_max = PL_SLOTS_MAX,
+	};
+}
+
+bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session, const struct pl_front_offer *asked,
+	struct pl_description *description, char error[static PL_SDP_ERROR_SIZE])
+{
+	PL_ASSERT(asked->tracks_max <= PL_TRACKS_MAX && asked->slots_max <= PL_SLOTS_MAX);
 	const struct pl_description *old = session != NULL ? &session->settled : NULL;
 	struct pl_sdp_offer *offer = &front->offer;
-	if (!pl_sdp_parse_offer((struct pl_bytes){ (const uint8_t *)sdp, strlen(sdp) }, offer, error))
+	if (!pl_sdp_parse_offer(asked->sdp, offer, error))
 		return false;
-	if (old != NULL && !is_new_transport && !is_same_association(offer, old, error))
+	if (old != NULL && !asked->is_new_transport && !is_same_association(offer, old, error))
 		return false;
 	*description = (struct pl_description){ .track_count = 0 };
-	settle_transport(front, session, is_new_transport, description);
+	settle_transport(front, session, asked->is_new_transport, description);
 	for (uint8_t i = 0; i < offer->media_count; i++)
-		settle_media(front, &offer->media[i], old, description, &front->answer.media[i]);
+		settle_media(front, asked, &offer->media[i], old, description, &front->answer.media[i]);
 	reserve_tagged(offer, &front->answer);
 	return true;
 }
@@ -224,7 +235,7 @@ size_t pl_front_candidates(const struct pl_front *front, const struct pl_front_s
 	return front->config.address_count;
 }
 
-void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session)
+size_t pl_front_make_answer(struct pl_front *front, const struct pl_front_session *session)
 {
 	struct pl_sdp_answer *answer = &front->answer;
 	struct pl_addr candidate[PL_FRONT_ADDRESSES_MAX];
@@ -240,5 +251,11 @@ void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, co
 	/* 64 m-lines of less than 800 bytes each, and 16 candidates, fit. */
 	const size_t size = pl_sdp_write_answer(answer, front->answer_text, sizeof front->answer_text);
 	PL_ASSERT(size > 0);
+	return size;
+}
+
+void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session)
+{
+	(void)pl_front_make_answer(front, session);
 	pl_front_write_string(w, "sdp", front->answer_text);
 }

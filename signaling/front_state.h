@@ -15,6 +15,9 @@ enum {
 	PL_FRONT_LEAVE_RETRY_MS = 10,
 };
 
+/* What a session's client speaks. */
+enum pl_front_api { PL_FRONT_WEBSOCKET, PL_FRONT_WHIP, PL_FRONT_WHEP };
+
 struct pl_front_connection {
 	struct pl_front_node by_number;
 	struct pl_front_link all;
@@ -42,13 +45,15 @@ struct pl_front_room {
 struct pl_front_session {
 	struct pl_front_node by_id, by_source;
 	struct pl_front_link member; /* of room->members */
-	struct pl_front_link away;   /* without a connection, the longest first */
+	/* Of front->away, without a connection, the longest first; of front->http, when it never has one. */
+	struct pl_front_link away;
+	enum pl_front_api api;
 	int64_t away_us;
 	char id[PL_FRONT_SECRET_CHARACTERS + 1];
 	/* The one before is good until the client has spoken after its welcome: should that get lost, it has no other. */
 	char ticket[PL_FRONT_SECRET_CHARACTERS + 1], ticket_before[PL_FRONT_SECRET_CHARACTERS + 1];
 	struct pl_front_room *room;
-	struct pl_front_connection *connection; /* NULL while away */
+	struct pl_front_connection *connection; /* NULL while away, and over HTTP */
 	uint32_t source;
 	uint8_t shard; /* that has its media, for as long as it lives */
 	char *name;
@@ -68,8 +73,11 @@ struct pl_front_session {
 	size_t kept_bytes;
 	/* What changed while nobody was there to be told: only the last state of it matters. */
 	bool is_slots_untold, is_speakers_untold;
-	int64_t data_us; /* see pl_front_may */
-	uint64_t mark;   /* the last walk that met it */
+	int64_t data_us, restarts_us; /* see pl_front_may */
+	/* Over HTTP, of the m-line that has the bundle's transport. */
+	char tagged_mid[PL_RTP_MID_MAX + 1];
+	uint8_t tagged_payload_type;
+	uint64_t mark; /* the last walk that met it */
 };
 
 /* An output that waits to be taken. */
@@ -79,6 +87,9 @@ struct pl_front_queued {
 	uint64_t connection;
 	uint64_t n; /* for the text's gap */
 	struct pl_front_text *text;
+	uint64_t request;
+	uint16_t status;
+	struct pl_front_text *head; /* of a response */
 	struct pl_command command;
 };
 
@@ -86,7 +97,7 @@ struct pl_front {
 	struct pl_front_config config;
 	struct pl_front_counters counters;
 	struct pl_front_table connections, sessions_by_id, sessions_by_source, rooms_by_name, rooms_by_id;
-	struct pl_front_link all_connections, waiting, away;
+	struct pl_front_link all_connections, waiting, away, http;
 	bool is_shut_down;
 	int64_t now_us;                 /* of the last input */
 	uint32_t room_last, track_last; /* ids */
@@ -101,9 +112,9 @@ struct pl_front {
 	struct {
 		struct pl_command *entry;
 		size_t count, capacity;
-	} leaves;                   /* that no command was free for */
-	struct pl_front_text *sent; /* what the last output shows */
-	char *filled;               /* the same, with its gap filled */
+	} leaves;                               /* that no command was free for */
+	struct pl_front_text *sent, *sent_head; /* what the last output shows */
+	char *filled;                           /* the same, with its gap filled */
 	size_t filled_capacity;
 
 	/* Of the offer that is being answered; too large for the stack. */
@@ -139,6 +150,9 @@ void pl_front_error(struct pl_front *front, const struct pl_front_connection *co
 	const struct pl_request *request, enum pl_fault fault, const char *format, ...);
 void pl_front_write_id(struct pl_front_writer *w, const struct pl_request *request);
 void pl_front_close(struct pl_front *front, struct pl_front_connection *connection, uint16_t code);
+/* Answers an HTTP request.  Both texts are let go of; body: NULL for none. */
+void pl_front_respond(struct pl_front *front, uint64_t request, uint16_t status, struct pl_front_text *head,
+	struct pl_front_text *body);
 
 /* True when the shard can take one more, those that wait counted. */
 PL_MUST_USE bool pl_front_can_command(struct pl_front *front, uint8_t shard);
@@ -219,11 +233,20 @@ void pl_front_write_slots(
 
 /* ---- front_settle.c ---- */
 
+struct pl_front_offer {
+	struct pl_bytes sdp;
+	bool is_new_transport;         /* of another peer connection than the session's last offer */
+	uint8_t tracks_max, slots_max; /* m-lines beyond them are rejected; 0: that direction is not taken */
+};
+
+/* A WebSocket client's: as many tracks and slots as there may be. */
+struct pl_front_offer pl_front_offer_of(const char *sdp, bool is_new_transport);
+
 /* Reads an offer and decides on each m-line.  session: whose tracks and slots are kept by their mid; NULL: a new one.
- * is_new_transport: of another peer connection than the session's last offer.  True: description is filled, and
- * front->offer and front->answer hold the rest; the session is as it was.  False: error has the sentence. */
-PL_MUST_USE bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session, bool is_new_transport,
-	const char *sdp, struct pl_description *description, char error[static PL_SDP_ERROR_SIZE]);
+ * True: description is filled, and front->offer and front->answer hold the rest; the session is as it was.  False:
+ * error has the sentence. */
+PL_MUST_USE bool pl_front_settle(struct pl_front *front, const struct pl_front_session *session,
+	const struct pl_front_offer *asked, struct pl_description *description, char error[static PL_SDP_ERROR_SIZE]);
 /* Makes what was settled the session's. */
 void pl_front_settle_commit(struct pl_front *front, struct pl_front_session *session,
 	const struct pl_description *description, bool is_new_transport);
@@ -233,10 +256,25 @@ void pl_front_tell_track_changes(
 /* Where this session's media is to be sent to, best first.  Returns how many. */
 size_t pl_front_candidates(const struct pl_front *front, const struct pl_front_session *session,
 	struct pl_addr candidate[static PL_FRONT_ADDRESSES_MAX]);
-/* "sdp" to the offer that was settled last, this session's. */
+/* The answer to the offer that was settled last, this session's.  Returns its length; it is in front->answer_text. */
+size_t pl_front_make_answer(struct pl_front *front, const struct pl_front_session *session);
+/* The same as "sdp". */
 void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session);
 
 /* ---- front_join.c, front_request.c ---- */
+
+struct pl_front_refusal {
+	const char *code, *reason;
+};
+
+/* Why nobody more can come into this room (NULL: one that is not there yet).  NULL: there is a place. */
+const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, const struct pl_front_room *room);
+/* When who was refused may ask again. */
+uint32_t pl_front_retry_ms(struct pl_front *front);
+/* Makes the session, and the room when it is not there, with what was settled, and tells the media plane: only after
+ * pl_front_can_command.  Nobody else is told yet. */
+struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_room *room,
+	const struct pl_request *join, const struct pl_description *description);
 
 void pl_front_join(struct pl_front *front, int64_t now_us, struct pl_front_connection *connection,
 	const struct pl_request *request);

@@ -163,6 +163,11 @@ void pl_front_write_raw(struct pl_front_writer *w, const char *key, const char *
 	put(w, json, size);
 }
 
+void pl_front_write_bytes(struct pl_front_writer *w, const char *bytes, size_t size)
+{
+	put(w, bytes, size);
+}
+
 void pl_front_write_gap(struct pl_front_writer *w)
 {
 	put_key(w, "n");

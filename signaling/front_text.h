@@ -44,6 +44,8 @@ void pl_front_write_bool(struct pl_front_writer *w, const char *key, bool value)
 void pl_front_write_json(struct pl_front_writer *w, const char *key, const json_t *value);
 /* size bytes that are JSON already. */
 void pl_front_write_raw(struct pl_front_writer *w, const char *key, const char *json, size_t size);
+/* size bytes as they are, without a key or a comma. */
+void pl_front_write_bytes(struct pl_front_writer *w, const char *bytes, size_t size);
 /* "n": and the gap. */
 void pl_front_write_gap(struct pl_front_writer *w);
 

@@ -103,6 +103,11 @@ static const struct field data_fields[] = {
 	{ "to", FIELD_PEERS, false, 0, PL_DATA_TO_MAX, AT(to) },
 	{ .name = NULL },
 };
+static const struct field url_fields[] = {
+	{ "room", FIELD_LABEL, true, 1, PL_ROOM_NAME_MAX, AT(room) },
+	{ "name", FIELD_STRING, false, 0, PL_NAME_MAX, AT(name) },
+	{ .name = NULL },
+};
 static const struct field no_fields[] = { { .name = NULL } };
 
 static const struct field *const fields_of[PL_REQUEST_COUNT] = {
@@ -512,6 +517,38 @@ enum pl_fault pl_request_parse(struct pl_bytes text, struct pl_request *request,
 	json_decref(json);
 	/* Views into what is gone now would be traps. */
 	*request = (struct pl_request){ .has_id = request->has_id, .id = request->id, .kind = request->kind };
+	return fault;
+}
+
+/* False: not UTF-8, or a NUL in it, which no JSON would have brought either. */
+static bool set_text(json_t *object, const char *key, struct pl_bytes text)
+{
+	const char *bytes = text.size > 0 ? (const char *)text.data : "";
+	if (memchr(bytes, '\0', text.size) != NULL)
+		return false;
+	return json_object_set_new(object, key, json_stringn(bytes, text.size)) == 0;
+}
+
+enum pl_fault pl_request_from_url(struct pl_bytes room, struct pl_bytes name, struct pl_request *request, char *message,
+	size_t message_size)
+{
+	PL_ASSERT(message_size > 0);
+	*request = (struct pl_request){ .kind = PL_REQUEST_JOIN };
+	message[0] = '\0';
+	const struct parser p = { request, message, message_size };
+	json_t *json = json_object();
+	PL_ASSERT(json != NULL);
+	enum pl_fault fault;
+	if (!set_text(json, "room", room) || (name.data != NULL && !set_text(json, "name", name)))
+		fault = fail(&p, PL_FAULT_BAD_FIELD, "url: the room and the name must be UTF-8");
+	else
+		fault = read_fields(&p, "url", url_fields, json);
+	if (fault == PL_FAULT_NONE) {
+		request->json = json;
+		return PL_FAULT_NONE;
+	}
+	json_decref(json);
+	*request = (struct pl_request){ .kind = PL_REQUEST_JOIN };
 	return fault;
 }
 

@@ -53,20 +53,25 @@ enum pl_request_kind {
 	X(CONNECTED, "connected") \
 	X(BYE, "bye")
 
-#define PL_FAULT_LIST(X)              \
-	X(BAD_JSON, "bad_json")       \
-	X(BAD_FIELD, "bad_field")     \
-	X(BAD_SDP, "bad_sdp")         \
-	X(UNKNOWN, "unknown")         \
-	X(UNSUPPORTED, "unsupported") \
-	X(NOT_JOINED, "not_joined")   \
-	X(JOINED, "joined")           \
-	X(NO_SESSION, "no_session")   \
-	X(NO_TRACK, "no_track")       \
-	X(NO_PEER, "no_peer")         \
-	X(TOO_LARGE, "too_large")     \
-	X(RATE, "rate")               \
-	X(BUSY, "busy")
+#define PL_FAULT_LIST(X)                \
+	X(BAD_JSON, "bad_json")         \
+	X(BAD_FIELD, "bad_field")       \
+	X(BAD_SDP, "bad_sdp")           \
+	X(UNKNOWN, "unknown")           \
+	X(UNSUPPORTED, "unsupported")   \
+	X(NOT_JOINED, "not_joined")     \
+	X(JOINED, "joined")             \
+	X(NO_SESSION, "no_session")     \
+	X(NO_TRACK, "no_track")         \
+	X(NO_PEER, "no_peer")           \
+	X(TOO_LARGE, "too_large")       \
+	X(RATE, "rate")                 \
+	X(BUSY, "busy")                 \
+	X(BAD_METHOD, "bad_method")     \
+	X(BAD_TYPE, "bad_type")         \
+	X(NO_LENGTH, "no_length")       \
+	X(NO_CONDITION, "no_condition") \
+	X(STALE, "stale")
 
 enum pl_fault {
 	PL_FAULT_NONE,
@@ -109,6 +114,10 @@ struct pl_request {
  * they could be read, and there is nothing to free. */
 PL_MUST_USE enum pl_fault pl_request_parse(
 	struct pl_bytes text, struct pl_request *request, char *message, size_t message_size);
+
+/* The same for a join whose fields came in a URL: room, and name (data NULL: absent), without the URL's escapes. */
+PL_MUST_USE enum pl_fault pl_request_from_url(
+	struct pl_bytes room, struct pl_bytes name, struct pl_request *request, char *message, size_t message_size);
 void pl_request_fini(struct pl_request *request);
 
 #endif

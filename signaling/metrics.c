@@ -78,6 +78,10 @@ static void put_front(struct writer *w, const struct pl_front_counters *front)
 	X(conference.packets_used, "plenum_pool_packets_used", "gauge", "buffers that hold a packet")        \
 	X(conference.packets_used_max, "plenum_pool_packets_used_max", "gauge", "the most that ever did")    \
 	X(conference.pool_low, "plenum_pool_low_total", "counter", "times that the packet pool became low")  \
+	X(conference.crossed, "plenum_crossed_total", "counter", "packets taken from other shards")          \
+	X(conference.copied, "plenum_copied_total", "counter", "of them, copied to this shard's memory")     \
+	X(syscalls, "plenum_media_syscalls_total", "counter", "system calls for datagrams")                  \
+	X(trains_cut, "plenum_trains_cut_total", "counter", "trains of datagrams that the kernel refused")   \
 	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue") \
 	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")         \
 	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \

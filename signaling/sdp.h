@@ -14,6 +14,7 @@ enum {
 	PL_SDP_ANSWER_SIZE_MAX = 65536,
 	PL_SDP_ERROR_SIZE = 160,
 	PL_SDP_STREAM_ID_SIZE = 24,
+	PL_SDP_FRAGMENT_SIZE_MAX = 4096, /* of one that we write: 16 candidates of less than 128 bytes fit */
 };
 
 enum pl_sdp_direction { PL_SDP_INACTIVE = 0, PL_SDP_SEND = 1, PL_SDP_RECV = 2, PL_SDP_SENDRECV = 3 };
@@ -56,6 +57,16 @@ struct pl_sdp_offer {
 PL_MUST_USE bool pl_sdp_parse_offer(
 	struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
 
+/* What counts in a fragment of trickle ICE (application/trickle-ice-sdpfrag, RFC 8840 section 9): an ICE-lite agent
+ * learns addresses from checks, not from candidates. */
+struct pl_sdp_fragment {
+	char ufrag[PL_ICE_UFRAG_MAX + 1], pwd[PL_ICE_PWD_MAX + 1]; /* both empty when there are none */
+};
+
+/* Reads a fragment.  False: error has a sentence that names the line, and *fragment is undefined. */
+PL_MUST_USE bool pl_sdp_parse_fragment(
+	struct pl_bytes text, struct pl_sdp_fragment *fragment, char error[static PL_SDP_ERROR_SIZE]);
+
 /* True for what this server can take: audio with Opus that the offerer has not turned off. */
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media);
 
@@ -81,5 +92,17 @@ struct pl_sdp_answer {
 
 /* Writes the answer as a NUL-terminated string and returns its length, or 0 when it does not fit. */
 PL_MUST_USE size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char *text, size_t text_size);
+
+/* The answer to a fragment that restarted ICE: our new credentials and, again, all our candidates. */
+struct pl_sdp_fragment_answer {
+	const char *mid; /* of the m-line that has the bundle's transport */
+	uint8_t payload_type;
+	struct pl_ice_credentials ice;
+	const struct pl_addr *candidates; /* best first */
+	size_t candidate_count;           /* at most 16 */
+};
+
+/* Writes it as a NUL-terminated string and returns its length. */
+size_t pl_sdp_write_fragment(const struct pl_sdp_fragment_answer *answer, char text[static PL_SDP_FRAGMENT_SIZE_MAX]);
 
 #endif

@@ -93,10 +93,10 @@ static void put_transport(struct writer *w, const struct pl_sdp_answer *answer)
 }
 
 /* Host candidates, RFC 8839 section 5.1; priorities by RFC 8445 section 5.1.2.1 (126 for host, 1 component). */
-static void put_candidates(struct writer *w, const struct pl_sdp_answer *answer)
+static void put_candidates(struct writer *w, const struct pl_addr *candidates, size_t count)
 {
-	for (size_t i = 0; i < answer->candidate_count; i++) {
-		const struct pl_addr *addr = &answer->candidates[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct pl_addr *addr = &candidates[i];
 		const uint32_t priority = 126u << 24 | (uint32_t)(65535 - i) << 8 | 255;
 		char ip[PL_ADDR_TEXT_SIZE];
 		put(w, "a=candidate:%zu 1 udp %" PRIu32 " %s %u typ host\r\n", i + 1, priority,
@@ -130,7 +130,7 @@ static void put_accepted(struct writer *w, const struct pl_sdp_answer *answer, u
 	put(w, "a=mid:%s\r\na=%s\r\na=rtcp-mux\r\n", media->mid, direction_name(how->direction));
 	put_transport(w, answer);
 	if (index == answer->offer->tagged)
-		put_candidates(w, answer);
+		put_candidates(w, answer->candidates, answer->candidate_count);
 	put(w, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", opus, opus);
 	put_extensions(w, answer, media);
 	if (how->ssrc != 0)
@@ -151,4 +151,14 @@ size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char *text, size_
 			put_rejected(&w, &offer->media[i]);
 	}
 	return w.used < w.size ? w.used : 0;
+}
+
+size_t pl_sdp_write_fragment(const struct pl_sdp_fragment_answer *answer, char text[static PL_SDP_FRAGMENT_SIZE_MAX])
+{
+	struct writer w = { text, PL_SDP_FRAGMENT_SIZE_MAX, 0 };
+	put(&w, "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF %u\r\na=mid:%s\r\n", answer->payload_type, answer->mid);
+	put(&w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
+	put_candidates(&w, answer->candidates, answer->candidate_count);
+	PL_ASSERT(w.used < w.size);
+	return w.used;
 }

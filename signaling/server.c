@@ -162,6 +162,10 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		return 0;
 	case LWS_CALLBACK_HTTP:
 		return pl_http_request(server, wsi, session, in);
+	case LWS_CALLBACK_HTTP_BODY:
+		return pl_whip_body(session, (struct pl_bytes){ in, size });
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		return pl_whip_body_end(session);
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		return pl_http_writeable(wsi, session);
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
@@ -170,8 +174,10 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		return -1;
 	case LWS_CALLBACK_CLOSED_HTTP:
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-		if (session != NULL)
+		if (session != NULL) {
 			pl_http_closed(session);
+			pl_whip_closed(session);
+		}
 		return 0;
 	case LWS_CALLBACK_ESTABLISHED:
 		return pl_ws_opened(server, wsi, session);

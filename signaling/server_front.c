@@ -57,6 +57,9 @@ static void carry_out(struct pl_server *server, const struct pl_front_output *ou
 	case PL_FRONT_CLOSE:
 		pl_ws_close(server, output->connection, output->close_code);
 		break;
+	case PL_FRONT_RESPONSE:
+		pl_whip_respond(server, output);
+		break;
 	case PL_FRONT_COMMAND:
 		send_command(server, &output->command);
 		break;

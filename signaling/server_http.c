@@ -8,19 +8,13 @@
 
 enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, KEY_SIZE = 24 /* 16 bytes in base64 */ };
 
+#define IN_CLEAR "{\"code\":\"unsupported\",\"msg\":\"This server speaks HTTPS.\"}"
+
 /* A response whose head is sent, and whose body is on its way. */
 struct pl_http_response {
 	struct pl_static_file file;
 	size_t sent;
 	bool closes;
-};
-
-/* What a response's head says; NULL for what it does not. */
-struct answer {
-	const char *status;              /* "200 OK" */
-	const char *type, *etag, *extra; /* extra: whole lines */
-	bool is_page;                    /* gets the headers of a page; else the response is not to be stored */
-	bool closes;                     /* the connection; also closed if the request has a body */
 };
 
 /* Copies the host that the client asked for, if it cannot break out of a header or a URL: it is all the client's. */
@@ -30,7 +24,7 @@ static bool copy_host(struct lws *wsi, char host[static HOST_SIZE])
 	return lws_hdr_copy(wsi, host, HOST_SIZE, WSI_TOKEN_HOST) > 0 && strspn(host, letters) == strlen(host);
 }
 
-/* Nothing here takes a body.  One that comes with a GET is not worth reading: it could drip in for ever. */
+/* Only server_whip.c takes a body.  One that comes with a GET is not worth reading: it could drip in for ever. */
 static bool has_body(struct lws *wsi)
 {
 	return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
@@ -81,8 +75,13 @@ static void put_page_headers(struct head *head, struct lws *wsi, const char *eta
 		put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
 }
 
+static bool closes(struct lws *wsi, const struct pl_http_answer *answer)
+{
+	return answer->closes || (has_body(wsi) && !answer->has_read_body);
+}
+
 /* has_length: a 304 has no body, and so no length of one (RFC 9110 section 15.4.5). */
-static bool send_head(struct lws *wsi, const struct answer *answer, size_t size, bool has_length)
+static bool send_head(struct lws *wsi, const struct pl_http_answer *answer, size_t size, bool has_length)
 {
 	struct head head = { .used = 0 };
 	put(&head, "HTTP/1.1 %s\r\nX-Content-Type-Options: nosniff\r\n", answer->status);
@@ -94,52 +93,52 @@ static bool send_head(struct lws *wsi, const struct answer *answer, size_t size,
 		put_page_headers(&head, wsi, answer->etag);
 	else
 		put(&head, "Cache-Control: no-store\r\n");
-	if (answer->closes || has_body(wsi))
+	if (closes(wsi, answer))
 		put(&head, "Connection: close\r\n");
 	put(&head, "%s\r\n", answer->extra == NULL ? "" : answer->extra);
 	return lws_write(wsi, (unsigned char *)head.text, head.used, LWS_WRITE_HTTP_HEADERS) == (int)head.used;
 }
 
-static int complete(struct lws *wsi, bool closes)
+static int complete(struct lws *wsi, bool is_last)
 {
-	return closes || lws_http_transaction_completed(wsi) ? -1 : 0;
+	return is_last || lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
-/* Sends the head now and the body when the socket has room.  Takes over file. */
-static int respond(
-	struct lws *wsi, struct pl_session *session, const struct answer *answer, struct pl_static_file *file)
+int pl_http_respond(
+	struct lws *wsi, struct pl_session *session, const struct pl_http_answer *answer, struct pl_static_file *file)
 {
 	const bool is_head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
 	struct pl_http_response *response = calloc(1, sizeof(*response));
-	if (response == NULL || !send_head(wsi, answer, file->bytes.size, true)) {
+	if (response == NULL || !send_head(wsi, answer, file->bytes.size, !answer->is_bodiless)) {
 		free(response);
 		pl_static_fini(file);
 		return -1;
 	}
-	const bool closes = answer->closes || has_body(wsi);
+	const bool is_last = closes(wsi, answer);
 	if (is_head || file->bytes.size == 0) {
 		free(response);
 		pl_static_fini(file);
-		return complete(wsi, closes);
+		return complete(wsi, is_last);
 	}
 	response->file = *file;
-	response->closes = closes;
+	response->closes = is_last;
 	session->response = response;
 	lws_callback_on_writable(wsi);
 	return 0;
 }
 
-static int respond_text(struct lws *wsi, struct pl_session *session, const struct answer *answer, const char *text)
+static int respond_text(
+	struct lws *wsi, struct pl_session *session, const struct pl_http_answer *answer, const char *text)
 {
 	struct pl_static_file file = { .bytes = { (const uint8_t *)text, strlen(text) } };
-	return respond(wsi, session, answer, &file);
+	return pl_http_respond(wsi, session, answer, &file);
 }
 
 int pl_http_writeable(struct lws *wsi, struct pl_session *session)
 {
 	struct pl_http_response *response = session->response;
 	if (response == NULL)
-		return 0;
+		return session->whip != NULL ? pl_whip_writeable(session) : 0;
 	unsigned char room[LWS_PRE + PL_SERVER_CHUNK_SIZE];
 	while (!lws_send_pipe_choked(wsi)) {
 		const size_t left = response->file.bytes.size - response->sent;
@@ -150,9 +149,9 @@ int pl_http_writeable(struct lws *wsi, struct pl_session *session)
 			return -1;
 		response->sent += size;
 		if (size == left) {
-			const bool closes = response->closes;
+			const bool is_last = response->closes;
 			pl_http_closed(session);
-			return complete(wsi, closes);
+			return complete(wsi, is_last);
 		}
 	}
 	/* A reader that stands still may not hold its connection for ever. */
@@ -188,8 +187,8 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	if (file.owned == NULL)
 		return -1;
 	file.bytes = (struct pl_bytes){ file.owned, pl_metrics_write(&metrics, (char *)file.owned) };
-	const struct answer answer = { .status = "200 OK", .type = "text/plain; version=0.0.4; charset=utf-8" };
-	return respond(wsi, session, &answer, &file);
+	const struct pl_http_answer answer = { .status = "200 OK", .type = "text/plain; version=0.0.4; charset=utf-8" };
+	return pl_http_respond(wsi, session, &answer, &file);
 }
 
 /* RFC 9110 section 13.1.2: "*", or the client's list of tags, any of which may be ours; proxies mark some as weak (W/). */
@@ -205,16 +204,16 @@ static int respond_file(struct pl_server *server, struct lws *wsi, struct pl_ses
 {
 	struct pl_static_file file;
 	if (!pl_static_find(server->config->http_root, path, &file)) {
-		const struct answer missing = {
+		const struct pl_http_answer missing = {
 			.status = "404 Not Found", .type = "text/html; charset=utf-8", .is_page = true
 		};
 		return respond_text(wsi, session, &missing,
 			"<!doctype html><meta charset=\"utf-8\"><title>Not found</title>\n"
 			"<p>Nothing is here. The call is at <a href=\"/\">the front door</a>.</p>\n");
 	}
-	struct answer answer = { .status = "200 OK", .type = file.type, .etag = file.etag, .is_page = true };
+	struct pl_http_answer answer = { .status = "200 OK", .type = file.type, .etag = file.etag, .is_page = true };
 	if (!is_known(wsi, file.etag))
-		return respond(wsi, session, &answer, &file);
+		return pl_http_respond(wsi, session, &answer, &file);
 	answer.status = "304 Not Modified";
 	answer.type = NULL;
 	const bool is_sent = send_head(wsi, &answer, 0, false);
@@ -232,7 +231,9 @@ static bool is_in_clear(const struct pl_server *server, struct lws *wsi)
 static int respond_redirect(struct lws *wsi, struct pl_session *session)
 {
 	char host[HOST_SIZE], location[HOST_SIZE + 32];
-	struct answer answer = { .status = "400 Bad Request", .type = "text/plain; charset=utf-8", .closes = true };
+	struct pl_http_answer answer = {
+		.status = "400 Bad Request", .type = "text/plain; charset=utf-8", .closes = true
+	};
 	if (copy_host(wsi, host)) {
 		snprintf(location, sizeof(location), "Location: https://%s/\r\n", host);
 		answer.status = "307 Temporary Redirect";
@@ -243,20 +244,27 @@ static int respond_redirect(struct lws *wsi, struct pl_session *session)
 
 int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
 {
-	static const struct answer plain = { .status = "200 OK", .type = "text/plain; charset=utf-8" };
-	static const struct answer ending = {
+	static const struct pl_http_answer plain = { .status = "200 OK", .type = "text/plain; charset=utf-8" };
+	static const struct pl_http_answer ending = {
 		.status = "503 Service Unavailable", .type = "text/plain; charset=utf-8", .extra = "Retry-After: 5\r\n"
 	};
-	static const struct answer wrong_method = {
+	static const struct pl_http_answer wrong_method = {
 		.status = "405 Method Not Allowed", .extra = "Allow: GET, HEAD\r\n", .closes = true
 	};
-	static const struct answer upgrade = {
+	/* A token has travelled in clear already; the next one should not. */
+	static const struct pl_http_answer in_clear = {
+		.status = "403 Forbidden", .type = "application/json", .closes = true
+	};
+	static const struct pl_http_answer upgrade = {
 		.status = "426 Upgrade Required", .type = "text/plain; charset=utf-8", .extra = "Upgrade: websocket\r\n"
 	};
 
 	server->http_requests++;
 	if (is_in_clear(server, wsi))
-		return respond_redirect(wsi, session);
+		return pl_front_http_is_path(path) ? respond_text(wsi, session, &in_clear, IN_CLEAR)
+						   : respond_redirect(wsi, session);
+	if (pl_front_http_is_path(path))
+		return pl_whip_request(server, wsi, session, path);
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0 && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
 		return respond_text(wsi, session, &wrong_method, "");
 	if (strcmp(path, "/live") == 0)
@@ -274,7 +282,7 @@ int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session
 /* Refuses by closing after the head: what a broken client sends behind it is not worth reading. */
 static int refuse_upgrade(struct lws *wsi, const char *status, const char *extra)
 {
-	const struct answer answer = { .status = status, .extra = extra, .closes = true };
+	const struct pl_http_answer answer = { .status = status, .extra = extra, .closes = true };
 	(void)!send_head(wsi, &answer, 0, true);
 	return -1;
 }

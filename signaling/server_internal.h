@@ -1,5 +1,5 @@
-/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_ws.c
- * (WebSockets) and server_front.c (between them, the front and the media plane).
+/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_whip.c
+ * (those of WHIP and WHEP), server_ws.c (WebSockets) and server_front.c (between them, the front and the media plane).
  * Thread: signaling. */
 #ifndef PL_SIGNALING_SERVER_INTERNAL_H
 #define PL_SIGNALING_SERVER_INTERNAL_H
@@ -8,7 +8,10 @@
 
 #include "signaling/server.h"
 
+#include "signaling/static.h"
+
 struct pl_http_response;
+struct pl_whip;
 
 enum {
 	/* TCP connections beside the WebSockets: browsers open six for a page. */
@@ -43,6 +46,7 @@ struct pl_ws {
 struct pl_session {
 	struct pl_ws *ws;                  /* NULL before the upgrade */
 	struct pl_http_response *response; /* being sent; NULL for none */
+	struct pl_whip *whip;              /* a request of WHIP or WHEP, until its answer is sent; NULL for none */
 };
 
 struct pl_server {
@@ -65,15 +69,39 @@ struct pl_server {
 	uint32_t ws_free_count, ws_max;
 	uint32_t ws_serial;
 	struct pl_ws *grown;
+
+	struct pl_whip *whips; /* that wait for the front's answer */
+	uint64_t whip_last;
 };
 
 int64_t pl_server_now_us(void);
+
+/* What a response's head says; NULL for what it does not. */
+struct pl_http_answer {
+	const char *status;              /* "200 OK" */
+	const char *type, *etag, *extra; /* extra: whole lines */
+	bool is_page;                    /* gets the headers of a page; else the response is not to be stored */
+	bool is_bodiless;                /* has no body by its status, and so no length of one */
+	bool has_read_body;              /* of the request: the connection can be used again */
+	bool closes;                     /* the connection; also closed if the request has a body that was not read */
+};
 
 /* server_http.c: callbacks of libwebsockets; returning not 0 closes the connection. */
 int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path);
 int pl_http_writeable(struct lws *wsi, struct pl_session *session);
 int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind);
 void pl_http_closed(struct pl_session *session);
+/* Sends the head now and the body when the socket has room.  Takes over file. */
+int pl_http_respond(
+	struct lws *wsi, struct pl_session *session, const struct pl_http_answer *answer, struct pl_static_file *file);
+
+/* server_whip.c: callbacks, as above. */
+int pl_whip_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path);
+int pl_whip_body(struct pl_session *session, struct pl_bytes bytes);
+int pl_whip_body_end(struct pl_session *session);
+int pl_whip_writeable(struct pl_session *session);
+void pl_whip_closed(struct pl_session *session);
+void pl_whip_respond(struct pl_server *server, const struct pl_front_output *output);
 
 /* server_ws.c */
 PL_MUST_USE bool pl_ws_table_init(struct pl_server *server);

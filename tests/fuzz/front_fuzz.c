@@ -1,7 +1,7 @@
-/* Four browsers and a media plane that do anything at any time to a front whose every table is small: requests with
- * fields that are right, nearly right or noise, connections that break, time, rings that are full, events that are
- * late, repeated or about nobody.  The harness watches what must hold always; here more of it: no table over its
- * bound, and no input with more output than everyone's share.
+/* Four browsers, clients of WHIP and WHEP, and a media plane that do anything at any time to a front whose every table is
+ * small: requests with fields that are right, nearly right or noise, connections that break, time, rings that are full,
+ * events that are late, repeated or about nobody.  The harness watches what must hold always; here more of it: no table
+ * over its bound, and no input with more output than everyone's share.
  *
  * The input is a list of steps: one byte of kind and browser, then what the kind takes. */
 #include <stdio.h>
@@ -24,6 +24,7 @@ enum {
 	OUTPUTS_MAX = PL_FRONT_EVENTS_KEPT + 16 * BROWSERS,
 };
 
+/* An HTTP request is a raw step of no bytes: so the corpus from before there was HTTP means what it meant. */
 enum { STEP_SOCKET, STEP_REQUEST, STEP_CHANGED, STEP_RAW, STEP_TIME, STEP_EVENT, STEP_RING, STEP_REPEAT };
 
 struct world {
@@ -31,6 +32,8 @@ struct world {
 	struct pl_bytes input;
 	uint64_t connection[BROWSERS];             /* 0: none */
 	struct pl_harness_member member[BROWSERS]; /* by its last welcome */
+	char location[BROWSERS][PL_HARNESS_HEAD_SIZE],
+		etag[BROWSERS][PL_HARNESS_HEAD_SIZE]; /* of the last 201 or 200 */
 };
 
 static uint8_t take(struct world *w)
@@ -142,9 +145,77 @@ static void request(struct world *w, unsigned browser, bool is_changed, unsigned
 		say(w, browser, text, (size_t)size);
 }
 
+/* ---- requests over HTTP ---- */
+
+static const char *http_path(struct world *w, unsigned browser, uint8_t choice)
+{
+	static const char *const paths[] = { "/v1/whip/kitchen", "/v1/whep/kitchen", "/v1/whip/cellar",
+		"/v1/whep/attic", "/v1/whip", "/v1/whep/a/b/", "/v1/whip/\xff", "" };
+	const char *path = paths[choice & 7];
+	return path[0] != '\0' && (choice & 0x40) == 0 ? path
+	       : w->location[browser][0] != '\0'       ? w->location[browser]
+						       : "/v1/whep/kitchen/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+}
+
+/* What the client sends: an offer, a fragment, or noise of the input. */
+static const char *http_body(struct world *w, uint8_t choice)
+{
+	static char text[256];
+	switch (choice & 3) {
+	case 0:
+		return pl_harness_sdp("s0 r1 r2", choice >> 6);
+	case 1:
+		return pl_harness_sdp(choice & 0x80 ? "r0 r1 i2" : "b0 x1 s2", choice >> 6 & 1);
+	case 2:
+		snprintf(text, sizeof text, "a=ice-ufrag:ufrag%u\r\na=ice-pwd:%024u\r\na=candidate:x\r\n", choice >> 4,
+			choice >> 4);
+		return text;
+	default:
+		snprintf(text, sizeof text, "%.*s", (int)(w->input.size < 255 ? w->input.size : 255),
+			w->input.size > 0 ? (const char *)w->input.data : "");
+		return text;
+	}
+}
+
+static void http(struct world *w, unsigned browser)
+{
+	static const char *const matches[] = { "*", NULL, "\"x\", W/\"y\"", "\"" };
+	const uint8_t method = take(w), target = take(w), body = take(w), fields = take(w);
+	char name[64], path[PL_HARNESS_HEAD_SIZE];
+	snprintf(path, sizeof path, "%s", http_path(w, browser, target));
+	snprintf(name, sizeof name, "%c%c", 'a' + (fields & 7), fields);
+	const char *match = matches[fields >> 3 & 3];
+	const struct pl_harness_http request = {
+		.method = (enum pl_front_http_method)(method % 5),
+		.path = path,
+		.name = name,
+		.type = fields & 0x80                      ? NULL
+			: method % 5 == PL_FRONT_HTTP_POST ? "application/sdp"
+							   : "application/trickle-ice-sdpfrag",
+		.if_match = fields & 0x40 ? w->etag[browser] : match,
+		.body = http_body(w, body),
+		.content_length = method >> 4 == 15   ? -1
+				  : method >> 4 == 14 ? 70000
+						      : 0,
+	};
+	const struct pl_harness_response *r = pl_harness_http(&w->h, &request);
+	PL_ASSERT(r->status >= 200 && r->status <= 503);
+	PL_ASSERT((r->status >= 400) == (strstr(r->body, "\"code\":") != NULL));
+	if (r->status == 201) /* from now on the media plane's events of this browser are about its session */
+		w->member[browser].source = w->h.joined[w->h.joined_count - 1].source;
+	if (r->status == 201)
+		snprintf(w->location[browser], sizeof w->location[browser], "%s", pl_harness_field(r, "Location"));
+	if (r->status == 200 || r->status == 201)
+		snprintf(w->etag[browser], sizeof w->etag[browser], "%s", pl_harness_field(r, "ETag"));
+}
+
 static void raw(struct world *w, unsigned browser)
 {
 	size_t size = take(w);
+	if (size == 0) {
+		http(w, browser);
+		return;
+	}
 	if (size > w->input.size)
 		size = w->input.size;
 	say(w, browser, w->input.data, size);

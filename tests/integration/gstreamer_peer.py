@@ -29,20 +29,29 @@ class GstreamerPeer(Peer):
     """webrtcbin calls back on threads of its own; everything goes over to the loop of asyncio."""
 
     def __init__(self, hz, slots=3):
+        """hz: the tone that it says; None only listens."""
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._offered = self._loop.create_future()
-        self._pipeline = Gst.parse_launch(
+        rtc = "webrtcbin name=rtc bundle-policy=max-bundle"
+        says = (
             f"audiotestsrc is-live=true wave=sine freq={hz} volume={AMPLITUDE} ! audio/x-raw,rate=48000,channels=1"
-            f" ! opusenc frame-size=20 ! rtpopuspay pt=111 ! {OPUS} ! webrtcbin name=rtc bundle-policy=max-bundle"
+            f" ! opusenc frame-size=20 ! rtpopuspay pt=111 ! {OPUS} ! {rtc}"
         )
+        self._pipeline = Gst.parse_launch(says) if hz is not None else Gst.Pipeline()
+        if hz is None:
+            self._pipeline.add(Gst.parse_launch(rtc))
         self._rtc = self._pipeline.get_by_name("rtc")
         directions = GstWebRTC.WebRTCRTPTransceiverDirection
-        self._rtc.emit("get-transceiver", 0).props.direction = directions.SENDONLY
+        if hz is not None:
+            self._rtc.emit("get-transceiver", 0).props.direction = directions.SENDONLY
         self._pipeline.set_state(Gst.State.READY)
         for _ in range(slots):
             self._rtc.emit("add-transceiver", directions.RECVONLY, Gst.Caps.from_string(OPUS))
-        self._rtc.connect("on-negotiation-needed", self._create_offer)
+        # Who says something negotiates when the first caps are there; for who only listens nothing is to be waited for.
+        self._is_listener = hz is None
+        if not self._is_listener:
+            self._rtc.connect("on-negotiation-needed", self._create_offer)
         self._rtc.connect("pad-added", self._on_pad)
 
     def _create_offer(self, _rtc):
@@ -56,6 +65,8 @@ class GstreamerPeer(Peer):
 
     async def _offer(self):
         self._pipeline.set_state(Gst.State.PLAYING)
+        if self._is_listener:
+            self._create_offer(self._rtc)
         return await self._offered
 
     async def _accept(self, sdp):

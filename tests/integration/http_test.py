@@ -4,6 +4,7 @@ PLENUM_SERVER names the program to test.
 """
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -14,8 +15,10 @@ import subprocess
 import tempfile
 import time
 
+from pair import OFFER
 from plenum_server import Server
 from raw_http import Connection, get, metrics, metrics_by_shard, open_fds, request, until
+from whip_peer import SDP, send
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ROOT / "web-demo"
@@ -307,6 +310,10 @@ def https_is_served():
                 assert answer and answer.status == 307, answer
                 assert answer["location"] == "https://plenum.test/", answer.fields
                 assert connection.is_closed_within(5)
+            published = send(server, "POST", "/v1/whip/kitchen", OFFER, SDP)
+            assert published.status == 201 and send(server, "DELETE", published["location"]).status == 200
+            refused = send(plain, "POST", "/v1/whip/kitchen", OFFER, SDP)
+            assert (refused.status, json.loads(refused.body)["code"]) == (403, "unsupported"), refused.body
             upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol: plenum.v1"]
             with Connection(plain) as connection:

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from plenum_server import DEFAULT_BINARY, Server
+from raw_http import metrics, until
 from whip_gateway import Gateway
 
 BINARY = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
@@ -244,6 +245,19 @@ def test_whip_and_whep():
             assert all(headers["authorization"] == "bearer secret" for _, _, headers in gateway.requests)
             # Who leaves deletes its resource, wherever the Location said it is.
             assert sum(method == "DELETE" for method, _, _ in gateway.requests) == 10 and not gateway.joined, gateway.joined
+
+
+def test_whip_and_whep_of_plenum():
+    """Plenum's own WHIP and WHEP: all are heard, who leaves leaves nobody behind, and a full room refuses."""
+    with Server({"media.shards": 2}) as server:
+        status, report, table = load(server, api="whip", rooms=4, publishers=2, receivers=5, slots=2, token="any")
+        assert status == 0, table
+        check_media(report, publishers=8, streams=2 * 5 * 4)
+        assert report["clients"] == {"asked": 28, "answered": 28, "connected": 28, "failed": 0, "retries": 0}
+        until(lambda: metrics(server)["plenum_participants"] == 0, "everybody has left", seconds=3)
+    with Server({"limits.room_participants": 2}) as server:
+        status, report, table = load(server, api="whip", publishers=1, receivers=2, retries=0)
+        assert status == 1 and report["failures"] == [{"reason": "HTTP 503", "count": 1}], table
 
 
 def test_whip_detours():

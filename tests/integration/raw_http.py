@@ -46,7 +46,7 @@ class Connection:
             assert name.lower() not in fields, f"{name} is there twice"
             fields[name.lower()] = value
         status = int(first.split(b" ")[1])
-        if method == "HEAD" or status in (101, 304):
+        if method == "HEAD" or status in (101, 204, 304):
             return Answer(status, fields, b"")
         return Answer(status, fields, self.file.read(int(fields.get("content-length", -1))))
 

@@ -62,6 +62,26 @@ def threads_have_names_and_cpus(server):
     assert len(told) == 2 and f"port {server.media_port}," in told[0], server.log
 
 
+async def a_room_spreads():
+    """One room over two threads: everybody hears everybody, and a packet crosses once."""
+    with Server({"media.shards": 2, "media.room_spread": 1}) as server:
+        ann = await AiortcPeer.join(server.url, "hall", "Ann", hz=ANN_HZ)
+        bob = await AiortcPeer.join(server.url, "hall", "Bob", hz=BOB_HZ)
+        cleo = await AiortcPeer.join(server.url, "hall", "Cleo", hz=CLEO_HZ)
+        assert ports_of(ann) != ports_of(bob), "on different threads"
+        expected = {ann: [BOB_HZ, CLEO_HZ], bob: [ANN_HZ, CLEO_HZ], cleo: [ANN_HZ, BOB_HZ]}
+        await asyncio.gather(*(peer.until_hears(TONES, tones) for peer, tones in expected.items()))
+        until(lambda: min(by_shard(server, "plenum_crossed_total")) > 10, "packets cross both ways")
+        assert sum(by_shard(server, "plenum_copied_total")) <= sum(by_shard(server, "plenum_crossed_total"))
+        # Home's own member leaves: it goes on choosing for the others.
+        await ann.leave()
+        expected = {bob: [CLEO_HZ], cleo: [BOB_HZ]}
+        await asyncio.gather(*(peer.until_hears(TONES, tones) for peer, tones in expected.items()))
+        await asyncio.gather(bob.leave(), cleo.leave())
+        until(lambda: by_shard(server, "plenum_media_rooms") == [0, 0], "the room has ended on both")
+        until(lambda: by_shard(server, "plenum_pool_packets_used") == [0, 0], "no buffer is held any more")
+
+
 async def main():
     with Server({"media.shards": 2, "log.level": "debug"}) as server:
         assert server.shards == 2
@@ -69,6 +89,8 @@ async def main():
         print(f"ok: threads_have_names_and_cpus: {threads_have_names_and_cpus.__doc__.splitlines()[0]}", flush=True)
         await rooms_are_on_shards_of_their_own(server)
         print(f"ok: rooms_are_on_shards_of_their_own: {rooms_are_on_shards_of_their_own.__doc__.splitlines()[0]}", flush=True)
+    await a_room_spreads()
+    print(f"ok: a_room_spreads: {a_room_spreads.__doc__.splitlines()[0]}", flush=True)
 
 
 asyncio.run(main())

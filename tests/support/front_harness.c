@@ -110,6 +110,7 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 	assert_true((command->description != NULL) == has_description);
 	if (command->kind == PL_COMMAND_JOIN && !is_known) {
 		assert_true(h->joined_count < PL_COUNT(h->joined));
+		h->joined[h->joined_count].is_http = h->request != 0;
 		h->joined[h->joined_count].room = command->room;
 		h->joined[h->joined_count].shard = command->shard;
 		h->joined[h->joined_count].home = command->home;
@@ -123,7 +124,22 @@ static void take(struct pl_harness *h, const struct pl_command *command)
 	h->command[h->command_count++] = *command;
 }
 
-static void drain(struct pl_harness *h)
+static void hear_response(struct pl_harness *h, const struct pl_front_output *output)
+{
+	struct pl_harness_response *r = &h->response;
+	assert_true(h->request != 0 && output->request == h->request);
+	assert_true(output->head_size < sizeof r->head && output->text_size < sizeof r->body);
+	assert_true(output->head_size > 2 && memcmp(output->head + output->head_size - 2, "\r\n", 2) == 0);
+	r->count++;
+	r->status = output->status;
+	memcpy(r->head, output->head, output->head_size);
+	r->head[output->head_size] = '\0';
+	if (output->text_size > 0)
+		memcpy(r->body, output->text, output->text_size);
+	r->body[output->text_size] = '\0';
+}
+
+void pl_harness_drain(struct pl_harness *h)
 {
 	struct pl_front_output output;
 	for (h->output_count = 0; pl_front_next(h->front, &output); h->output_count++) {
@@ -137,6 +153,9 @@ static void drain(struct pl_harness *h)
 			assert_in_range(output.close_code, 1000, 4999);
 			connection_of(h, output.connection)->close_code = output.close_code;
 			break;
+		case PL_FRONT_RESPONSE:
+			hear_response(h, &output);
+			break;
 		case PL_FRONT_COMMAND:
 			take(h, &output.command);
 			break;
@@ -145,7 +164,7 @@ static void drain(struct pl_harness *h)
 }
 
 /* As the server does before each input. */
-static void before_input(struct pl_harness *h)
+void pl_harness_before_input(struct pl_harness *h)
 {
 	for (uint8_t shard = 0; shard < h->shard_count; shard++) {
 		h->ring_room[shard] = h->is_busy[shard] ? 0 : h->commands_free;
@@ -179,6 +198,20 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 	assert_int_equal(pl_front_create(&h->front, &config), PL_ERR_NONE);
 }
 
+/* Who came over HTTP and has not left: no connection tells of its end, the media plane does. */
+static void end_http(struct pl_harness *h)
+{
+	if (h->is_shut_down)
+		return;
+	while (h->joined_count > 0) {
+		assert_true(h->joined[0].is_http);
+		const struct pl_event gone = {
+			.kind = PL_EVENT_GONE, .room = h->joined[0].room, .source = h->joined[0].source
+		};
+		pl_harness_event(h, &gone);
+	}
+}
+
 void pl_harness_stop(struct pl_harness *h)
 {
 	h->commands_free = SIZE_MAX;
@@ -188,6 +221,7 @@ void pl_harness_stop(struct pl_harness *h)
 	}
 	pl_harness_pass(h, PL_FRONT_RESUME_MS);
 	const struct pl_front_counters *counters = pl_front_counters(h->front);
+	end_http(h);
 	assert_int_equal(counters->connections, 0);
 	assert_int_equal(counters->sessions, 0);
 	assert_int_equal(counters->rooms, 0);
@@ -209,9 +243,9 @@ void pl_harness_abandon(struct pl_harness *h)
 void pl_harness_shutdown(struct pl_harness *h)
 {
 	h->is_shut_down = true;
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_shutdown(h->front, h->now_us);
-	drain(h);
+	pl_harness_drain(h);
 }
 
 /* ---- the browsers' side ---- */
@@ -220,35 +254,35 @@ uint64_t pl_harness_open(struct pl_harness *h)
 {
 	assert_true(h->connection_last < PL_HARNESS_CONNECTIONS_MAX);
 	const uint64_t number = h->connection_last + 1;
-	before_input(h);
+	pl_harness_before_input(h);
 	if (!pl_front_open(h->front, h->now_us, number))
 		return 0;
 	h->connection_last = number;
 	h->connection[number] = (struct pl_harness_connection){ .heard = json_array(), .is_open = true, .n = -1 };
-	drain(h);
+	pl_harness_drain(h);
 	return number;
 }
 
 void pl_harness_lose(struct pl_harness *h, uint64_t number)
 {
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_lost(h->front, h->now_us, number);
 	connection_of(h, number)->is_open = false;
-	drain(h);
+	pl_harness_drain(h);
 }
 
 void pl_harness_backlog(struct pl_harness *h, uint64_t number, size_t bytes)
 {
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_backlog(h->front, h->now_us, number, bytes);
-	drain(h);
+	pl_harness_drain(h);
 }
 
 void pl_harness_bad_frame(struct pl_harness *h, uint64_t number, enum pl_fault fault)
 {
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_bad_frame(h->front, h->now_us, number, fault);
-	drain(h);
+	pl_harness_drain(h);
 }
 
 void pl_harness_say_bytes(struct pl_harness *h, uint64_t number, const void *bytes, size_t size)
@@ -262,9 +296,9 @@ void pl_harness_say_bytes(struct pl_harness *h, uint64_t number, const void *byt
 
 	for (uint64_t i = 1; i <= h->connection_last; i++)
 		h->connection[i].answers = 0;
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_message(h->front, h->now_us, number, (struct pl_bytes){ bytes, size });
-	drain(h);
+	pl_harness_drain(h);
 	for (uint64_t i = 1; i <= h->connection_last; i++) {
 		/* Who is shown out for talking too much gets a bye instead. */
 		const bool is_kicked = i == number && c->close_code == PL_FRONT_CLOSE_POLICY;
@@ -457,9 +491,9 @@ void pl_harness_event(struct pl_harness *h, const struct pl_event *event)
 	const size_t i = find_joined(h, event->source);
 	if (is_end && i < h->joined_count && h->joined[i].room == event->room)
 		forget_joined(h, event->source);
-	before_input(h);
+	pl_harness_before_input(h);
 	pl_front_event(h->front, h->now_us, event);
-	drain(h);
+	pl_harness_drain(h);
 }
 
 /* ---- time ---- */
@@ -470,9 +504,9 @@ void pl_harness_pass(struct pl_harness *h, int64_t ms)
 	for (int64_t due_us; (due_us = pl_front_deadline(h->front)) <= until_us;) {
 		if (due_us > h->now_us)
 			h->now_us = due_us;
-		before_input(h);
+		pl_harness_before_input(h);
 		pl_front_tick(h->front, h->now_us);
-		drain(h);
+		pl_harness_drain(h);
 		assert_true(pl_front_deadline(h->front) > h->now_us); /* a tick that does nothing would spin */
 	}
 	h->now_us = until_us;

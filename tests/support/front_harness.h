@@ -12,6 +12,7 @@ enum {
 	PL_HARNESS_CONNECTIONS_MAX = 400,
 	PL_HARNESS_COMMANDS_MAX = 1024,
 	PL_HARNESS_TEXT_SIZE = 128 << 10,
+	PL_HARNESS_HEAD_SIZE = 1024,
 };
 
 struct pl_harness_connection {
@@ -24,6 +25,12 @@ struct pl_harness_connection {
 	unsigned answers;    /* to the message that is being said */
 };
 
+/* What an HTTP request was answered with. */
+struct pl_harness_response {
+	unsigned count; /* to the request that is being made */
+	uint16_t status;
+	char head[PL_HARNESS_HEAD_SIZE], body[PL_HARNESS_TEXT_SIZE];
+};
 /* Shard n has port PL_HARNESS_PORT + n; one shard unless the limits say otherwise. */
 enum { PL_HARNESS_PORT = 3478 };
 
@@ -43,9 +50,13 @@ struct pl_harness {
 	size_t command_count, command_read;
 	struct {
 		uint32_t room, source;
+		bool is_http;
 		uint8_t shard, home;
 	} joined[PL_HARNESS_CONNECTIONS_MAX]; /* the media plane's participants */
 	size_t joined_count;
+	uint64_t request; /* that is being made; 0: none */
+	uint64_t request_last;
+	struct pl_harness_response response;
 	size_t output_count; /* of the last input */
 };
 
@@ -104,6 +115,33 @@ uint64_t pl_harness_resume(struct pl_harness *h, const struct pl_harness_member 
 /* Reads the welcome of the connection: its member's from now on. */
 json_t *pl_harness_take_welcome(struct pl_harness *h, uint64_t connection, struct pl_harness_member *member);
 
+/* ---- clients of WHIP and WHEP ---- */
+
+/* The same offer with the ends of lines that SDP has. */
+const char *pl_harness_sdp(const char *media, unsigned generation);
+
+/* What is not set is absent; body's length is the content's, unless content_length says otherwise. */
+struct pl_harness_http {
+	enum pl_front_http_method method;
+	const char *path, *name, *type, *if_match, *body;
+	int64_t content_length; /* 0: of body; -1: absent */
+};
+
+/* Makes a request and returns its one answer.  Borrowed, until the next one. */
+const struct pl_harness_response *pl_harness_http(struct pl_harness *h, const struct pl_harness_http *http);
+
+/* The value of a field of the answer's head, "" when it is not there.  Valid until the next call. */
+const char *pl_harness_field(const struct pl_harness_response *response, const char *name);
+
+/* Who publishes or plays over HTTP. */
+struct pl_harness_whip {
+	uint32_t source, room;
+	char peer[16], location[PL_HARNESS_HEAD_SIZE], etag[64];
+};
+
+/* POSTs an offer and takes the command.  api: "whip" or "whep". */
+struct pl_harness_whip pl_harness_post(struct pl_harness *h, const char *api, const char *room, const char *media);
+
 /* ---- the media plane's side ---- */
 
 /* Takes the next command, which must be of this kind.  Borrowed, until stop. */
@@ -115,5 +153,10 @@ void pl_harness_event(struct pl_harness *h, const struct pl_event *event);
 
 /* Ticks at each deadline on the way. */
 void pl_harness_pass(struct pl_harness *h, int64_t ms);
+
+/* ---- for the harness's own parts, around each input of the front ---- */
+
+void pl_harness_before_input(struct pl_harness *h);
+void pl_harness_drain(struct pl_harness *h);
 
 #endif

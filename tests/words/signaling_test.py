@@ -59,7 +59,7 @@ def fields():
         tables[name] = {
             field: (required == "true", int(least), int(most) if most.isdigit() else values.get(most) or constant(most))
             for field, required, least, most in found}
-    assert set(tables) == {"resume", "join", "offer", "mute", "meta", "data", "no"}, tables
+    assert set(tables) == {"resume", "join", "offer", "mute", "meta", "data", "url", "no"}, tables
     return tables
 
 
@@ -73,7 +73,8 @@ def messages_are_named():
     same("events", replies - ANSWERS - {"refused"}, set(rows(section("Events"), "event")))
     for name in ANSWERS | {"refused"}:
         assert name in replies and (f'{{"t":"{name}"' in DOCUMENT or f"`{name}`" in section("Requests")), name
-    same("error codes", names("PL_FAULT_LIST"), set(rows(section("Errors"), "code")))
+    page = rows(section("Errors"), "code") | rows(section("Errors"), "code over HTTP")
+    same("error codes", names("PL_FAULT_LIST"), set(page))
 
 
 def check_bounds(what, text, least, most):
@@ -99,6 +100,8 @@ def fields_are_named():
     for name, (is_required, least, most) in tables["resume"].items():
         assert is_required and page[name][0] == "required"
         check_bounds(f"resume.{name}", page[name][1], least, most)
+    for name, bounds in tables["url"].items():
+        assert bounds == join[name], f"{name} of a URL has other bounds than join's"
     requests = rows(section("Requests"), "request")
     for request in ("offer", "mute", "meta", "data", "ping", "leave"):
         code = tables.get(request, {})
@@ -130,11 +133,24 @@ def codes_are_named():
         assert f"`{code}`" in ends[str(constant(f"PL_FRONT_CLOSE_{close}"))][0], (code, close)
     for code in re.findall(r"\bPL_FRONT_CLOSE_\w+ = ([0-9]+),", HEADERS):
         assert code in ends, code
-    refused = set(re.findall(r'\brefuse\(front, connection, request, "(\w+)"', FRONT))
+    refused = set(re.findall(r'struct pl_front_refusal \w+ = \{\s*"(\w+)"', FRONT))
     same("refused", refused, set(re.findall(r"`(\w+_full)`", section("join → welcome"))))
     reasons = set(re.findall(r'pl_front_session_destroy\(front, \w+, "(\w+)"\)', FRONT))
     peer = rows(section("Events"), "event")["peer"][0]
     same("reasons to leave", reasons, set(re.findall(r"`(\w+)`", peer.split("`reason` with `leave`:")[1])))
+
+
+def http_answers_are_named():
+    """The status of each fault, and what a refused client finds."""
+    body = re.search(r"status_of\(enum pl_fault fault\)\n\{(.*?)\n\}", FRONT, re.S)[1]
+    code = {fault.lower(): status for fault, status in re.findall(r"case PL_FAULT_(\w+):\s*return (\d+);", body)}
+    page = {status: row[0] for status, row in rows(section("WHIP and WHEP"), "status | `code`").items()}
+    assert len(code) > 8 and "default:\n\t\treturn 400;" in body
+    for fault, status in (code | {"bad_sdp": "400", "bad_field": "400"}).items():
+        row = next(row for statuses, row in page.items() if status in statuses.split(", "))
+        assert f"`{fault}`" in row, (fault, status)
+    for refusal in set(re.findall(r'struct pl_front_refusal \w+ = \{\s*"(\w+)"', FRONT)) | {"shutdown"}:
+        assert f"`{refusal}`" in page["503"], refusal
 
 
 def numbers_are_the_code_s():
@@ -153,6 +169,9 @@ def numbers_are_the_code_s():
         f"more than {n('PL_FRONT_MESSAGES_PER_S')} a second, with a burst of {n('PL_FRONT_MESSAGES_BURST')};",
         f"{n('PL_FRONT_RATE_ERRORS_BURST')} more than the rate allows",
         f"At most {n('PL_FRONT_DATA_PER_S')} a second, with a burst of {n('PL_FRONT_DATA_BURST')} ",
+        f"At most {n('PL_FRONT_RESTARTS_PER_S')} restarts a second, with a burst of {n('PL_FRONT_RESTARTS_BURST')}.",
+        f"at most {n('PL_FRONT_HTTP_BODY_MAX'):,} bytes, with `Content-Length`",
+        f"({n('PL_SLOTS_MAX')} at most)",
         f"loudest first, at most {n('PL_TOP_MAX')};",
         f"({n('PL_TRACKS_MAX')} that send, {n('PL_SLOTS_MAX')} that receive)",
         f'"limits":{{"message_bytes":{n("PL_MESSAGE_SIZE_MAX")},"data_bytes":{n("PL_DATA_SIZE_MAX")},'
@@ -173,11 +192,12 @@ def paths_are_named():
     code = set(re.findall(r'strcmp\(path, "(/[\w/]+)"\)', (ROOT / "signaling/server_http.c").read_text()))
     assert len(code) >= 4
     page = set(re.findall(r"^\| `GET (/[\w/.]*)` \|", section("HTTP"), re.M))
-    same("paths", code, page - {"/", "/plenum.js"})
-    assert {"/", "/plenum.js"} <= page and (ROOT / "web-demo/plenum.js").exists()
+    files = {path for path in page if (ROOT / "web-demo" / path[1:]).is_file()}
+    assert files == {"/plenum.js", "/whip.html"}
+    same("paths", code, page - files - {"/"})
 
 
-for check in (messages_are_named, fields_are_named, what_is_written_is_named, codes_are_named, numbers_are_the_code_s,
-              paths_are_named):
+for check in (messages_are_named, fields_are_named, what_is_written_is_named, codes_are_named, http_answers_are_named,
+              numbers_are_the_code_s, paths_are_named):
     check()
     print(f"ok: {check.__name__}")
