@@ -281,7 +281,8 @@ static void explain_no_context(const struct pl_config *config, char error[static
 		snprintf(error, PL_SERVER_ERROR_SIZE, "libwebsockets did not start");
 	else
 		snprintf(error, PL_SERVER_ERROR_SIZE,
-			"%shttp.tls_cert, http.tls_key: OpenSSL does not take this certificate and key; are they PEM, and "
+			"%shttp.tls_cert, http.tls_key: OpenSSL does not take this certificate and key; are they PEM, "
+			"and "
 			"do they belong together?",
 			pl_config_origin(config, "http", "tls_cert"));
 }
