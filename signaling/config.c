@@ -1,6 +1,7 @@
 #include "signaling/config.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -197,6 +198,22 @@ void pl_config_defaults(struct pl_config *config)
 	}
 }
 
+void pl_config_set_origin(struct pl_config *config, const struct pl_config_key *key, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vsnprintf(config->origin[key - KEYS], PL_CONFIG_ORIGIN_SIZE, format, args);
+	va_end(args);
+}
+
+const char *pl_config_origin(const struct pl_config *config, const char *section, const char *name)
+{
+	char error[PL_CONFIG_ERROR_SIZE];
+	const struct pl_config_key *key = pl_config_find(section, name, error);
+	PL_ASSERT(key != NULL);
+	return config->origin[key - KEYS];
+}
+
 static size_t smallest(size_t a, size_t b, size_t c)
 {
 	const size_t ab = a < b ? a : b;
@@ -303,16 +320,20 @@ enum pl_err pl_config_set(struct pl_config *config, const char *assignment, char
 		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: %.400s", shown, why);
 		return PL_ERR_CONFIG;
 	}
+	pl_config_set_origin(config, key, "--set: ");
 	return PL_ERR_NONE;
 }
 
-static bool is_readable(const char *key, const char *path, char error[static PL_CONFIG_ERROR_SIZE])
+static bool is_readable(
+	const struct pl_config *config, const char *name, const char *path, char error[static PL_CONFIG_ERROR_SIZE])
 {
 	if (*path == '\0' || access(path, R_OK) == 0)
 		return true;
+	const int reason = errno;
 	char shown[SHOWN_MAX + 4];
 	show(path, shown);
-	snprintf(error, PL_CONFIG_ERROR_SIZE, "%s: \"%s\" cannot be read: %s", key, shown, strerror(errno));
+	snprintf(error, PL_CONFIG_ERROR_SIZE, "%shttp.%s: \"%s\" cannot be read: %s",
+		pl_config_origin(config, "http", name), name, shown, strerror(reason));
 	return false;
 }
 
@@ -320,13 +341,15 @@ enum pl_err pl_config_check(const struct pl_config *config, char error[static PL
 {
 	const bool has_cert = config->http_tls_cert[0] != '\0', has_key = config->http_tls_key[0] != '\0';
 	if (has_cert != has_key) {
-		snprintf(error, PL_CONFIG_ERROR_SIZE, "%s is set, but %s is not: HTTPS needs both, HTTP none",
-			has_cert ? "http.tls_cert" : "http.tls_key", has_cert ? "http.tls_key" : "http.tls_cert");
+		const char *set = has_cert ? "tls_cert" : "tls_key", *other = has_cert ? "tls_key" : "tls_cert";
+		snprintf(error, PL_CONFIG_ERROR_SIZE,
+			"%shttp.%s is set, but http.%s is not: HTTPS needs both, HTTP none",
+			pl_config_origin(config, "http", set), set, other);
 		return PL_ERR_CONFIG;
 	}
-	if (!is_readable("http.tls_cert", config->http_tls_cert, error) ||
-		!is_readable("http.tls_key", config->http_tls_key, error) ||
-		!is_readable("http.root", config->http_root, error))
+	if (!is_readable(config, "tls_cert", config->http_tls_cert, error) ||
+		!is_readable(config, "tls_key", config->http_tls_key, error) ||
+		!is_readable(config, "root", config->http_root, error))
 		return PL_ERR_CONFIG;
 	return PL_ERR_NONE;
 }

@@ -11,7 +11,12 @@
 #include "media/addr.h"
 #include "media/err.h"
 
-enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSES_MAX = 16 };
+enum {
+	PL_CONFIG_TEXT_SIZE = 512,
+	PL_CONFIG_ERROR_SIZE = 512,
+	PL_CONFIG_ADDRESSES_MAX = 16,
+	PL_CONFIG_ORIGIN_SIZE = 224,
+};
 
 /* X(section, name, kind, default, min, max, unit, what, why)
  * TEXT, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
@@ -69,6 +74,10 @@ enum { PL_CONFIG_TEXT_SIZE = 512, PL_CONFIG_ERROR_SIZE = 512, PL_CONFIG_ADDRESSE
 	X(log, format, CHOICE, "text", 0, 0, "text|json", "one line per event on stderr, for people or for machines", \
 		"People first.")
 
+#define X(...) +1
+enum { PL_CONFIG_KEY_COUNT = PL_CONFIG_LIST(X) };
+#undef X
+
 struct pl_config {
 #define PL_CONFIG_FIELD_TEXT(section, name)   char section##_##name[PL_CONFIG_TEXT_SIZE];
 #define PL_CONFIG_FIELD_LISTEN                PL_CONFIG_FIELD_TEXT
@@ -78,6 +87,9 @@ struct pl_config {
 #define X(section, name, kind, ...)           PL_CONFIG_FIELD_##kind(section, name)
 	PL_CONFIG_LIST(X)
 #undef X
+	/* Who set each key last, in the order of the list, as the beginning of an error: "plenum.yaml:12: ", "--set: ", or
+	 * empty for a default. */
+	char origin[PL_CONFIG_KEY_COUNT][PL_CONFIG_ORIGIN_SIZE];
 };
 
 enum pl_config_kind {
@@ -108,7 +120,8 @@ PL_MUST_USE enum pl_err pl_config_load(
 PL_MUST_USE enum pl_err pl_config_set(
 	struct pl_config *config, const char *assignment, char error[static PL_CONFIG_ERROR_SIZE]);
 
-/* What a single key cannot show: a certificate without its key, files that cannot be read. */
+/* What a single key cannot show: a certificate without its key, files that cannot be read.  error begins with the origin
+ * of the key in question. */
 PL_MUST_USE enum pl_err pl_config_check(const struct pl_config *config, char error[static PL_CONFIG_ERROR_SIZE]);
 
 /* Writes YAML that pl_config_load reads back to the same; with_comments as in config/plenum.yaml. */
@@ -121,6 +134,13 @@ size_t pl_config_keys(const struct pl_config_key **keys);
  * without file or key). */
 PL_MUST_USE bool pl_config_assign(struct pl_config *config, const struct pl_config_key *key, const char *value,
 	char error[static PL_CONFIG_ERROR_SIZE]);
+
+/* Notes who set a key: config->origin. */
+PL_PRINTF(3, 4)
+void pl_config_set_origin(struct pl_config *config, const struct pl_config_key *key, const char *format, ...);
+
+/* The origin of a key that exists. */
+const char *pl_config_origin(const struct pl_config *config, const char *section, const char *name);
 
 /* Finds "section" "name", or returns NULL with a sentence in error that proposes the nearest.  name may be NULL: then
  * the section is looked for, and its first key returned. */

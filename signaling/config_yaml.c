@@ -109,6 +109,7 @@ static bool read_value(struct reader *r, const struct pl_config_key *key)
 	}
 	if (!pl_config_assign(r->config, key, value, why))
 		return fail(r, line, "%s.%s: %s", key->section, key->name, why);
+	pl_config_set_origin(r->config, key, "%.200s:%zu: ", r->path, line);
 	return true;
 }
 

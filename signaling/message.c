@@ -183,7 +183,10 @@ static const char *accepted(const struct field *field, char text[static 96])
 		snprintf(text, 96, "true or false");
 		break;
 	case FIELD_INTEGER:
-		snprintf(text, 96, "an integer from %lld to %lld", min, max);
+		if (min == max)
+			snprintf(text, 96, "%lld", min);
+		else
+			snprintf(text, 96, "an integer from %lld to %lld", min, max);
 		break;
 	case FIELD_OBJECT:
 		snprintf(text, 96, "an object of at most %lld bytes as JSON", max);

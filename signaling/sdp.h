@@ -30,6 +30,7 @@ struct pl_sdp_media {
 	enum pl_sdp_direction direction; /* as the offerer sees it */
 	char mid[PL_RTP_MID_MAX + 1];    /* empty when there is none */
 	char protocol[32];               /* "UDP/TLS/RTP/SAVPF" */
+	bool has_dtls_srtp;              /* protocol is this one or UDP/TLS/RTP/SAVP (RFC 5764 section 8) */
 	char formats[64]; /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
 	uint8_t opus_payload_type; /* valid when has_opus: the first of the m= line's formats that is Opus */
 	bool has_opus;
@@ -68,6 +69,7 @@ PL_MUST_USE bool pl_sdp_parse_fragment(
 	struct pl_bytes text, struct pl_sdp_fragment *fragment, char error[static PL_SDP_ERROR_SIZE]);
 
 /* True for what this server can take: audio with Opus that the offerer has not turned off. */
+/* True for what this server can take: audio with Opus over DTLS-SRTP that the offerer has not turned off. */
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media);
 
 /* How an answer takes each m-line of the offer. */

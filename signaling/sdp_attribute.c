@@ -129,8 +129,8 @@ static bool read_mid(struct pl_sdp_reader *r, struct pl_bytes value)
 	struct pl_sdp_media *media = r->media;
 	if (media == NULL)
 		return true;
-	if (value.size == 0 || memchr(value.data, ' ', value.size) != NULL)
-		return pl_sdp_fail(r, "a=mid: a name without spaces is needed");
+	if (!pl_sdp_is_token(value))
+		return pl_sdp_fail(r, "a=mid:%.*s is not a token (RFC 8866 section 9)", PL_SDP_QUOTE(value));
 	if (!pl_sdp_copy(value, media->mid, sizeof media->mid))
 		return pl_sdp_fail(
 			r, "a=mid: %zu bytes; at most %d fit into an RTP header extension", value.size, PL_RTP_MID_MAX);

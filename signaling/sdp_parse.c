@@ -5,7 +5,7 @@
 
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media)
 {
-	return media->type == PL_SDP_AUDIO && media->has_opus && !media->is_rejected;
+	return media->type == PL_SDP_AUDIO && media->has_opus && media->has_dtls_srtp && !media->is_rejected;
 }
 
 /* ---- one m-line ---- */
@@ -27,6 +27,51 @@ static void end_media(struct pl_sdp_reader *r)
 	r->media = NULL;
 }
 
+/* A word of the m= line that an answer repeats. */
+static bool read_word(struct pl_sdp_reader *r, const char *what, struct pl_bytes word, char *text, size_t size)
+{
+	if (word.size == 0 || !pl_sdp_copy(word, text, size))
+		return pl_sdp_fail(r, "m=: the %s must have 1 to %zu bytes", what, size - 1);
+	return true;
+}
+
+static bool check_token(struct pl_sdp_reader *r, const char *what, struct pl_bytes word)
+{
+	if (!pl_sdp_is_token(word))
+		return pl_sdp_fail(
+			r, "m=: the %s \"%.*s\" is not a token (RFC 8866 section 9)", what, PL_SDP_QUOTE(word));
+	return true;
+}
+
+/* Tokens with slashes between. */
+static bool check_protocol(struct pl_sdp_reader *r, struct pl_bytes protocol)
+{
+	bool is_good = protocol.data[protocol.size - 1] != '/';
+	for (struct pl_bytes rest = protocol; rest.size > 0;)
+		is_good = pl_sdp_is_token(pl_sdp_cut(&rest, '/')) && is_good;
+	if (!is_good)
+		return pl_sdp_fail(r, "m=: the protocol \"%.*s\" is not made of tokens (RFC 8866 section 9)",
+			PL_SDP_QUOTE(protocol));
+	return true;
+}
+
+static bool check_formats(struct pl_sdp_reader *r, struct pl_bytes formats)
+{
+	while (formats.size > 0) {
+		const struct pl_bytes format = pl_sdp_next_word(&formats);
+		if (format.size > 0 && !check_token(r, "format", format))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 8829 section 5.1.2 has browsers take other names of the same thing (RTP/AVP with a fingerprint) from each other;
+ * no client of ours writes them, and who really means plain RTP is told so here, not by silence. */
+static bool is_dtls_srtp(const char *protocol)
+{
+	return strcmp(protocol, "UDP/TLS/RTP/SAVPF") == 0 || strcmp(protocol, "UDP/TLS/RTP/SAVP") == 0;
+}
+
 /* m=audio 9 UDP/TLS/RTP/SAVPF 111 63, RFC 8866 section 5.14. */
 static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
 {
@@ -42,16 +87,19 @@ static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
 
 	*media = (struct pl_sdp_media){ .type = type_of(type), .direction = r->session_direction };
 	media->line = (uint16_t)r->line;
-	if (!pl_sdp_copy(type, media->type_name, sizeof media->type_name) || type.size == 0)
-		return pl_sdp_fail(r, "m=: the kind of media must have 1 to 15 bytes");
+	if (!read_word(r, "kind of media", type, media->type_name, sizeof media->type_name) ||
+		!check_token(r, "kind of media", type))
+		return false;
 	if (!pl_sdp_number(port, 65535, &number))
 		return pl_sdp_fail(r, "m=: \"%.*s\" is not a port", PL_SDP_QUOTE(port));
-	if (!pl_sdp_copy(protocol, media->protocol, sizeof media->protocol) || protocol.size == 0)
-		return pl_sdp_fail(r, "m=: the protocol must have 1 to 31 bytes");
+	if (!read_word(r, "protocol", protocol, media->protocol, sizeof media->protocol) ||
+		!check_protocol(r, protocol))
+		return false;
 	const struct pl_bytes first = pl_sdp_next_word(&formats);
-	if (!pl_sdp_copy(first, media->formats, sizeof media->formats) || first.size == 0)
-		return pl_sdp_fail(r, "m=: the first format must have 1 to 63 bytes");
+	if (!read_word(r, "first format", first, media->formats, sizeof media->formats) || !check_formats(r, value))
+		return false;
 
+	media->has_dtls_srtp = is_dtls_srtp(media->protocol);
 	r->media = media;
 	r->transport = &r->of_media[offer->media_count++];
 	*r->transport = (struct pl_sdp_transport){ .has_setup = false };
@@ -125,6 +173,21 @@ static bool read_bundle(struct pl_sdp_reader *r)
 	return true;
 }
 
+/* None is wanted: says what an m-line lacks that would have been but for its protocol, or what is needed at all. */
+static bool fail_without_media(struct pl_sdp_reader *r)
+{
+	for (uint8_t i = 0; i < r->offer->media_count; i++) {
+		struct pl_sdp_media media = r->offer->media[i];
+		media.has_dtls_srtp = true;
+		if (!pl_sdp_is_wanted(&media))
+			continue;
+		r->line = media.line;
+		return pl_sdp_fail(
+			r, "m=: %s is not taken; UDP/TLS/RTP/SAVPF or UDP/TLS/RTP/SAVP is needed", media.protocol);
+	}
+	return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with opus/48000/2 is needed");
+}
+
 static bool check_media(struct pl_sdp_reader *r)
 {
 	size_t wanted = 0;
@@ -145,9 +208,7 @@ static bool check_media(struct pl_sdp_reader *r)
 		if (!media->has_rtcp_mux)
 			return pl_sdp_fail(r, "this m-line has no a=rtcp-mux");
 	}
-	if (wanted == 0)
-		return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with opus/48000/2 is needed");
-	return true;
+	return wanted > 0 || fail_without_media(r);
 }
 
 /* RFC 9143 section 9.2: in a bundle a number means the same everywhere, so the first m-line that has it tells. */

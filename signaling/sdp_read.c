@@ -64,6 +64,17 @@ bool pl_sdp_equal_nocase(struct pl_bytes bytes, const char *text)
 	       (bytes.size == 0 || strncasecmp((const char *)bytes.data, text, bytes.size) == 0);
 }
 
+bool pl_sdp_is_token(struct pl_bytes bytes)
+{
+	static const char excluded[] = "\"(),/:;<=>?@[\\]";
+	for (size_t i = 0; i < bytes.size; i++) {
+		const uint8_t c = bytes.data[i];
+		if (c <= ' ' || c > '~' || memchr(excluded, c, sizeof excluded - 1) != NULL)
+			return false;
+	}
+	return bytes.size > 0;
+}
+
 bool pl_sdp_number(struct pl_bytes bytes, uint32_t max, uint32_t *number)
 {
 	uint64_t value = 0;

@@ -48,6 +48,9 @@ struct pl_bytes pl_sdp_cut(struct pl_bytes *text, char separator);
 bool pl_sdp_equal(struct pl_bytes bytes, const char *text);
 bool pl_sdp_equal_nocase(struct pl_bytes bytes, const char *text);
 
+/* RFC 8866 section 9: one or more of letters, digits and !#$%&'*+-.^_`{|}~ */
+bool pl_sdp_is_token(struct pl_bytes bytes);
+
 /* Decimal digits only.  False: not a number, or larger than max. */
 PL_MUST_USE bool pl_sdp_number(struct pl_bytes bytes, uint32_t max, uint32_t *number);
 

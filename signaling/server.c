@@ -281,6 +281,18 @@ static int open_signals(void)
 	return signalfd(-1, &both, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+static void explain_no_context(const struct pl_config *config, char error[static PL_SERVER_ERROR_SIZE])
+{
+	if (config->http_tls_cert[0] == '\0')
+		snprintf(error, PL_SERVER_ERROR_SIZE, "libwebsockets did not start");
+	else
+		snprintf(error, PL_SERVER_ERROR_SIZE,
+			"%shttp.tls_cert, http.tls_key: OpenSSL does not take this certificate and key; are they PEM, "
+			"and "
+			"do they belong together?",
+			pl_config_origin(config, "http", "tls_cert"));
+}
+
 enum pl_err pl_server_create(
 	struct pl_server **out, const struct pl_server_config *config, char error[static PL_SERVER_ERROR_SIZE])
 {
@@ -305,11 +317,7 @@ enum pl_err pl_server_create(
 	}
 	if (!create_context(server)) {
 		close(config->listen_fd);
-		snprintf(error, PL_SERVER_ERROR_SIZE, "%s",
-			server->config->http_tls_cert[0] != '\0' ? "http.tls_cert, http.tls_key: OpenSSL does not take "
-								   "this certificate and key; are they PEM, "
-								   "and do they belong together?"
-								 : "libwebsockets did not start");
+		explain_no_context(server->config, error);
 		err = PL_ERR_CONFIG;
 		goto fail;
 	}

@@ -121,7 +121,7 @@ void pl_server_take_events(struct pl_server *server)
 			pl_log(PL_LOG_INFO, "media is connected", PL_LOG_NUMBER("source", event.source));
 		else if (event.kind == PL_EVENT_GONE)
 			pl_log(PL_LOG_INFO, "media is gone", PL_LOG_NUMBER("source", event.source),
-				PL_LOG_NUMBER("close", event.close));
+				PL_LOG_TEXT("close", pl_close_text(event.close)));
 		pl_server_before_front(server);
 		pl_front_event(server->front, pl_server_now_us(), &event);
 		pl_server_after_front(server);

@@ -4,6 +4,7 @@ PLENUM_SERVER names the program to test.
 """
 
 import asyncio
+import re
 
 from aiortc_peer import AiortcPeer
 from gstreamer_peer import GstreamerPeer
@@ -61,11 +62,32 @@ async def different_clients_meet(url):
     await asyncio.gather(ann.leave(), bob.leave())
 
 
+class Stranger(AiortcPeer):
+    """Has another certificate than its offer says: one whose fingerprint ends with another digit."""
+
+    async def _offer(self):
+        return re.sub(r"(a=fingerprint:.*)(\w)\b", lambda m: m[1] + ("0" if m[2] != "0" else "1"), await super()._offer())
+
+
+async def another_certificate_is_sent_away(server):
+    """Told by bye and not connected; and the log says who lost its media and why, in words."""
+    why = "the certificate is not the one of the offer, or DTLS failed"
+    ann = Stranger(hz=ANN_HZ)
+    await ann.join_in(server.url, "lost", "Ann")
+    await ann.until_event(t="bye", code="media_lost", msg=why)
+    assert not any(event["t"] == "connected" for event in ann.events), ann.events
+    source = ann.welcome["you"]["source"]
+    assert any(line.endswith(f'media is gone source={source} close="{why}"') for line in server.log), server.log[-3:]
+    await ann.close()
+
+
 async def main():
     with Server() as server:
         for test in (two_hear_each_other, slots_name_their_talker, different_clients_meet):
             await test(server.url)
             print(f"ok: {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)
+        await another_certificate_is_sent_away(server)
+        print(f"ok: {another_certificate_is_sent_away.__name__}: {another_certificate_is_sent_away.__doc__.splitlines()[0]}", flush=True)
 
 
 asyncio.run(main())

@@ -347,7 +347,7 @@ def wrong_certificates_are_explained():
         refuses({"http.tls_cert": cert}, 2, "http.tls_cert is set", "http.tls_key is not")
         refuses({"http.tls_key": key}, 2, "http.tls_key is set", "http.tls_cert is not")
         refuses({"http.tls_cert": cert, "http.tls_key": folder / "none.key"}, 2, "http.tls_key", "none.key", "No such file")
-        refuses({"http.tls_cert": cert, "http.tls_key": other_key}, 1, "http.tls_cert", "http.tls_key", "belong together")
+        refuses({"http.tls_cert": cert, "http.tls_key": other_key}, 1, "plenum: --set: http.tls_cert", "http.tls_key", "belong together")
         refuses({"http.tls_cert": text, "http.tls_key": key}, 1, "http.tls_cert", "PEM")
         refuses({"http.tls_cert": cert, "http.tls_key": text}, 1, "http.tls_key", "PEM")
         refuses({"http.tls_cert": cert, "http.tls_key": folder}, 1, "http.tls_key", "PEM")

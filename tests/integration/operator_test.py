@@ -88,6 +88,9 @@ def mistakes_are_located():
              "mediaa:\n  port: 1\n": [":1: mediaa:", "did you mean media?"],
              "log:\n  level: info\n  format: [text]\n": [":3: log.format:", "a list"],
              "http:\n\tlisten: x\n": [":2: ", "not YAML"],
+             "http:\n  tls_cert: /none/such\n": [":2: http.tls_cert is set", "http.tls_key is not"],
+             "http:\n  tls_cert: /none/such\n  tls_key: /dev/null\n": [":2: http.tls_cert:", '"/none/such"', "No such file"],
+             "http:\n\n  root: /none/such\n": [":3: http.root:", "No such file"],
              "limits:\n  rooms: 5\n  rooms: 6\n": [":3: limits.rooms:", "second time", "line 2"]}
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "mine.yaml")

@@ -15,13 +15,17 @@ class Peer:
     @classmethod
     async def join(cls, url, room, name, **options):
         peer = cls(**options)
-        peer.socket = await PlenumSocket.connect(url)
-        peer.welcome = await peer.socket.request(t="join", v=1, room=room, name=name, sdp=await peer._offer())
-        assert peer.welcome["t"] == "welcome", peer.welcome
-        peer._spawn(peer._read_events())
-        await peer._accept(peer.welcome["sdp"])
+        await peer.join_in(url, room, name)
         await peer.until_event(t="connected")
         return peer
+
+    async def join_in(self, url, room, name):
+        """As join, without waiting for the media."""
+        self.socket = await PlenumSocket.connect(url)
+        self.welcome = await self.socket.request(t="join", v=1, room=room, name=name, sdp=await self._offer())
+        assert self.welcome["t"] == "welcome", self.welcome
+        self._spawn(self._read_events())
+        await self._accept(self.welcome["sdp"])
 
     def __init__(self):
         self.events = []

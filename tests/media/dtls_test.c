@@ -529,6 +529,51 @@ static void test_dtls_refuses_the_incomplete(void **state)
 	}
 }
 
+/* Every byte of the fingerprint counts, and its length and its hash do: a certificate that agrees with the offer in
+ * half of the digest can be found by trying, and whoever has it sits in the middle of the call. */
+static void test_dtls_refuses_a_nearly_right_fingerprint(void **state)
+{
+	(void)state;
+	enum { LENGTHEN = 1, SHORTEN = -1 };
+	static const uint8_t size[] = {
+		[PL_FINGERPRINT_SHA256] = 32, [PL_FINGERPRINT_SHA384] = 48, [PL_FINGERPRINT_SHA512] = 64
+	};
+	static const struct foreign_config config = {
+		.has_certificate = true, .profiles = "SRTP_AEAD_AES_128_GCM", .mtu = 1200
+	};
+	for (enum pl_fingerprint_hash hash = PL_FINGERPRINT_SHA256; hash <= PL_FINGERPRINT_SHA512; hash++) {
+		const struct {
+			int flipped; /* which byte, or -1 */
+			int longer;
+			bool is_of_other_hash; /* the digest of another hash, in the right length */
+		} cases[] = {
+			{ 0, 0, false }, { size[hash] / 2 - 1, 0, false }, { size[hash] / 2, 0, false },
+			{ size[hash] - 1, 0, false }, { -1, SHORTEN, false },
+			{ -1, hash == PL_FINGERPRINT_SHA512 ? SHORTEN : LENGTHEN, false }, { -1, 0, true },
+			{ -1, 0, false }, /* the right one, at the end: the others failed for what they say */
+		};
+		for (size_t i = 0; i < PL_COUNT(cases); i++) {
+			struct foreign f;
+			struct pl_dtls *ours;
+			foreign_init(&f, &config);
+			const enum pl_fingerprint_hash other =
+				hash == PL_FINGERPRINT_SHA512 ? PL_FINGERPRINT_SHA256 : PL_FINGERPRINT_SHA512;
+			struct pl_fingerprint fp = foreign_fingerprint(&f, cases[i].is_of_other_hash ? other : hash);
+			fp.hash = hash;
+			fp.size = (uint8_t)(size[hash] + cases[i].longer);
+			if (cases[i].flipped >= 0)
+				fp.bytes[cases[i].flipped] ^= 1;
+			assert_int_equal(pl_dtls_create(&ours, alice_identity, PL_DTLS_PASSIVE, &fp), PL_ERR_NONE);
+			meet(&f, ours, false);
+			const bool is_right = i == PL_COUNT(cases) - 1;
+			if (pl_dtls_state(ours) != (is_right ? PL_DTLS_CONNECTED : PL_DTLS_FAILED))
+				fail_msg("hash %d, case %zu: state %d", (int)hash, i, (int)pl_dtls_state(ours));
+			pl_dtls_destroy(&ours);
+			foreign_fini(&f);
+		}
+	}
+}
+
 static void test_fingerprint_is_written_as_sdp_wants_it(void **state)
 {
 	(void)state;
@@ -552,6 +597,7 @@ int main(void)
 		cmocka_unit_test(test_dtls_survives_any_flipped_byte),
 		cmocka_unit_test(test_dtls_meets_other_implementations),
 		cmocka_unit_test(test_dtls_refuses_the_incomplete),
+		cmocka_unit_test(test_dtls_refuses_a_nearly_right_fingerprint),
 		cmocka_unit_test(test_fingerprint_is_written_as_sdp_wants_it),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

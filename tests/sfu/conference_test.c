@@ -319,6 +319,50 @@ static void test_conference_client_without_extensions_is_heard(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Who draws a meter by what arrives, or mixes by it (RFC 6465), sees the talker's own level and V bit with each packet:
+ * every pair of them that RFC 6464 has, and none where none was sent. */
+static void test_conference_levels_arrive_as_they_were_sent(void **state)
+{
+	(void)state;
+	enum { LEVELS = 128, PACKETS = 2 * LEVELS + 1 };
+	struct pl_sim *sim = make_sim(25);
+	struct pl_sim_peer *listener = join(sim, 1, false), *talker = join(sim, 1, true);
+	pl_sim_run(sim, SETTLE_MS);
+	talker->frame_us = INT64_MAX; /* from here on the test speaks for it */
+	pl_sim_run(sim, 3 * PL_SIM_LINK_DELAY_MS);
+	const struct pl_sim_slot *heard = &listener->slot[0];
+	const size_t before = heard->count;
+	assert_true(before > 0);
+	for (size_t i = 0; i < PACKETS; i++) {
+		static const uint8_t payload[60];
+		const struct pl_rtp rtp = { .ssrc = talker->ssrc,
+			.ts = talker->ts,
+			.seq = talker->seq++,
+			.payload_type = PL_SIM_PAYLOAD_TYPE,
+			.payload = { payload, sizeof payload } };
+		const char *mid = talker->description.track[0].mid;
+		const struct pl_rtp_ext ext = {
+			.has = { [PL_RTP_EXT_MID] = true, [PL_RTP_EXT_AUDIO_LEVEL] = i < PACKETS - 1 },
+			.mid = { (const uint8_t *)mid, strlen(mid) },
+			.audio_level = (uint8_t)(i / 2 % LEVELS),
+			.is_voice = i % 2 == 1,
+		};
+		talker->ts += 48 * PL_SIM_FRAME_MS;
+		pl_sim_send_rtp(talker, &rtp, &ext);
+		pl_sim_run(sim, PL_SIM_FRAME_MS);
+	}
+	pl_sim_run(sim, 100);
+	assert_int_equal(heard->count, before + PACKETS);
+	for (size_t i = 0; i < PACKETS - 1; i++) {
+		const struct pl_sim_packet *packet = &heard->packet[before + i];
+		if (!packet->has_level || packet->level != i / 2 || packet->is_voice != (i % 2 == 1))
+			fail_msg("level %d, V %d arrived as %d, %d", (int)(i / 2), (int)(i % 2), packet->level,
+				packet->is_voice);
+	}
+	assert_false(heard->packet[before + PACKETS - 1].has_level);
+	pl_sim_destroy(&sim);
+}
+
 /* A browser that resumes with a new peer connection: it and the others go on, and nobody is told that it went. */
 static void test_conference_join_again_replaces(void **state)
 {
@@ -595,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_conference_muted_from_the_start_is_never_heard),
 		cmocka_unit_test(test_conference_bad_network_is_survived),
 		cmocka_unit_test(test_conference_client_without_extensions_is_heard),
+		cmocka_unit_test(test_conference_levels_arrive_as_they_were_sent),
 		cmocka_unit_test(test_conference_join_again_replaces),
 		cmocka_unit_test(test_conference_renegotiation_adds_a_slot),
 		cmocka_unit_test(test_conference_leave_leaves_nothing_behind),

@@ -84,6 +84,33 @@ static void test_report_publisher_learns_its_loss(void **state)
 	}
 }
 
+/* A publisher who hears two others gets a sender report for each slot in one packet, and its own loss in it once: twice
+ * would be counted twice by who sums up over an interval. */
+static void test_report_tells_a_track_once_per_packet(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(10);
+	struct pl_sim_peer *peer[3];
+	for (size_t i = 0; i < PL_COUNT(peer); i++)
+		peer[i] = join(sim, 3, true);
+	pl_sim_run(sim, 3000);
+	for (size_t i = 0; i < PL_COUNT(peer); i++) {
+		const struct pl_sim_peer *p = peer[i];
+		const struct pl_sim_peer *others[] = { peer[(i + 1) % 3], peer[(i + 2) % 3] };
+		int64_t at_us[2];
+		for (size_t k = 0; k < PL_COUNT(others); k++) {
+			const int slot = pl_sim_slot_of(p, others[k]);
+			assert_in_range(slot, 0, 2);
+			assert_int_equal(p->sender[slot].ssrc, p->description.slot[slot].ssrc);
+			at_us[k] = p->sender_us[slot];
+		}
+		assert_int_equal(at_us[0], at_us[1]); /* both in the last one */
+		assert_int_equal(p->blocks, 1);
+		assert_int_equal(p->blocks_max, 1);
+	}
+	pl_sim_destroy(&sim);
+}
+
 /* The round trip that a browser shows comes from its own sender report, mirrored. */
 static void test_report_mirrors_the_publishers_sender_report(void **state)
 {
@@ -205,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_report_sender_reports_tell_the_truth),
 		cmocka_unit_test(test_report_publisher_learns_its_loss),
+		cmocka_unit_test(test_report_tells_a_track_once_per_packet),
 		cmocka_unit_test(test_report_mirrors_the_publishers_sender_report),
 		cmocka_unit_test(test_report_bye_ends_the_stream),
 		cmocka_unit_test(test_report_nacks_are_counted),

@@ -172,7 +172,7 @@ static const struct rule {
 	const char *must_be;
 } rules[] = {
 	{ PL_REQUEST_JOIN, "id", false, INTEGER, 0, 0, "an integer from 0 to 2147483647" },
-	{ PL_REQUEST_JOIN, "v", true, INTEGER, 0, 0, "an integer from 1 to 1" },
+	{ PL_REQUEST_JOIN, "v", true, INTEGER, 0, 0, "1" },
 	{ PL_REQUEST_JOIN, "room", true, STRING, 1, 128, "a string of 1 to 128 bytes without control characters" },
 	{ PL_REQUEST_JOIN, "name", false, STRING, 0, 128, "a string of 0 to 128 bytes" },
 	{ PL_REQUEST_JOIN, "attrs", false, OBJECT, 0, 0, "an object of at most 4096 bytes as JSON" },

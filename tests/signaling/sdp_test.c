@@ -250,6 +250,9 @@ static void test_sdp_own_before_all(void **state)
 
 /* ---- m-lines ---- */
 
+#define NO_TOKEN  " is not a token (RFC 8866 section 9)"
+#define NO_TOKENS " is not made of tokens (RFC 8866 section 9)"
+
 static void test_sdp_media_lines_are_checked(void **state)
 {
 	(void)state;
@@ -267,8 +270,19 @@ static void test_sdp_media_lines_are_checked(void **state)
 		{ MIC, "m=audio 9 X\r\n", "line 10: m=: the first format must have 1 to 63 bytes" },
 		{ MIC, "m=audio 9 X 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n",
 			"line 10: m=: the first format must have 1 to 63 bytes" },
-		{ MID0, "a=mid:\r\n", "line 11: a=mid: a name without spaces is needed" },
-		{ MID0, "a=mid:0 1\r\n", "line 11: a=mid: a name without spaces is needed" },
+		{ MIC, "m=audio 9 UDP//RTP 111\r\n", "line 10: m=: the protocol \"UDP//RTP\"" NO_TOKENS },
+		{ MIC, "m=audio 9 /UDP 111\r\n", "line 10: m=: the protocol \"/UDP\"" NO_TOKENS },
+		{ MIC, "m=audio 9 UDP/ 111\r\n", "line 10: m=: the protocol \"UDP/\"" NO_TOKENS },
+		{ MIC, "m=audio 9 / 111\r\n", "line 10: m=: the protocol \"/\"" NO_TOKENS },
+		{ MIC, "m=audio 9 UDP/T\tLS 111\r\n", "line 10: m=: the protocol \"UDP/T?LS\"" NO_TOKENS },
+		{ MIC, "m=audio 9 UDP/TLS/RTP/SAVPF 111 0 (8)\r\n", "line 10: m=: the format \"(8)\"" NO_TOKEN },
+		{ MIC, "m=video 0 X \x01\r\n", "line 10: m=: the format \"?\"" NO_TOKEN },
+		{ MIC, "m=audio\x0b 9 X 111\r\n", "line 10: m=: the kind of media \"audio?\"" NO_TOKEN },
+		{ MID0, "a=mid:\r\n", "line 11: a=mid:" NO_TOKEN },
+		{ MID0, "a=mid\r\n", "line 11: a=mid:" NO_TOKEN },
+		{ MID0, "a=mid:0 1\r\n", "line 11: a=mid:0 1" NO_TOKEN },
+		{ MID0, "a=mid:\x01\x02\"\r\n", "line 11: a=mid:??\"" NO_TOKEN },
+		{ MID0, "a=mid:\"0\"\r\n", "line 11: a=mid:\"0\"" NO_TOKEN },
 		{ MID0, "a=mid:0123456789abcdefg\r\n",
 			"line 11: a=mid: 17 bytes; at most 16 fit into an RTP header extension" },
 		{ OPUS, OPUS "a=extmap:0 " LEVEL "\r\n",
@@ -289,6 +303,75 @@ static void test_sdp_media_lines_are_checked(void **state)
 		{ MUX, MUX "a=mid:0\r\r\n", "line 13: a carriage return inside of the line" },
 	};
 	expect_errors(WHOLE, changes, PL_COUNT(changes));
+}
+
+/* What the answer repeats is made of the bytes that RFC 8866 allows in it, and of all of them: nothing that a client
+ * writes into an m-line plays with whoever reads the answer. */
+static void test_sdp_repeated_words_are_tokens(void **state)
+{
+	(void)state;
+	static const char others[] = "!#$%&'*+-.^_`{|}~";
+	static const struct {
+		const char *before, *after;
+	} places[] = { { "au", "dio 9 X 1" }, { "video 9 X", " 1" }, { "video 9 X 1", "" }, { "video 9 X 1 9 7", "" },
+		{ "video 9 X 1\r\na=mid:", "" } };
+	static struct pl_sdp_offer offer;
+	char error[PL_SDP_ERROR_SIZE], text[1024];
+	for (size_t place = 0; place < PL_COUNT(places); place++) {
+		for (int c = 1; c < 256; c++) {
+			const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+			const bool is_digit = c >= '0' && c <= '9';
+			const bool is_good = is_letter || is_digit || strchr(others, c) != NULL;
+			if (c == '\r' || c == '\n' || (c == ' ' && place < PL_COUNT(places) - 1))
+				continue; /* the end of the line, or of the word */
+			if ((c == '0' || c == '1') && place == PL_COUNT(places) - 1)
+				continue; /* other m-lines' names */
+			snprintf(text, sizeof text, "%sm=%s%c%s", WHOLE, places[place].before, c, places[place].after);
+			if (parse(text, &offer, error) != is_good)
+				fail_msg("byte 0x%02x behind \"%s\": %s", c, places[place].before,
+					is_good ? error : "taken");
+			assert_true(is_good || strstr(error, "token") != NULL);
+		}
+	}
+}
+
+/* What is not meant for DTLS-SRTP is turned off in the answer, however well its codec would do; and who offers nothing
+ * else is told what is needed. */
+static void test_sdp_protocol_is_dtls_srtp(void **state)
+{
+	(void)state;
+	static const char *const others[] = { "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "TCP/DTLS/RTP/SAVPF",
+		"UUUU", "UDP/TLS/RTP/SAVPFX", "UDP/TLS/RTP/SAV", "udp/tls/rtp/savpf" };
+	static struct pl_sdp_offer offer;
+	static struct pl_sdp_answer answer;
+	static char text[PL_SDP_ANSWER_SIZE_MAX];
+	char section[PL_SDP_SECTION_SIZE], grown[2048], sentence[PL_SDP_ERROR_SIZE];
+	for (size_t i = 0; i < PL_COUNT(others); i++) {
+		snprintf(grown, sizeof grown, "m=audio 9 %s 111 0\r\n", others[i]);
+		pl_sdp_expect_taken(pl_sdp_changed(WHOLE, MIC, grown), &offer);
+		assert_false(pl_sdp_is_wanted(&offer.media[0]));
+		assert_int_equal(offer.tagged, 1);
+		pl_sdp_accept_all(&offer, &answer);
+		assert_true(pl_sdp_write_answer(&answer, text, sizeof text) > 0);
+		pl_sdp_section(text, -1, section);
+		pl_sdp_expect_line(section, "a=group:BUNDLE 1");
+		pl_sdp_section(text, 0, section);
+		snprintf(grown, sizeof grown, "m=audio 0 %s 111", others[i]);
+		pl_sdp_expect_line(section, grown);
+		pl_sdp_expect_line(section, "a=inactive");
+		pl_sdp_expect_line(section, "a=mid:0");
+		snprintf(grown, sizeof grown, "%sm=audio 9 %s 111\r\n%s",
+			HEAD UFRAG PWD PRINT SETUP "a=group:BUNDLE 0\r\nm=audio 0 RTP/SAVP 111\r\n" OPUS, others[i],
+			MID0 MUX OPUS);
+		snprintf(sentence, sizeof sentence,
+			"line 12: m=: %s is not taken; UDP/TLS/RTP/SAVPF or UDP/TLS/RTP/SAVP is needed", others[i]);
+		expect_error(grown, sentence);
+	}
+	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, MIC, "m=audio 9 UDP/TLS/RTP/SAVP 111\r\n"), &offer);
+	pl_sdp_accept_all(&offer, &answer);
+	assert_true(pl_sdp_write_answer(&answer, text, sizeof text) > 0);
+	pl_sdp_section(text, 0, section);
+	pl_sdp_expect_line(section, "m=audio 7882 UDP/TLS/RTP/SAVP 111");
 }
 
 /* Lines may end with LF alone, and the last one with nothing; empty ones are passed over, unknown ones too. */
@@ -415,6 +498,8 @@ int main(void)
 		cmocka_unit_test(test_sdp_transport_is_checked),
 		cmocka_unit_test(test_sdp_own_before_all),
 		cmocka_unit_test(test_sdp_media_lines_are_checked),
+		cmocka_unit_test(test_sdp_repeated_words_are_tokens),
+		cmocka_unit_test(test_sdp_protocol_is_dtls_srtp),
 		cmocka_unit_test(test_sdp_lines_end_as_they_like),
 		cmocka_unit_test(test_sdp_opus_by_preference),
 		cmocka_unit_test(test_sdp_port_direction_ssrc),

@@ -136,7 +136,7 @@ static void test_sdp_number_of_media_is_bounded(void **state)
 			size += (size_t)snprintf(big + size, sizeof big - size, " mid-of-16-byt%02u", i);
 		for (unsigned i = 0; i < count; i++)
 			size += (size_t)snprintf(big + size, sizeof big - size,
-				"\r\nm=audio 9 0123456789abcdef0123456789abcde "
+				"\r\nm=audio 9 UDP/TLS/RTP/SAVPF "
 				"127\r\na=mid:mid-of-16-byt%02u\r\na=rtcp-mux\r\n"
 				"a=rtpmap:127 opus/48000/2\r\na=extmap:254/sendonly " LEVEL
 				"\r\na=extmap:255/sendonly urn:ietf:params:rtp-hdrext:sdes:mid",

@@ -150,6 +150,8 @@ static void take_rtp(struct pl_sim_peer *p, struct pl_bytes bytes)
 		.csrc_count = rtp.csrc_count,
 		.payload_type = rtp.payload_type,
 		.has_level = ext.has[PL_RTP_EXT_AUDIO_LEVEL],
+		.is_voice = ext.is_voice,
+		.level = ext.audio_level,
 		.marker = rtp.marker,
 	};
 	memcpy(packet->payload, rtp.payload.data, rtp.payload.size);
@@ -158,8 +160,10 @@ static void take_rtp(struct pl_sim_peer *p, struct pl_bytes bytes)
 static void take_report(struct pl_sim_peer *p, const struct pl_rtcp *rtcp)
 {
 	for (uint8_t i = 0; i < rtcp->report.block_count; i++) {
-		if (rtcp->report.block[i].ssrc == p->ssrc)
-			p->block = rtcp->report.block[i];
+		if (rtcp->report.block[i].ssrc != p->ssrc)
+			continue;
+		p->block = rtcp->report.block[i];
+		p->blocks++;
 	}
 	for (uint8_t i = 0; i < p->description.slot_count && rtcp->kind == PL_RTCP_SR; i++) {
 		if (p->description.slot[i].ssrc != rtcp->ssrc)
@@ -174,6 +178,7 @@ static void take_report(struct pl_sim_peer *p, const struct pl_rtcp *rtcp)
 static void take_rtcp(struct pl_sim_peer *p, struct pl_bytes bytes)
 {
 	p->reports++;
+	p->blocks = 0;
 	while (bytes.size > 0) {
 		struct pl_rtcp rtcp;
 		if (pl_rtcp_parse(&bytes, &rtcp) != PL_DROP_NONE)
@@ -184,6 +189,8 @@ static void take_rtcp(struct pl_sim_peer *p, struct pl_bytes bytes)
 			p->has_cname = rtcp.sdes.cname.size == strlen(p->description.cname) &&
 				       memcmp(rtcp.sdes.cname.data, p->description.cname, rtcp.sdes.cname.size) == 0;
 	}
+	if (p->blocks > p->blocks_max)
+		p->blocks_max = p->blocks;
 }
 
 static void drain_peer(struct pl_sim_peer *p)

@@ -58,7 +58,8 @@ struct pl_sim_packet {
 	uint32_t ts, csrc;
 	uint16_t seq, size;
 	uint8_t csrc_count, payload_type;
-	bool has_level, marker;
+	bool has_level, is_voice, marker; /* is_voice and level: RFC 6464, when has_level */
+	uint8_t level;
 	uint8_t payload[PL_SIM_PAYLOAD_SIZE_MAX];
 };
 
@@ -94,6 +95,8 @@ struct pl_sim_peer {
 	struct pl_rtcp_sender sender[PL_SLOTS_MAX]; /* the last for each slot; ssrc 0 before */
 	int64_t sender_us[PL_SLOTS_MAX];
 	struct pl_rtcp_block block; /* the last for its track; ssrc 0 before */
+	uint32_t blocks;            /* for its track, in the last compound packet */
+	uint32_t blocks_max;        /* ... and the most of all of them */
 	bool has_cname;
 };
 
