@@ -215,8 +215,12 @@ export class Stage {
 	/** @param {string} text */
 	#say(text) {
 		setText(element('share-text'), text);
+		element('share').classList.add('said');
 		announce(text);
-		setTimeout(() => setText(element('share-text'), 'Copy link'), 2500);
+		setTimeout(() => {
+			setText(element('share-text'), 'Copy link');
+			element('share').classList.remove('said');
+		}, 2500);
 	}
 }
 
