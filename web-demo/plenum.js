@@ -61,7 +61,8 @@
  * @property {{ slots: Slot[] }} slots                                            Who is in which slot changed.
  * @property {{ top: string[], dominant: string|null }} speakers                  Ids, the loudest first.
  * @property {{ from: string, topic: string, body: any }} data
- * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: which of them stands.
+ * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: which of them
+ *     stands.  Without signaling, `media` is true only while packets are known to arrive.
  * @property {Stats} stats                                                        Every two seconds.
  * @property {{}} blocked       The browser will not play sound before a click: call `call.unblock()` in one.
  * @property {RefusedError} refused                                               The call waits and asks again.
@@ -77,6 +78,8 @@ const PING_MS = 4000;           // A socket that is silent for longer is dead, w
 const DISCONNECTED_MS = 5000;   // ICE often heals by itself; after this we help.
 const ICE_RESTART_MS = 8000;
 const STATS_EVERY_MS = 2000;
+const ARRIVALS_EVERY_MS = 250;
+const ARRIVED_LATELY_MS = 4000; // Who is silent hears from the server by ICE's checks, every 2.5 s in Chromium.
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 10000;
 
@@ -200,6 +203,7 @@ export class Call extends EventTarget {
 	#isRepairing = false;
 	#isProbing = false;
 	/** This session's media has been connected at least once. */ #hasMediaWorked = false;
+	/** When a packet was last seen to arrive without signaling. */ #arrivedMs = -Infinity;
 	/** @type {number|null} */ #signalingMs = null;
 	/** @type {Promise<unknown>} One offer at a time. */ #negotiation = Promise.resolve();
 	/** @type {(() => void)|null} Ends the wait between two attempts. */ #wake = null;
@@ -478,7 +482,9 @@ export class Call extends EventTarget {
 	async #recover() {
 		if (this.#isRecovering || this.state === 'closed') return;
 		this.#isRecovering = true;
+		this.#arrivedMs = -Infinity;
 		this.#update();
+		this.#watchArrivals();
 		let delayMs = Math.random() * BACKOFF_FIRST_MS;
 		for (let attempt = 1; this.#state() !== 'closed' && !this.#channel; attempt++) {
 			await this.#pause(delayMs);
@@ -491,6 +497,27 @@ export class Call extends EventTarget {
 		}
 		this.#isRecovering = false;
 		this.#update();
+	}
+
+	/**
+	 * A server that died takes signaling along at once, but ICE believes in it for some ten seconds more: until there is
+	 * a connection again, only packets tell whether anybody is heard.
+	 */
+	async #watchArrivals() {
+		let before = Infinity; // the first look is the measure: it has what came before the connection broke
+		while (this.#state() !== 'closed' && !this.#channel) {
+			await sleep(ARRIVALS_EVERY_MS);
+			const arrivals = await this.#media?.arrivals() ?? 0;
+			if (arrivals > before) this.#arrivedMs = performance.now();
+			before = arrivals;
+			this.#update();
+		}
+	}
+
+	/** Is there sound, as far as can be known? */
+	#isMediaUp() {
+		if (!this.#media?.isConnected) return false;
+		return this.#channel !== null || performance.now() - this.#arrivedMs < ARRIVED_LATELY_MS;
 	}
 
 	/** The state as of now, for loops that outlive an await. @returns {CallState} */
@@ -565,7 +592,7 @@ export class Call extends EventTarget {
 	#update() {
 		if (this.state === 'closed') return;
 		const signaling = this.#channel !== null;
-		const media = this.#media?.isConnected ?? false;
+		const media = this.#isMediaUp();
 		this.#hasMediaWorked ||= media;
 		this.#hasBeenConnected ||= signaling && media;
 		const state = signaling && media ? 'connected' : this.#hasBeenConnected ? 'reconnecting' : 'connecting';
@@ -728,6 +755,11 @@ async function ownTrack(microphone) {
 	return openMicrophone(microphone === true ? undefined : microphone);
 }
 
+/** @param {number} ms */
+function sleep(ms) {
+	return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** @param {number} ms @param {AbortSignal} signal @param {() => void} work */
 function every(ms, signal, work) {
 	const timer = setInterval(work, ms);
@@ -865,6 +897,11 @@ class Media {
 		return digest(before, totals);
 	}
 
+	/** Grows with whatever the server sends: sound, reports of it, answers to ICE's checks. */
+	async arrivals() {
+		return readStats(await this.#pc.getStats()).arrivals;
+	}
+
 	close() {
 		this.onstate = this.onblocked = () => {};
 		this.#pc.close();
@@ -895,14 +932,14 @@ function ageMs(timestamp) {
  * @property {number} atMs
  * @property {number} bytesIn @property {number} bytesOut @property {number} received @property {number} lost
  * @property {number|null} jitterMs @property {number|null} lossOut @property {string|null} codec
- * @property {any} pair @property {string|null} local @property {string|null} remote
+ * @property {number} arrivals @property {any} pair @property {string|null} local @property {string|null} remote
  */
 
 /** @param {RTCStatsReport} report @returns {Totals} */
 function readStats(report) {
 	/** @type {Totals} */
 	const totals = { atMs: 0, bytesIn: 0, bytesOut: 0, received: 0, lost: 0, jitterMs: null, lossOut: null, codec: null,
-		pair: null, local: null, remote: null };
+		arrivals: 0, pair: null, local: null, remote: null };
 	/** @type {any} */ let transport = null;
 	report.forEach((/** @type {any} */ item) => {
 		totals.atMs = Math.max(totals.atMs, item.timestamp);
@@ -919,6 +956,9 @@ function readStats(report) {
 		case 'remote-inbound-rtp':
 			totals.lossOut = item.fractionLost ?? totals.lossOut;
 			break;
+		case 'remote-outbound-rtp':
+			totals.arrivals += item.reportsSent ?? 0;
+			break;
 		case 'codec':
 			totals.codec = String(item.mimeType).replace('audio/', '');
 			break;
@@ -931,6 +971,7 @@ function readStats(report) {
 		}
 	});
 	totals.pair = report.get(transport?.selectedCandidatePairId ?? '') ?? totals.pair;
+	totals.arrivals += totals.received + (totals.pair?.bytesReceived ?? 0) + (totals.pair?.responsesReceived ?? 0);
 	totals.local = candidateText(report.get(totals.pair?.localCandidateId ?? ''));
 	totals.remote = candidateText(report.get(totals.pair?.remoteCandidateId ?? ''));
 	return totals;
