@@ -68,7 +68,6 @@ struct pl_sdp_fragment {
 PL_MUST_USE bool pl_sdp_parse_fragment(
 	struct pl_bytes text, struct pl_sdp_fragment *fragment, char error[static PL_SDP_ERROR_SIZE]);
 
-/* True for what this server can take: audio with Opus that the offerer has not turned off. */
 /* True for what this server can take: audio with Opus over DTLS-SRTP that the offerer has not turned off. */
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media);
 

@@ -3,11 +3,12 @@
 
 import { button, element, input, select, setText } from './dom.js';
 import { recall, remember } from './remember.js';
-import { inventRoom, sentenceFor } from './words.js';
+import { cleaned, complaintAbout, inventRoom, sentenceFor } from './words.js';
 
 /** @typedef {{ name: string, room: string, isListener: boolean }} Choice */
 
 const METER_EVERY_MS = 60;
+const FIELDS = /** @type {const} */ (['name', 'room']);
 
 export class Lobby {
 	#microphones;
@@ -27,6 +28,8 @@ export class Lobby {
 		this.#oncancel = oncancel;
 		input('name').value = recall('name');
 		this.#readRoom();
+		showComplaint('name');
+		for (const id of FIELDS) input(id).addEventListener('input', () => showComplaint(id));
 		addEventListener('hashchange', () => this.#readRoom());
 		element('lobby-form').addEventListener('submit', (event) => {
 			event.preventDefault();
@@ -42,6 +45,7 @@ export class Lobby {
 	#readRoom() {
 		const invited = roomOfAddress();
 		if (invited || !input('room').value) input('room').value = invited || inventRoom();
+		showComplaint('room');
 	}
 
 	show() {
@@ -94,9 +98,9 @@ export class Lobby {
 
 	/** @param {boolean} isListener */
 	#join(isListener) {
-		const name = input('name').value.trim();
-		const room = input('room').value.trim();
-		if (!room) return input('room').focus();
+		const wrong = FIELDS.filter(showComplaint);
+		if (wrong.length > 0) return input(wrong[0]).focus();
+		const [name, room] = FIELDS.map((id) => cleaned(input(id).value));
 		remember('name', name);
 		this.#onjoin({ name: name || 'Guest', room, isListener });
 	}
@@ -109,6 +113,14 @@ export class Lobby {
 		button('listen-only').disabled = isJoining;
 		input('name').readOnly = input('room').readOnly = isJoining;
 	}
+}
+
+/** Says at the field what keeps it from being taken; returns true if there is something. @param {typeof FIELDS[number]} id */
+function showComplaint(id) {
+	const complaint = complaintAbout(id, input(id).value);
+	setText(element(`${id}-hint`), complaint);
+	input(id).setAttribute('aria-invalid', String(complaint !== ''));
+	return complaint !== '';
 }
 
 function roomOfAddress() {

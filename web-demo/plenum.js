@@ -12,7 +12,8 @@
  *
  * One file, no dependency, standard browser code.  Below, in this order: the words (types), the errors, `join`, the
  * microphone, then three layers: `Call` (what the application sees, and the recovery), `Media` (one peer connection)
- * and `Channel` (one WebSocket).  The protocol is docs/signaling.md; events have its names.
+ * and `Channel` (one WebSocket).  The protocol is docs/signaling.md; events have its names.  Whoever only uses the
+ * library has read all of it at the line "joining and staying", in the middle of `Call`.
  */
 
 /**
@@ -61,7 +62,8 @@
  * @property {{ slots: Slot[] }} slots                                            Who is in which slot changed.
  * @property {{ top: string[], dominant: string|null }} speakers                  Ids, the loudest first.
  * @property {{ from: string, topic: string, body: any }} data
- * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: which of them stands.
+ * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: which of them
+ *     stands.  Without signaling, `media` is true only while packets are known to arrive.
  * @property {Stats} stats                                                        Every two seconds.
  * @property {{}} blocked       The browser will not play sound before a click: call `call.unblock()` in one.
  * @property {RefusedError} refused                                               The call waits and asks again.
@@ -77,6 +79,9 @@ const PING_MS = 4000;           // A socket that is silent for longer is dead, w
 const DISCONNECTED_MS = 5000;   // ICE often heals by itself; after this we help.
 const ICE_RESTART_MS = 8000;
 const STATS_EVERY_MS = 2000;
+const CONNECTED_EVERY_MS = 50;
+const ARRIVALS_EVERY_MS = 250;
+const ARRIVED_LATELY_MS = 4000; // Who is silent hears from the server by ICE's checks, every 2.5 s in Chromium.
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 10000;
 
@@ -134,22 +139,23 @@ export async function openMicrophone(deviceId) {
 	}
 }
 
-/** @param {unknown} error @returns {MicrophoneError} */
+const NO_MICROPHONE = {
+	denied: 'The browser does not allow this page to use the microphone.',
+	missing: 'There is no such microphone.',
+	busy: 'The microphone does not start; another program may be using it.',
+};
+
+/** @type {Record<string, keyof NO_MICROPHONE>} by the names that browsers throw */
+const MICROPHONE_CODES = {
+	NotAllowedError: 'denied', SecurityError: 'denied', NotFoundError: 'missing', OverconstrainedError: 'missing',
+	NotReadableError: 'busy', AbortError: 'busy',
+};
+
+/** @param {any} error @returns {MicrophoneError} */
 function microphoneError(error) {
-	const name = error instanceof Error || error instanceof DOMException ? error.name : '';
-	switch (name) {
-	case 'NotAllowedError':
-	case 'SecurityError':
-		return new MicrophoneError('denied', 'The browser does not allow this page to use the microphone.', error);
-	case 'NotFoundError':
-	case 'OverconstrainedError':
-		return new MicrophoneError('missing', 'There is no such microphone.', error);
-	case 'NotReadableError':
-	case 'AbortError':
-		return new MicrophoneError('busy', 'The microphone does not start; another program may be using it.', error);
-	default:
-		return new MicrophoneError('unsupported', `The microphone does not open: ${error}.`, error);
-	}
+	const code = MICROPHONE_CODES[error?.name];
+	return code ? new MicrophoneError(code, NO_MICROPHONE[code], error)
+		: new MicrophoneError('unsupported', `The microphone does not open: ${error}.`, error);
 }
 
 /** Somebody in the room. */
@@ -200,6 +206,7 @@ export class Call extends EventTarget {
 	#isRepairing = false;
 	#isProbing = false;
 	/** This session's media has been connected at least once. */ #hasMediaWorked = false;
+	/** When a packet was last seen to arrive without signaling. */ #arrivedMs = -Infinity;
 	/** @type {number|null} */ #signalingMs = null;
 	/** @type {Promise<unknown>} One offer at a time. */ #negotiation = Promise.resolve();
 	/** @type {(() => void)|null} Ends the wait between two attempts. */ #wake = null;
@@ -264,7 +271,7 @@ export class Call extends EventTarget {
 	 */
 	async setMicrophone(microphone) {
 		const track = await ownTrack(microphone);
-		if (this.state === 'closed') return track?.stop();
+		if (this.#isClosed()) return track?.stop();
 		const old = this.#microphone;
 		this.#adopt(track);
 		if (track && this.#media && !this.#media.canSend) {
@@ -280,7 +287,7 @@ export class Call extends EventTarget {
 	#adopt(track) {
 		this.#microphone = track;
 		track?.addEventListener('ended', () => {
-			if (track !== this.#microphone || this.state === 'closed') return;
+			if (track !== this.#microphone || this.#isClosed()) return;
 			this.#emit('error', new MicrophoneError('lost', 'The microphone is gone; it may have been unplugged.'));
 			this.setMicrophone(false).catch((error) => this.#emit('error', error));
 		});
@@ -300,17 +307,20 @@ export class Call extends EventTarget {
 	}
 
 	/** @param {string} name */
-	async setName(name) {
-		await this.#request({ t: 'meta', name });
-		this.#options.name = name;
-		this.me?.update({ name });
+	setName(name) {
+		return this.#setMeta({ name });
 	}
 
 	/** @param {Record<string, any>} attrs */
-	async setAttrs(attrs) {
-		await this.#request({ t: 'meta', attrs });
-		this.#options.attrs = attrs;
-		this.me?.update({ attrs });
+	setAttrs(attrs) {
+		return this.#setMeta({ attrs });
+	}
+
+	/** @param {{ name?: string, attrs?: Record<string, any> }} meta */
+	async #setMeta(meta) {
+		await this.#request({ t: 'meta', ...meta });
+		Object.assign(this.#options, meta); // for the next join
+		this.me?.update(meta);
 	}
 
 	/** How loud you hear somebody, 0-1, whichever slot they are in.  (iOS only knows 0 and 1.) @param {string} peer @param {number} volume */
@@ -340,13 +350,13 @@ export class Call extends EventTarget {
 
 	/** @returns {Promise<Stats>} */
 	async stats() {
-		const media = await this.#media?.stats();
-		return { ...(media ?? NO_STATS), signalingMs: this.#signalingMs };
+		const media = await this.#media?.stats() ?? digest(NOTHING, NOTHING);
+		return { ...media, signalingMs: this.#signalingMs };
 	}
 
 	/** Leaves the room.  The others hear of it at once. */
 	leave() {
-		if (this.state === 'closed') return;
+		if (this.#isClosed()) return;
 		this.#channel?.tell({ t: 'leave' });
 		this.#close('left', 'You left the call.');
 	}
@@ -361,7 +371,7 @@ export class Call extends EventTarget {
 		this.#listen();
 		try {
 			const track = await ownTrack(this.#options.microphone);
-			if (this.state === 'closed') track?.stop();
+			if (this.#isClosed()) track?.stop();
 			else this.#adopt(track);
 			await this.#enter();
 		} catch (error) {
@@ -398,7 +408,7 @@ export class Call extends EventTarget {
 	 * over on a new WebSocket (media goes on), and the same with a new peer connection.
 	 */
 	async #connect() {
-		if (this.state === 'closed') throw new PlenumError('closed', 'The call has ended.');
+		if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
 		const isNew = !this.#session || !this.#media;
 		const media = isNew || !this.#media ? this.#createMedia() : this.#media;
 		/** @type {Channel|null} */ let channel = null;
@@ -409,7 +419,7 @@ export class Call extends EventTarget {
 			const sdp = await offering;
 			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio: 'forward', sdp,
 				...(this.#session && { resume: this.#session }) });
-			if (this.#state() === 'closed') throw new PlenumError('closed', 'The call has ended.');
+			if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
 			this.#take(channel, media);
 			this.#welcome(welcome);
 			if (isNew) await media.accept(welcome.sdp);
@@ -424,7 +434,7 @@ export class Call extends EventTarget {
 
 	/** An attempt has failed half way: leaves nothing of it behind. @param {Channel|null} channel @param {Media|null} media */
 	#abandon(channel, media) {
-		if (media || this.state === 'closed') channel?.tell({ t: 'leave' }); // or the others would see us for a minute
+		if (media || this.#isClosed()) channel?.tell({ t: 'leave' }); // or the others would see us for a minute
 		if (channel === this.#channel) this.#channel = null;
 		channel?.close();
 		if (media === this.#media) this.#media = null;
@@ -476,13 +486,14 @@ export class Call extends EventTarget {
 
 	/** Tries until we are in the room again, or have left. */
 	async #recover() {
-		if (this.#isRecovering || this.state === 'closed') return;
+		if (this.#isRecovering || this.#isClosed()) return;
 		this.#isRecovering = true;
+		this.#arrivedMs = -Infinity;
 		this.#update();
+		this.#watchArrivals();
 		let delayMs = Math.random() * BACKOFF_FIRST_MS;
-		for (let attempt = 1; this.#state() !== 'closed' && !this.#channel; attempt++) {
+		for (let attempt = 1; !this.#isClosed() && !this.#channel; attempt++) {
 			await this.#pause(delayMs);
-			if (this.#state() === 'closed') break;
 			try {
 				await this.#connect();
 			} catch (error) {
@@ -493,9 +504,25 @@ export class Call extends EventTarget {
 		this.#update();
 	}
 
-	/** The state as of now, for loops that outlive an await. @returns {CallState} */
-	#state() {
-		return this.state;
+	/**
+	 * A server that died takes signaling along at once, but ICE believes in it for some ten seconds more: until there is
+	 * a connection again, only packets tell whether anybody is heard.
+	 */
+	async #watchArrivals() {
+		let before = Infinity; // the first look is the measure: it has what came before the connection broke
+		while (!this.#isClosed() && !this.#channel) {
+			await sleep(ARRIVALS_EVERY_MS);
+			const arrivals = await this.#media?.arrivals() ?? 0;
+			if (arrivals > before) this.#arrivedMs = performance.now();
+			before = arrivals;
+			this.#update();
+		}
+	}
+
+	/** Is there sound, as far as can be known? */
+	#isMediaUp() {
+		if (this.#media?.state !== 'connected') return false;
+		return this.#channel !== null || performance.now() - this.#arrivedMs < ARRIVED_LATELY_MS;
 	}
 
 	/**
@@ -547,9 +574,13 @@ export class Call extends EventTarget {
 		this.#isProbing = false;
 	}
 
+	#isClosed() {
+		return this.state === 'closed';
+	}
+
 	/** @param {string} code @param {string} message */
 	#close(code, message) {
-		if (this.state === 'closed') return;
+		if (this.#isClosed()) return;
 		this.state = 'closed';
 		this.#end.abort();
 		this.#wake?.();
@@ -563,9 +594,9 @@ export class Call extends EventTarget {
 
 	/** Tells the application when what stands has changed. */
 	#update() {
-		if (this.state === 'closed') return;
+		if (this.#isClosed()) return;
 		const signaling = this.#channel !== null;
-		const media = this.#media?.isConnected ?? false;
+		const media = this.#isMediaUp();
 		this.#hasMediaWorked ||= media;
 		this.#hasBeenConnected ||= signaling && media;
 		const state = signaling && media ? 'connected' : this.#hasBeenConnected ? 'reconnecting' : 'connecting';
@@ -593,11 +624,11 @@ export class Call extends EventTarget {
 	#watchMedia(media) {
 		if (media !== this.#media) return;
 		this.#update();
-		if (media.isFailed) {
+		if (media.state === 'failed' || media.state === 'closed') {
 			this.#repair(media);
-		} else if (media.isDisconnected) {
+		} else if (media.state === 'disconnected') {
 			this.#probe(); // the same network may have taken the socket along
-			setTimeout(() => media.isDisconnected && this.#repair(media), DISCONNECTED_MS);
+			setTimeout(() => media.state === 'disconnected' && this.#repair(media), DISCONNECTED_MS);
 		}
 	}
 
@@ -728,15 +759,16 @@ async function ownTrack(microphone) {
 	return openMicrophone(microphone === true ? undefined : microphone);
 }
 
+/** @param {number} ms */
+function sleep(ms) {
+	return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** @param {number} ms @param {AbortSignal} signal @param {() => void} work */
 function every(ms, signal, work) {
 	const timer = setInterval(work, ms);
 	signal.addEventListener('abort', () => clearInterval(timer));
 }
-
-/** @type {Stats} */
-const NO_STATS = { roundTripMs: null, signalingMs: null, lossIn: null, lossOut: null, jitterMs: null, bitrateIn: 0,
-	bitrateOut: 0, codec: null, path: null };
 
 /** One peer connection: the microphone on its way out, and the slots, each with a hidden <audio> that plays it. */
 class Media {
@@ -758,16 +790,8 @@ class Media {
 		this.#pc.oniceconnectionstatechange = () => this.onstate();
 	}
 
-	get isConnected() {
-		return this.#pc.connectionState === 'connected';
-	}
-
-	get isDisconnected() {
-		return this.#pc.connectionState === 'disconnected';
-	}
-
-	get isFailed() {
-		return this.#pc.connectionState === 'failed' || this.#pc.connectionState === 'closed';
+	get state() {
+		return this.#pc.connectionState;
 	}
 
 	/** ICE can start again; failed DTLS needs a new peer connection. */
@@ -818,15 +842,10 @@ class Media {
 		this.needsOffer = true;
 	}
 
-	/** Resolves when media flows again, rejects after ms. @param {number} ms @returns {Promise<void>} */
-	connected(ms) {
-		return new Promise((resolve, reject) => {
-			const end = new AbortController();
-			const check = () => this.isConnected && (end.abort(), resolve());
-			setTimeout(() => (end.abort(), reject(new PlenumError('timeout', 'Media did not come back.'))), ms);
-			this.#pc.addEventListener('connectionstatechange', check, { signal: end.signal });
-			check();
-		});
+	/** Resolves when media flows again, rejects after ms. @param {number} ms */
+	async connected(ms) {
+		for (const endMs = performance.now() + ms; this.state !== 'connected'; await sleep(CONNECTED_EVERY_MS))
+			if (performance.now() > endMs) throw new PlenumError('timeout', 'Media did not come back.');
 	}
 
 	async play() {
@@ -865,6 +884,11 @@ class Media {
 		return digest(before, totals);
 	}
 
+	/** Grows with whatever the server sends: sound, reports of it, answers to ICE's checks. */
+	async arrivals() {
+		return readStats(await this.#pc.getStats()).arrivals;
+	}
+
 	close() {
 		this.onstate = this.onblocked = () => {};
 		this.#pc.close();
@@ -890,51 +914,37 @@ function ageMs(timestamp) {
 	return timestamp > performance.timeOrigin ? performance.timeOrigin + performance.now() - timestamp : performance.now() - timestamp;
 }
 
-/**
- * @typedef {object} Totals
- * @property {number} atMs
- * @property {number} bytesIn @property {number} bytesOut @property {number} received @property {number} lost
- * @property {number|null} jitterMs @property {number|null} lossOut @property {string|null} codec
- * @property {any} pair @property {string|null} local @property {string|null} remote
- */
+/** @typedef {ReturnType<typeof readStats>} Totals  Since the start, where two of them make a rate. */
 
-/** @param {RTCStatsReport} report @returns {Totals} */
+/** @param {ReadonlyMap<string, any>} report an RTCStatsReport */
 function readStats(report) {
-	/** @type {Totals} */
-	const totals = { atMs: 0, bytesIn: 0, bytesOut: 0, received: 0, lost: 0, jitterMs: null, lossOut: null, codec: null,
-		pair: null, local: null, remote: null };
-	/** @type {any} */ let transport = null;
-	report.forEach((/** @type {any} */ item) => {
-		totals.atMs = Math.max(totals.atMs, item.timestamp);
-		switch (item.type) {
-		case 'inbound-rtp':
-			totals.bytesIn += item.bytesReceived ?? 0;
-			totals.received += item.packetsReceived ?? 0;
-			totals.lost += item.packetsLost ?? 0;
-			if (item.packetsReceived) totals.jitterMs = Math.max(totals.jitterMs ?? 0, (item.jitter ?? 0) * 1000);
-			break;
-		case 'outbound-rtp':
-			totals.bytesOut += item.bytesSent ?? 0;
-			break;
-		case 'remote-inbound-rtp':
-			totals.lossOut = item.fractionLost ?? totals.lossOut;
-			break;
-		case 'codec':
-			totals.codec = String(item.mimeType).replace('audio/', '');
-			break;
-		case 'transport':
-			transport = item;
-			break;
-		case 'candidate-pair':
-			if (item.selected || (item.nominated && item.state === 'succeeded')) totals.pair = item;
-			break;
-		}
-	});
-	totals.pair = report.get(transport?.selectedCandidatePairId ?? '') ?? totals.pair;
-	totals.local = candidateText(report.get(totals.pair?.localCandidateId ?? ''));
-	totals.remote = candidateText(report.get(totals.pair?.remoteCandidateId ?? ''));
-	return totals;
+	/** @type {any[]} */ const items = [...report.values()];
+	const all = (/** @type {string} */ type) => items.filter((item) => item.type === type);
+	const sum = (/** @type {any[]} */ of, /** @type {string} */ key) =>
+		of.reduce((total, item) => total + (item[key] ?? 0), 0);
+	const inbound = all('inbound-rtp').filter(({ packetsReceived }) => packetsReceived > 0);
+	const pairs = all('candidate-pair');
+	const pair = report.get(all('transport')[0]?.selectedCandidatePairId ?? '') ?? pairs.find(({ selected }) => selected)
+		?? pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
+	const received = sum(inbound, 'packetsReceived');
+	return {
+		atMs: Math.max(0, ...items.map(({ timestamp }) => timestamp)),
+		bytesIn: sum(inbound, 'bytesReceived'),
+		bytesOut: sum(all('outbound-rtp'), 'bytesSent'),
+		received,
+		lost: sum(inbound, 'packetsLost'),
+		arrivals: received + sum(all('remote-outbound-rtp'), 'reportsSent') + (pair?.bytesReceived ?? 0)
+			+ (pair?.responsesReceived ?? 0),
+		jitterMs: inbound.length > 0 ? Math.max(...inbound.map(({ jitter }) => (jitter ?? 0) * 1000)) : null,
+		lossOut: all('remote-inbound-rtp')[0]?.fractionLost ?? null,
+		tripSeconds: pair?.currentRoundTripTime,
+		codec: all('codec')[0]?.mimeType.replace('audio/', '') ?? null,
+		local: candidateText(report.get(pair?.localCandidateId ?? '')),
+		remote: candidateText(report.get(pair?.remoteCandidateId ?? '')),
+	};
 }
+
+const NOTHING = readStats(new Map());
 
 /** @param {any} candidate */
 function candidateText(candidate) {
@@ -946,9 +956,8 @@ function digest(before, now) {
 	const seconds = (now.atMs - before.atMs) / 1000;
 	const received = now.received - before.received;
 	const lost = Math.max(0, now.lost - before.lost);
-	const trip = now.pair?.currentRoundTripTime;
 	return {
-		roundTripMs: trip === undefined ? null : trip * 1000,
+		roundTripMs: now.tripSeconds === undefined ? null : now.tripSeconds * 1000,
 		lossIn: received + lost > 0 ? lost / (received + lost) : null,
 		lossOut: now.lossOut,
 		jitterMs: now.jitterMs,
@@ -970,20 +979,11 @@ class Channel {
 	/** @param {string} [url] @returns {Promise<Channel>} */
 	static open(url) {
 		const socket = new WebSocket(socketUrl(url), PROTOCOL);
+		const timer = setTimeout(() => socket.close(), REQUEST_MS);
 		return new Promise((resolve, reject) => {
-			const fail = () => {
-				clearTimeout(timer);
-				socket.onclose = null;
-				socket.close();
-				reject(new PlenumError('unreachable', 'The server does not answer.'));
-			};
-			const timer = setTimeout(fail, REQUEST_MS);
-			socket.onclose = fail;
-			socket.onopen = () => {
-				clearTimeout(timer);
-				resolve(new Channel(socket));
-			};
-		});
+			socket.onopen = () => resolve(new Channel(socket));
+			socket.onclose = () => reject(new PlenumError('unreachable', 'The server does not answer.'));
+		}).finally(() => clearTimeout(timer));
 	}
 
 	/** @param {WebSocket} socket */

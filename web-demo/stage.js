@@ -9,9 +9,11 @@ import { inSeconds, sentenceFor } from './words.js';
 
 const LEVELS_EVERY_MS = 80;
 const SPEAKS_ABOVE = 0.3;       // of the meter: -42 dB
+const HEARD_ABOVE = 0.008;      // the same -42 dB, as an amplitude
 const SPEAKS_FOR_MS = 400;      // pauses between words do not put the light out
 const HINT_ABOVE = 0.5;         // -30 dB: that is speech, not the room
 const HINT_EVERY_MS = 20000;
+const HINT_FOR_MS = 5000;
 const HINT_AFTER_MS = 2000;     // the end of the last word is no mistake
 
 /** @typedef {import('./plenum.js').Call} Call */
@@ -25,9 +27,11 @@ export class Stage {
 	#timer;
 	#spokeAt = -Infinity;
 	#hintedAt = -Infinity;
+	#hintTimer = 0;
 	#isPushing = false;
 	#hasServerEnded = false;
-	#isHeard;
+	/** The server tells who speaks. */ #isTold = true;
+	/** Sound comes, as far as the call knows. */ #isHeard;
 	#end = new AbortController();
 
 	/** @param {Call} call @param {string} room @param {import('./microphones.js').Microphones} microphones */
@@ -68,7 +72,8 @@ export class Stage {
 		});
 		call.on('track', ({ peer }) => this.#people.touch(peer.id));
 		call.on('speakers', ({ top }) => top.forEach((id) => this.#people.touch(id)));
-		call.on('state', ({ media }) => {
+		call.on('state', ({ signaling, media }) => {
+			this.#isTold = signaling;
 			this.#isHeard = media;
 			this.#showState();
 		});
@@ -168,7 +173,7 @@ export class Stage {
 	#interruption() {
 		if (this.#hasServerEnded) return 'The server has ended. Reconnecting as soon as it is back…';
 		if (this.#isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
-		return 'The connection was interrupted. Reconnecting…';
+		return 'The call is interrupted. Reconnecting…';
 	}
 
 	#showBlocked() {
@@ -182,9 +187,13 @@ export class Stage {
 		const own = this.#microphones.level();
 		const now = performance.now();
 		if (own > SPEAKS_ABOVE && !this.#isMuted()) this.#spokeAt = now;
-		const speaking = new Set(this.#isHeard ? call.speakers.top : []);
-		if (now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
-		for (const { peer, level } of call.heard()) if (peer) people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
+		const speaking = new Set(this.#isTold && this.#isHeard ? call.speakers.top : []);
+		if (this.#isHeard && now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
+		for (const { peer, level } of call.heard()) {
+			if (!peer) continue;
+			people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
+			if (!this.#isTold && level > HEARD_ABOVE) speaking.add(peer.id); // then the packets themselves tell
+		}
 		people.setLevel(me, own);
 		people.setSpeaking(speaking);
 		if (call.muted && own > HINT_ABOVE && now - this.#hintedAt > HINT_EVERY_MS) this.#hintMuted(now);
@@ -193,8 +202,14 @@ export class Stage {
 	/** @param {number} now */
 	#hintMuted(now) {
 		this.#hintedAt = now;
-		notify('hint', { text: 'You are muted.', action: 'Unmute', run: () => this.#mute(false) });
-		setTimeout(() => notify('hint', null), 5000);
+		this.#hint({ text: 'You are muted.', action: 'Unmute', run: () => this.#mute(false) });
+	}
+
+	/** Something to know in passing. @param {import('./notices.js').Notice} notice */
+	#hint(notice) {
+		notify('hint', notice);
+		clearTimeout(this.#hintTimer);
+		this.#hintTimer = setTimeout(() => notify('hint', null), HINT_FOR_MS);
 	}
 
 	async #share() {
@@ -205,7 +220,8 @@ export class Stage {
 				return;
 			}
 			await navigator.clipboard.writeText(url);
-			this.#say(isThisComputer() ? 'Copied (for this computer only)' : 'Copied');
+			this.#say('Copied');
+			if (isThisComputer()) this.#hint({ text: `The link works on this computer only: it begins with ${location.hostname}.` });
 		} catch (error) {
 			if (error instanceof DOMException && error.name === 'AbortError') return;
 			notify('hint', { text: `The link: ${url}` });
@@ -215,8 +231,12 @@ export class Stage {
 	/** @param {string} text */
 	#say(text) {
 		setText(element('share-text'), text);
+		element('share').classList.add('said');
 		announce(text);
-		setTimeout(() => setText(element('share-text'), 'Copy link'), 2500);
+		setTimeout(() => {
+			setText(element('share-text'), 'Copy link');
+			element('share').classList.remove('said');
+		}, 2500);
 	}
 }
 

@@ -1,7 +1,9 @@
 // @ts-check
 /** Everything the page says that depends on what happened: sentences for errors, names for rooms. */
 
-import { MicrophoneError, PlenumError } from './plenum.js';
+import { MicrophoneError, PlenumError, RefusedError } from './plenum.js';
+
+const NAME_BYTES_MAX = 128; // of a person's name and of a room's: docs/signaling.md
 
 /** @type {Record<string, string>} */
 const MICROPHONE = {
@@ -22,24 +24,68 @@ const ENDED = {
 	shutdown: 'The server has ended.',
 };
 
+const NOT_UNDERSTOOD = 'The server does not understand this page; it may be of another version. Reload the page.';
+
 /** @type {Record<string, string>} */
 const FAILED = {
 	unreachable: 'The server cannot be reached. Is it running, and are you online?',
 	disconnected: 'The connection was lost while joining. Try again.',
 	timeout: 'The server does not answer. Try again in a moment.',
-	unsupported: 'This server speaks another version. Reload the page.',
+	unsupported: NOT_UNDERSTOOD,
+	unknown: NOT_UNDERSTOOD,
+	bad_json: NOT_UNDERSTOOD,
+	bad_field: NOT_UNDERSTOOD,
+	bad_sdp: NOT_UNDERSTOOD,
+	busy: 'The server has its hands full. Try again in a moment.',
+	rate: 'That was too fast for the server. Try again in a moment.',
+	too_large: 'That was too much for the server at once.',
+	not_joined: 'The room was not joined. Try again.',
+	media_failed: 'The sound could not be connected. Try again.',
+	closed: 'The call has ended.',
 };
 
 /** @param {unknown} error @returns {string} */
 export function sentenceFor(error) {
 	if (error instanceof MicrophoneError) return MICROPHONE[error.code] ?? error.message;
-	if (error instanceof PlenumError) return FAILED[error.code] ?? error.message;
-	return `Something went wrong: ${error instanceof Error ? error.message : error}.`;
+	if (error instanceof RefusedError) return error.message;
+	if (error instanceof PlenumError) return FAILED[error.code] ?? unexpected(error.code);
+	return unexpected(error instanceof Error ? error.message : String(error));
+}
+
+/** What the server says of a message is for whoever wrote the page; people get a word that they can pass on. @param {string} what */
+function unexpected(what) {
+	return `Something went wrong that should not (${what}). Reload the page and try again.`;
 }
 
 /** @param {{ code: string, message: string }} end @returns {string} */
 export function sentenceForEnd({ code, message }) {
 	return ENDED[code] ?? FAILED[code] ?? message;
+}
+
+/** A name as it may be sent: no control characters, no halves of characters, no space around it. @param {string} text */
+export function cleaned(text) {
+	return new TextDecoder().decode(new TextEncoder().encode(text)).replace(/\p{Cc}+/gu, ' ').trim();
+}
+
+/** What is wrong with a person's or a room's name, or ''. @param {'name'|'room'} field @param {string} text */
+export function complaintAbout(field, text) {
+	const name = cleaned(text);
+	if (field === 'room' && !name) return 'The room needs a name.';
+	if (bytesOf(name) <= NAME_BYTES_MAX) return '';
+	const fit = charactersThatFit(name);
+	return `This name is too long${fit > 0 ? `: there is room for its first ${fit} characters` : ''}.`;
+}
+
+/** As people count: an accent or the parts of a flag are no characters of their own. @param {string} name */
+function charactersThatFit(name) {
+	const characters = Array.from(new Intl.Segmenter().segment(name), ({ segment }) => segment);
+	let bytes = 0;
+	return characters.findIndex((character) => (bytes += bytesOf(character)) > NAME_BYTES_MAX);
+}
+
+/** In UTF-8, as the server counts. @param {string} text */
+function bytesOf(text) {
+	return new TextEncoder().encode(text).length;
 }
 
 /** @param {number} ms */

@@ -1,7 +1,7 @@
-/* What goes wrong in real life: the signaling connection breaks, the microphone is refused, the server ends. */
+/* What goes wrong in real life: the signaling connection breaks, the microphone is refused, the server crashes or ends. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { screenshot } from './lib/artifacts.js';
+import { figure, screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage, TONES } from './lib/call_page.js';
 import { Proxy } from './lib/proxy.js';
@@ -9,6 +9,9 @@ import { Server } from './lib/server.js';
 
 const ROOM = 'workshop';
 const [ANN_HZ, BOB_HZ] = TONES;
+const WORDS_MS_MAX = 1000;
+const DARK_MS_MAX = 3000;
+const SILENCE_MS = 2000; // long enough for a page to mistake old packets for new ones
 
 describe('trouble', { timeout: 150000 }, () => {
 	let server;
@@ -39,6 +42,8 @@ describe('trouble', { timeout: 150000 }, () => {
 		await bob.watchPeers();
 		proxy.cut();
 		await ann.untilBanner(/reconnecting/);
+		await ann.untilBanner(/you still hear each other/);
+		await ann.untilTile('Bob', { speaking: true });
 		assert.deepEqual(await bob.tones(), [ANN_HZ], 'media lives without the socket');
 		assert.deepEqual(await ann.tones(), [BOB_HZ], 'media lives without the socket');
 		proxy.mend();
@@ -59,6 +64,32 @@ describe('trouble', { timeout: 150000 }, () => {
 		await cat.untilHears(ANN_HZ, BOB_HZ);
 		await ann.untilTile('Cat', { muted: true });
 		await ann.untilHears(BOB_HZ);
+	});
+
+	it('a server that is killed leaves no false hope, and the next one brings the call back', async () => {
+		const pages = [ann, bob];
+		await Promise.all([ann.untilTile('Bob', { speaking: true }), bob.untilTile('Ann', { speaking: true })]);
+		await Promise.all(pages.map((page) => page.watchBanners()));
+		const killedAtMs = Date.now();
+		await server.kill();
+		await Promise.all(pages.flatMap((page) =>
+			['Ann', 'Bob'].map((name) => page.untilTile(name, { speaking: false }))));
+		const darkMs = Date.now() - killedAtMs;
+		assert.ok(darkMs < DARK_MS_MAX, `the tiles were lit for ${darkMs} ms in silence`);
+		await new Promise((resolve) => setTimeout(resolve, SILENCE_MS));
+		for (const page of pages) {
+			const banners = await page.banners();
+			assert.deepEqual(banners.map(({ text }) => text), ['The call is interrupted. Reconnecting…']);
+			assert.ok(banners[0].atMs - killedAtMs < WORDS_MS_MAX, `words came after ${banners[0].atMs - killedAtMs} ms`);
+		}
+		await screenshot(ann.page, 'server-killed');
+
+		server = await Server.start({ settings: { 'http.listen': new URL(server.url).host.replace('localhost', '127.0.0.1') } });
+		const startedAt = performance.now();
+		await Promise.all(pages.map((page) => page.untilNoBanner()));
+		await Promise.all([ann.untilHears(BOB_HZ), bob.untilHears(ANN_HZ)]);
+		await Promise.all([ann, cat].map((page) => page.untilNames('Ann', 'Bob', 'Cat')));
+		figure(`after a kill -9, ${Math.round(performance.now() - startedAt)} ms from the next server's ready to sound`);
 	});
 
 	it('a server that ends says goodbye and returns 0', async () => {

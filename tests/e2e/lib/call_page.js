@@ -111,6 +111,25 @@ export class CallPage {
 		}, pattern.source);
 	}
 
+	/** Keeps what the banner says from now on, for `banners()`. */
+	async watchBanners() {
+		await this.page.evaluate(() => {
+			window.banners = [];
+			const banner = document.querySelector('#banner');
+			const note = () => {
+				const text = banner.hidden ? '' : banner.innerText;
+				if (text && window.banners.at(-1)?.text !== text)
+					window.banners.push({ atMs: Date.now(), text });
+			};
+			new MutationObserver(note).observe(banner, { attributes: true, childList: true, characterData: true, subtree: true });
+		});
+	}
+
+	/** What the banner has said since `watchBanners()`: [{atMs, text}], by the computer's clock. */
+	banners() {
+		return this.page.evaluate(() => window.banners);
+	}
+
 	async untilNoBanner() {
 		await this.until('no banner', () => document.querySelector('#banner').hidden);
 	}

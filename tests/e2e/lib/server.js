@@ -45,6 +45,12 @@ export class Server {
 		});
 	}
 
+	/** Ends it as a crash would: nobody is told. */
+	async kill() {
+		this.child.kill('SIGKILL');
+		await this.exited;
+	}
+
 	/** Asks it to end (SIGTERM) and returns how it ended: {code, signal}. */
 	async stop() {
 		this.child.kill('SIGTERM');
