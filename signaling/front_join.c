@@ -107,7 +107,11 @@ static bool refuse_if_full(struct pl_front *front, struct pl_front_connection *c
 	else if (!pl_front_room_has_place(front, room))
 		refuse(front, connection, request, "server_full",
 			"The room's part of the server has all the participants it may have.");
-	else
+	else if (!pl_placement_may_connect(&front->placement, pl_front_room_shard(front, room))) {
+		refuse(front, connection, request, "joins_full",
+			"Too many who have joined are not connected yet; the server waits for them first.");
+		front->counters.refusals_connecting++;
+	} else
 		return false;
 	return true;
 }
@@ -129,7 +133,7 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 	return true;
 }
 
-static void command_join(struct pl_front *front, const struct pl_front_session *session)
+static void command_join(struct pl_front *front, struct pl_front_session *session)
 {
 	const struct pl_command command = {
 		.kind = PL_COMMAND_JOIN,
@@ -139,6 +143,7 @@ static void command_join(struct pl_front *front, const struct pl_front_session *
 		.source = session->source,
 	};
 	pl_front_command(front, &command, &session->settled);
+	pl_front_session_set_connecting(front, session, true);
 }
 
 static void join_anew(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request)
