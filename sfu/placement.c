@@ -22,6 +22,8 @@ void pl_placement_init(struct pl_placement *placement, const struct pl_placement
 	placement->shard_participants_max = share(config->participants_max, config->shard_count, largest_room);
 	placement->shard_rooms_max = share(config->rooms_max, config->shard_count, 1);
 	placement->room_spread = config->room_spread > 0 ? config->room_spread : UINT32_MAX;
+	const uint32_t part = placement->shard_participants_max / PL_PLACEMENT_CONNECTING_SHARE;
+	placement->shard_connecting_max = part > PL_PLACEMENT_CONNECTING_MIN ? part : PL_PLACEMENT_CONNECTING_MIN;
 }
 
 static const struct pl_placement_load *load_of(const struct pl_placement *placement, uint8_t shard)
@@ -35,8 +37,18 @@ static bool has_place(const struct pl_placement *placement, uint8_t shard)
 	return load_of(placement, shard)->participants < placement->shard_participants_max;
 }
 
-static bool is_better(const struct pl_placement_load *a, const struct pl_placement_load *b, int64_t now_us)
+bool pl_placement_may_connect(const struct pl_placement *placement, uint8_t shard)
 {
+	return load_of(placement, shard)->connecting < placement->shard_connecting_max;
+}
+
+static bool is_better(const struct pl_placement *placement, const struct pl_placement_load *a,
+	const struct pl_placement_load *b, int64_t now_us)
+{
+	const bool a_waits = a->connecting >= placement->shard_connecting_max;
+	const bool b_waits = b->connecting >= placement->shard_connecting_max;
+	if (a_waits != b_waits)
+		return b_waits;
 	const bool a_rests = a->resting_until_us > now_us, b_rests = b->resting_until_us > now_us;
 	if (a_rests != b_rests)
 		return b_rests;
@@ -51,7 +63,7 @@ bool pl_placement_choose(const struct pl_placement *placement, int64_t now_us, u
 	for (uint8_t i = 0; i < placement->shard_count; i++) {
 		const struct pl_placement_load *load = &placement->load[i];
 		const bool is_free = has_place(placement, i) && load->rooms < placement->shard_rooms_max;
-		if (is_free && (best == NULL || is_better(load, best, now_us)))
+		if (is_free && (best == NULL || is_better(placement, load, best, now_us)))
 			best = load;
 	}
 	if (best == NULL)
@@ -79,7 +91,7 @@ bool pl_placement_choose_for(const struct pl_placement *placement, int64_t now_u
 			return true;
 		}
 		const struct pl_placement_load **best = is_there ? &crowded : &fresh;
-		if (*best == NULL || is_better(load, *best, now_us))
+		if (*best == NULL || is_better(placement, load, *best, now_us))
 			*best = load;
 	}
 	if (fresh == NULL && crowded == NULL)
@@ -110,6 +122,18 @@ void pl_placement_participant_goes(struct pl_placement *placement, uint8_t shard
 {
 	PL_ASSERT(load_of(placement, shard)->participants > 0);
 	placement->load[shard].participants--;
+}
+
+void pl_placement_connecting_begins(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(load_of(placement, shard)->connecting < placement->load[shard].participants);
+	placement->load[shard].connecting++;
+}
+
+void pl_placement_connecting_ends(struct pl_placement *placement, uint8_t shard)
+{
+	PL_ASSERT(load_of(placement, shard)->connecting > 0);
+	placement->load[shard].connecting--;
 }
 
 void pl_placement_refused(struct pl_placement *placement, uint8_t shard, int64_t now_us)

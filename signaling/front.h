@@ -119,7 +119,8 @@ bool pl_front_next(struct pl_front *front, struct pl_front_output *output);
 
 struct pl_front_counters {
 	uint32_t connections, sessions, rooms; /* now */
-	uint64_t joins, resumes, refusals, messages_in, messages_out, faults[PL_FAULT_COUNT];
+	uint32_t connecting;                   /* of the sessions: joined, their media not yet connected */
+	uint64_t joins, resumes, refusals, refusals_connecting, messages_in, messages_out, faults[PL_FAULT_COUNT];
 };
 const struct pl_front_counters *pl_front_counters(const struct pl_front *front);
 

@@ -212,9 +212,11 @@ static void take_speakers(struct pl_front *front, struct pl_front_room *room, co
 	pl_front_text_release(text);
 }
 
+/* It may be news of the transport that a resume has just replaced: then one that connects is not counted as such. */
 static void tell_connected(struct pl_front *front, struct pl_front_session *session)
 {
 	struct pl_front_writer w;
+	pl_front_session_set_connecting(front, session, false);
 	begin(&w, PL_REPLY_CONNECTED);
 	struct pl_front_text *event = pl_front_write_end(&w);
 	pl_front_tell(front, session, event);

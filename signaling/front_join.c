@@ -79,7 +79,7 @@ static void welcome(struct pl_front *front, const struct pl_front_session *sessi
 
 /* ---- the first join ---- */
 
-const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, const struct pl_front_room *room)
+const struct pl_front_refusal *pl_front_refusal(struct pl_front *front, const struct pl_front_room *room)
 {
 	static const struct pl_front_refusal server_full = { "server_full",
 		"The server has all the participants it may have." };
@@ -88,13 +88,20 @@ const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, co
 	static const struct pl_front_refusal rooms_full = { "rooms_full", "The server has all the rooms it may have." };
 	static const struct pl_front_refusal room_full = { "room_full",
 		"The room has all the participants it may have." };
+	static const struct pl_front_refusal joins_full = { "joins_full",
+		"Too many who have joined are not connected yet; the server waits for them first." };
 	if (front->counters.sessions >= front->config.participants_max)
 		return &server_full;
 	if (room == NULL && front->counters.rooms >= front->config.rooms_max)
 		return &rooms_full;
 	if (room != NULL && room->member_count >= front->config.room_participants_max)
 		return &room_full;
-	return pl_front_room_has_place(front, room) ? NULL : &part_full;
+	if (!pl_front_room_has_place(front, room))
+		return &part_full;
+	if (pl_placement_may_connect(&front->placement, pl_front_room_shard(front, room)))
+		return NULL;
+	front->counters.refusals_connecting++;
+	return &joins_full;
 }
 
 uint32_t pl_front_retry_ms(struct pl_front *front)
@@ -134,7 +141,7 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 	return true;
 }
 
-static void command_join(struct pl_front *front, const struct pl_front_session *session)
+static void command_join(struct pl_front *front, struct pl_front_session *session)
 {
 	const struct pl_command command = {
 		.kind = PL_COMMAND_JOIN,
@@ -144,6 +151,7 @@ static void command_join(struct pl_front *front, const struct pl_front_session *
 		.source = session->source,
 	};
 	pl_front_command(front, &command, &session->settled);
+	pl_front_session_set_connecting(front, session, true);
 }
 
 struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_room *room,

@@ -121,6 +121,20 @@ void pl_front_session_attach(struct pl_front_session *session, struct pl_front_c
 	connection->session = session;
 }
 
+void pl_front_session_set_connecting(struct pl_front *front, struct pl_front_session *session, bool is_connecting)
+{
+	if (session->is_connecting == is_connecting)
+		return;
+	session->is_connecting = is_connecting;
+	if (is_connecting) {
+		pl_placement_connecting_begins(&front->placement, session->shard);
+		front->counters.connecting++;
+	} else {
+		pl_placement_connecting_ends(&front->placement, session->shard);
+		front->counters.connecting--;
+	}
+}
+
 /* ---- going ---- */
 
 void pl_front_session_detach(struct pl_front *front, struct pl_front_session *session, int64_t now_us)
@@ -138,6 +152,7 @@ void pl_front_session_destroy(struct pl_front *front, struct pl_front_session *s
 	pl_front_table_remove(&front->sessions_by_source, &session->by_source);
 	pl_front_list_remove(&session->member);
 	pl_front_list_remove(&session->away);
+	pl_front_session_set_connecting(front, session, false);
 	pl_front_room_goes(front, room, session->shard);
 	if (reason != NULL)
 		pl_front_tell_peer_left(front, session, reason);

@@ -61,6 +61,7 @@ struct pl_front_session {
 	struct pl_front_text *roster; /* itself as others see it: {"peer":...} */
 
 	struct pl_description settled; /* by the last offer/answer */
+	bool is_connecting;            /* has told a JOIN, and not yet heard that it is connected */
 	char remote_pwd[PL_ICE_PWD_MAX + 1];
 	uint64_t sdp_session, sdp_version; /* of the answer's o= line */
 	struct pl_front_slot {
@@ -180,6 +181,8 @@ void pl_front_session_rename(
 void pl_front_session_refresh(struct pl_front_session *session);
 
 void pl_front_session_attach(struct pl_front_session *session, struct pl_front_connection *connection);
+/* A JOIN is told to the media plane; or its transport is connected. */
+void pl_front_session_set_connecting(struct pl_front *front, struct pl_front_session *session, bool is_connecting);
 /* From now on it may be resumed for a while. */
 void pl_front_session_detach(struct pl_front *front, struct pl_front_session *session, int64_t now_us);
 
@@ -267,8 +270,8 @@ struct pl_front_refusal {
 	const char *code, *reason;
 };
 
-/* Why nobody more can come into this room (NULL: one that is not there yet).  NULL: there is a place. */
-const struct pl_front_refusal *pl_front_refusal(const struct pl_front *front, const struct pl_front_room *room);
+/* Why who asks cannot come into this room (NULL: one that is not there yet), counted by reason.  NULL: there is a place. */
+const struct pl_front_refusal *pl_front_refusal(struct pl_front *front, const struct pl_front_room *room);
 /* When who was refused may ask again. */
 uint32_t pl_front_retry_ms(struct pl_front *front);
 /* Makes the session, and the room when it is not there, with what was settled, and tells the media plane: only after

@@ -43,14 +43,17 @@ static void put_process(struct writer *w, const struct pl_metrics_process *proce
 	put(w, "plenum_build_info{version=\"%s\"} 1\n", PLENUM_VERSION);
 }
 
-#define FRONT_LIST(X)                                                                             \
-	X(connections, "plenum_websockets", "gauge", "open WebSocket connections")                \
-	X(sessions, "plenum_sessions", "gauge", "sessions, those waiting to be resumed included") \
-	X(rooms, "plenum_rooms", "gauge", "rooms with at least one session")                      \
-	X(joins, "plenum_joins_total", "counter", "sessions begun")                               \
-	X(resumes, "plenum_resumes_total", "counter", "sessions taken over by a new connection")  \
-	X(refusals, "plenum_refusals_total", "counter", "joins refused for want of room")         \
-	X(messages_in, "plenum_messages_in_total", "counter", "signaling messages received")      \
+#define FRONT_LIST(X)                                                                                     \
+	X(connections, "plenum_websockets", "gauge", "open WebSocket connections")                        \
+	X(sessions, "plenum_sessions", "gauge", "sessions, those waiting to be resumed included")         \
+	X(rooms, "plenum_rooms", "gauge", "rooms with at least one session")                              \
+	X(joins, "plenum_joins_total", "counter", "sessions begun")                                       \
+	X(resumes, "plenum_resumes_total", "counter", "sessions taken over by a new connection")          \
+	X(refusals, "plenum_refusals_total", "counter", "joins refused for want of room")                 \
+	X(refusals_connecting, "plenum_refusals_joins_full_total", "counter",                             \
+		"those of them refused because too many were connecting")                                 \
+	X(connecting, "plenum_sessions_connecting", "gauge", "sessions whose media is not connected yet") \
+	X(messages_in, "plenum_messages_in_total", "counter", "signaling messages received")              \
 	X(messages_out, "plenum_messages_out_total", "counter", "signaling messages sent")
 
 static void put_front(struct writer *w, const struct pl_front_counters *front)

@@ -71,15 +71,15 @@ async def a_room_spreads():
         assert ports_of(ann) != ports_of(bob), "on different threads"
         expected = {ann: [BOB_HZ, CLEO_HZ], bob: [ANN_HZ, CLEO_HZ], cleo: [ANN_HZ, BOB_HZ]}
         await asyncio.gather(*(peer.until_hears(TONES, tones) for peer, tones in expected.items()))
-        until(lambda: min(by_shard(server, "plenum_crossed_total")) > 10, "packets cross both ways")
+        await asyncio.to_thread(until, lambda: min(by_shard(server, "plenum_crossed_total")) > 10, "packets cross both ways")
         assert sum(by_shard(server, "plenum_copied_total")) <= sum(by_shard(server, "plenum_crossed_total"))
         # Home's own member leaves: it goes on choosing for the others.
         await ann.leave()
         expected = {bob: [CLEO_HZ], cleo: [BOB_HZ]}
         await asyncio.gather(*(peer.until_hears(TONES, tones) for peer, tones in expected.items()))
         await asyncio.gather(bob.leave(), cleo.leave())
-        until(lambda: by_shard(server, "plenum_media_rooms") == [0, 0], "the room has ended on both")
-        until(lambda: by_shard(server, "plenum_pool_packets_used") == [0, 0], "no buffer is held any more")
+        await asyncio.to_thread(until, lambda: by_shard(server, "plenum_media_rooms") == [0, 0], "the room has ended on both")
+        await asyncio.to_thread(until, lambda: by_shard(server, "plenum_pool_packets_used") == [0, 0], "no buffer is held any more")
 
 
 async def main():

@@ -237,6 +237,50 @@ static void test_placement_goes_around_a_full_shard(void **state)
 	assert_int_equal(members[1], placement.shard_participants_max);
 }
 
+/* A quarter of a shard's places may wait for their media, 64 in any case.  Where they all do, new rooms go elsewhere,
+ * however many are connected there; where it is so everywhere, somebody has to say no, and choose still says where. */
+static void test_placement_bounds_who_is_connecting(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t shards, participants, room_participants, connecting;
+	} cases[] = {
+		{ 1, 4096, 1024, 1024 },
+		{ 1, 256, 0, 64 },
+		{ 1, 260, 0, 65 },
+		{ 1, 10, 0, 64 },
+		{ 8, 4096, 100, 256 },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		start(cases[i].shards, cases[i].participants, 100, cases[i].room_participants);
+		assert_int_equal(placement.shard_connecting_max, cases[i].connecting);
+	}
+	uint8_t shard;
+	start(2, 1000, 100, 1000);
+	const uint32_t connecting_max = placement.shard_connecting_max;
+	open_room(connecting_max);
+	open_room(connecting_max + 100);
+	for (uint32_t i = 0; i < connecting_max; i++) {
+		assert_true(pl_placement_may_connect(&placement, 0));
+		pl_placement_connecting_begins(&placement, 0);
+	}
+	assert_false(pl_placement_may_connect(&placement, 0));
+	assert_true(pl_placement_may_connect(&placement, 1));
+	assert_true(pl_placement_choose(&placement, 0, &shard));
+	assert_int_equal(shard, 1);
+	pl_placement_refused(&placement, 1, 0);
+	assert_true(pl_placement_choose(&placement, 0, &shard));
+	assert_int_equal(shard, 1); /* better one that rests */
+	for (uint32_t i = 0; i < connecting_max; i++)
+		pl_placement_connecting_begins(&placement, 1);
+	assert_true(pl_placement_choose(&placement, PL_PLACEMENT_REST_MS * INT64_C(1000), &shard));
+	assert_int_equal(shard, 0);
+	assert_false(pl_placement_may_connect(&placement, shard));
+	pl_placement_connecting_ends(&placement, 1);
+	assert_true(pl_placement_choose(&placement, PL_PLACEMENT_REST_MS * INT64_C(1000), &shard));
+	assert_int_equal(shard, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_placement_takes_the_least_loaded),
 		cmocka_unit_test(test_placement_lets_a_shard_rest_that_refused),
 		cmocka_unit_test(test_placement_refuses_only_when_all_are_full),
+		cmocka_unit_test(test_placement_bounds_who_is_connecting),
 		cmocka_unit_test(test_placement_shares_the_tables),
 		cmocka_unit_test(test_placement_has_a_place_as_long_as_the_process_has),
 	};

@@ -63,6 +63,69 @@ static void test_limits_refuse_with_a_reason(void **state)
 	}
 }
 
+static void expect_joins_full(struct pl_harness *h, const char *room)
+{
+	const uint64_t refused = try_join(h, room);
+	pl_harness_expect(h, refused, "{'t':'refused','id':9,'code':'joins_full','reason':'*','retry_after_ms':'*'}");
+	pl_harness_expect_close(h, refused, PL_FRONT_CLOSE_TRY_AGAIN);
+	pl_harness_expect_no_command(h);
+}
+
+static void tell(struct pl_harness *h, enum pl_event_kind kind, uint32_t room, uint32_t source)
+{
+	pl_harness_event(h, &(struct pl_event){ .kind = kind, .room = room, .source = source });
+}
+
+/* Joining costs an attacker a WebSocket, a participant who never connects costs the server a place for half a minute: so
+ * they get a quarter of the places, and whoever has connected is not touched by it, not even when resuming. */
+static void test_limits_who_never_connects_fills_a_part(void **state)
+{
+	(void)state;
+	enum { PLACES = 300, PART = 75 };
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .participants = PLACES });
+	const struct pl_front_counters *counters = pl_front_counters(h.front);
+	struct pl_harness_member member[PART];
+	for (size_t i = 0; i < PART; i++)
+		member[i] = pl_harness_join(&h, "kitchen", "X");
+	const uint32_t room = h.command[h.command_count - 1].room;
+	assert_int_equal(counters->connecting, PART);
+	expect_joins_full(&h, "kitchen");
+	expect_joins_full(&h, "attic");
+	assert_int_equal(counters->refusals_connecting, 2);
+	assert_int_equal(counters->refusals, 2);
+
+	/* One connects (and is told once more), one leaves, one is given up: each makes one place. */
+	tell(&h, PL_EVENT_CONNECTED, room, member[0].source);
+	tell(&h, PL_EVENT_CONNECTED, room, member[0].source);
+	assert_int_equal(counters->connecting, PART - 1);
+	pl_harness_join(&h, "attic", "X");
+	expect_joins_full(&h, "kitchen");
+	leave(&h, &member[1]);
+	pl_harness_skip_all(&h);
+	pl_harness_join(&h, "kitchen", "X");
+	expect_joins_full(&h, "kitchen");
+	tell(&h, PL_EVENT_GONE, room, member[2].source);
+	pl_harness_skip_all(&h);
+	pl_harness_join(&h, "kitchen", "X");
+	expect_joins_full(&h, "kitchen");
+
+	/* With a new peer connection a member connects again, over the bound; and one more has to wait for it. */
+	const uint64_t again =
+		pl_harness_resume(&h, &member[0], "kitchen", member[0].ticket, 0, pl_harness_offer("s0", 2));
+	pl_harness_expect(&h, again, "{'t':'welcome','resumed':true}");
+	pl_harness_skip_all(&h);
+	assert_int_equal(counters->connecting, PART + 1);
+	tell(&h, PL_EVENT_CONNECTED, room, member[3].source);
+	expect_joins_full(&h, "kitchen");
+	tell(&h, PL_EVENT_CONNECTED, room, member[0].source);
+	pl_harness_join(&h, "kitchen", "X");
+	/* Without one, nothing has to connect: the media goes on. */
+	pl_harness_resume(&h, &member[3], "kitchen", member[3].ticket, 0, NULL);
+	assert_int_equal(counters->connecting, PART);
+	pl_harness_stop(&h);
+}
+
 /* A room full of those who were refused does not come back as one. */
 static void test_limits_retries_are_spread(void **state)
 {
@@ -447,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits_refuse_with_a_reason),
+		cmocka_unit_test(test_limits_who_never_connects_fills_a_part),
 		cmocka_unit_test(test_limits_retries_are_spread),
 		cmocka_unit_test(test_limits_connections),
 		cmocka_unit_test(test_limits_message_rate),
