@@ -112,6 +112,7 @@ describe('the page', { timeout: 120000 }, () => {
 		await ann.untilNames('Ann', LONG);
 		await onEachPhone('call', CONTROLS);
 		await ann.click('#panel-toggle');
+		await ann.until('figures in the panel', () => /\d/.test(document.querySelector('#panel [data-stat=path]').textContent));
 		await onEachPhone('panel');
 		await ann.click('#panel-toggle');
 		await bob.page.evaluate(async (count, room) => {

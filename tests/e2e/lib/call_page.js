@@ -98,11 +98,6 @@ export class CallPage {
 		});
 	}
 
-	/** What is heard now. */
-	tones() {
-		return this.page.evaluate((all) => window.ear.tones(all), TONES);
-	}
-
 	/** Waits until the banner says something like it. */
 	async untilBanner(pattern) {
 		await this.until(`a banner that says ${pattern}`, (source) => {
