@@ -116,7 +116,8 @@ export class CallPage {
 				if (text && window.banners.at(-1)?.text !== text)
 					window.banners.push({ atMs: Date.now(), text });
 			};
-			new MutationObserver(note).observe(banner, { attributes: true, childList: true, characterData: true, subtree: true });
+			new MutationObserver(note)
+				.observe(banner, { attributes: true, childList: true, characterData: true, subtree: true });
 		});
 	}
 
