@@ -115,7 +115,7 @@ export class Lobby {
 	}
 }
 
-/** Says at the field what keeps it from being taken; returns true if there is something. @param {typeof FIELDS[number]} id */
+/** Says at the field what is wrong with it; returns true if something is. @param {typeof FIELDS[number]} id */
 function showComplaint(id) {
 	const complaint = complaintAbout(id, input(id).value);
 	setText(element(`${id}-hint`), complaint);

@@ -221,7 +221,8 @@ export class Stage {
 			}
 			await navigator.clipboard.writeText(url);
 			this.#say('Copied');
-			if (isThisComputer()) this.#hint({ text: `The link works on this computer only: it begins with ${location.hostname}.` });
+			if (isThisComputer())
+				this.#hint({ text: `The link works on this computer only: it begins with ${location.hostname}.` });
 		} catch (error) {
 			if (error instanceof DOMException && error.name === 'AbortError') return;
 			notify('hint', { text: `The link: ${url}` });

@@ -52,7 +52,7 @@ export function sentenceFor(error) {
 	return unexpected(error instanceof Error ? error.message : String(error));
 }
 
-/** What the server says of a message is for whoever wrote the page; people get a word that they can pass on. @param {string} what */
+/** What the server says of a message is for whoever wrote the page; people get a word to pass on. @param {string} what */
 function unexpected(what) {
 	return `Something went wrong that should not (${what}). Reload the page and try again.`;
 }

@@ -37,7 +37,7 @@ describe('the page', { timeout: 120000 }, () => {
 	const onEachPhone = async (what, mustShow) => {
 		for (const [width, height] of PHONES) {
 			await ann.page.setViewport({ width, height });
-			await ann.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+			await ann.page.evaluate(() => new Promise(requestAnimationFrame));
 			await screenshot(ann.page, `phone-${width}-${what}`);
 			assert.deepEqual(await ann.page.evaluate(misfits, mustShow), [], `${what} at ${width} x ${height}`);
 		}
@@ -46,7 +46,9 @@ describe('the page', { timeout: 120000 }, () => {
 
 	const inBothSchemes = async (what) => {
 		for (const value of ['light', 'dark']) {
-			await ann.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' }]);
+			await ann.page.emulateMediaFeatures([
+				{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' },
+			]);
 			await screenshot(ann.page, `${value}-${what}`);
 			assert.deepEqual(await ann.page.evaluate(faintTexts), [], `${what} in ${value}`);
 		}
@@ -90,7 +92,7 @@ describe('the page', { timeout: 120000 }, () => {
 		await ann.page.keyboard.press('Enter');
 		await ann.untilConnected();
 		await bob.untilTile('漢'.repeat(HAN_THAT_FIT), { muted: false });
-		assert.deepEqual(await ann.page.evaluate(focus), { id: 'mute', isVisible: true }, 'the first thing one may want');
+		assert.deepEqual(await ann.page.evaluate(focus), { id: 'mute', isVisible: true }, 'what one may want first');
 		await ann.page.keyboard.press('Space');
 		await bob.untilTile('漢'.repeat(HAN_THAT_FIT), { muted: true });
 		await ann.page.keyboard.press('m');
@@ -112,11 +114,13 @@ describe('the page', { timeout: 120000 }, () => {
 		await ann.untilNames('Ann', LONG);
 		await onEachPhone('call', CONTROLS);
 		await ann.click('#panel-toggle');
+		await ann.until('figures in the panel', () => /\d/.test(document.querySelector('[data-stat=path]').textContent));
 		await onEachPhone('panel');
 		await ann.click('#panel-toggle');
 		await bob.page.evaluate(async (count, room) => {
 			const { join } = await import('/plenum.js');
-			window.crowd = await Promise.all(Array.from({ length: count }, (_, i) => join({ room, name: `Guest ${i}`, slots: 1 })));
+			const guests = Array.from({ length: count }, (_, i) => ({ room, name: `Guest ${i}`, slots: 1 }));
+			window.crowd = await Promise.all(guests.map(join));
 		}, CROWD, ROOM);
 		await ann.until('a crowd', (count) => document.querySelectorAll('.tile').length === count, CROWD + 2);
 		await onEachPhone('crowd', CONTROLS);

@@ -1,4 +1,5 @@
-/* What goes wrong in real life: the signaling connection breaks, the microphone is refused, the server crashes or ends. */
+/* What goes wrong in real life: the signaling connection breaks, the microphone is refused, the server crashes or
+ * ends. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
@@ -44,8 +45,7 @@ describe('trouble', { timeout: 150000 }, () => {
 		await ann.untilBanner(/reconnecting/);
 		await ann.untilBanner(/you still hear each other/);
 		await ann.untilTile('Bob', { speaking: true });
-		assert.deepEqual(await bob.tones(), [ANN_HZ], 'media lives without the socket');
-		assert.deepEqual(await ann.tones(), [BOB_HZ], 'media lives without the socket');
+		await Promise.all([ann.untilHears(BOB_HZ), bob.untilHears(ANN_HZ)]); // media lives without the socket
 		proxy.mend();
 		await ann.untilConnected();
 		await ann.untilNoBanner();
@@ -80,16 +80,17 @@ describe('trouble', { timeout: 150000 }, () => {
 		for (const page of pages) {
 			const banners = await page.banners();
 			assert.deepEqual(banners.map(({ text }) => text), ['The call is interrupted. Reconnecting…']);
-			assert.ok(banners[0].atMs - killedAtMs < WORDS_MS_MAX, `words came after ${banners[0].atMs - killedAtMs} ms`);
+			const wordsMs = banners[0].atMs - killedAtMs;
+			assert.ok(wordsMs < WORDS_MS_MAX, `words came after ${wordsMs} ms`);
 		}
 		await screenshot(ann.page, 'server-killed');
 
-		server = await Server.start({ settings: { 'http.listen': new URL(server.url).host.replace('localhost', '127.0.0.1') } });
+		server = await Server.start({ settings: { 'http.listen': `127.0.0.1:${new URL(server.url).port}` } });
 		const startedAt = performance.now();
 		await Promise.all(pages.map((page) => page.untilNoBanner()));
 		await Promise.all([ann.untilHears(BOB_HZ), bob.untilHears(ANN_HZ)]);
 		await Promise.all([ann, cat].map((page) => page.untilNames('Ann', 'Bob', 'Cat')));
-		figure(`after a kill -9, ${Math.round(performance.now() - startedAt)} ms from the next server's ready to sound`);
+		figure(`after a kill -9, ${Math.round(performance.now() - startedAt)} ms from the next server's ready to a call`);
 	});
 
 	it('a server that ends says goodbye and returns 0', async () => {

@@ -98,11 +98,6 @@ export class CallPage {
 		});
 	}
 
-	/** What is heard now. */
-	tones() {
-		return this.page.evaluate((all) => window.ear.tones(all), TONES);
-	}
-
 	/** Waits until the banner says something like it. */
 	async untilBanner(pattern) {
 		await this.until(`a banner that says ${pattern}`, (source) => {
@@ -121,7 +116,8 @@ export class CallPage {
 				if (text && window.banners.at(-1)?.text !== text)
 					window.banners.push({ atMs: Date.now(), text });
 			};
-			new MutationObserver(note).observe(banner, { attributes: true, childList: true, characterData: true, subtree: true });
+			new MutationObserver(note)
+				.observe(banner, { attributes: true, childList: true, characterData: true, subtree: true });
 		});
 	}
 

@@ -6,8 +6,9 @@
  */
 export function misfits(mustShow = []) {
 	const found = [];
-	const isShown = (element) => element.checkVisibility({ checkVisibilityCSS: true }) && element.getClientRects().length > 0;
-	const nameOf = (element) => `${element.tagName.toLowerCase()}#${element.id} "${element.innerText.trim().slice(0, 20)}"`;
+	const isShown = (element) =>
+		element.checkVisibility({ checkVisibilityCSS: true }) && element.getClientRects().length > 0;
+	const nameOf = ({ tagName, id, innerText }) => `${tagName.toLowerCase()}#${id} "${innerText.trim().slice(0, 20)}"`;
 	const [width, height] = [document.documentElement.clientWidth, innerHeight];
 	if (document.documentElement.scrollWidth > width)
 		found.push(`the page is ${document.documentElement.scrollWidth} wide`);
@@ -18,7 +19,9 @@ export function misfits(mustShow = []) {
 	}
 	for (const part of document.querySelectorAll('button > *')) {
 		const [inner, outer] = [part.getBoundingClientRect(), part.parentElement.getBoundingClientRect()];
-		if (isShown(part) && (inner.left < outer.left + 1 || inner.right > outer.right - 1 || inner.top < outer.top || inner.bottom > outer.bottom))
+		const isInside = inner.left >= outer.left + 1 && inner.right <= outer.right - 1 && inner.top >= outer.top
+			&& inner.bottom <= outer.bottom;
+		if (isShown(part) && !isInside)
 			found.push(`${nameOf(part.parentElement)} is smaller than what is in it`);
 	}
 	for (const selector of mustShow) {
@@ -29,7 +32,7 @@ export function misfits(mustShow = []) {
 	return found;
 }
 
-/** Texts with too little contrast to what is behind them (WCAG 2.1, 1.4.3): a list of words, empty when all can be read. */
+/** Texts with too little contrast to what is behind them (WCAG 2.1, 1.4.3): a list of words, empty when there is none. */
 export function faintTexts() {
 	const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
 	/* What a stack of colours, the lowest first, looks like; the canvas knows every notation. */
@@ -40,21 +43,25 @@ export function faintTexts() {
 		}
 		return [...canvas.getImageData(0, 0, 1, 1).data];
 	};
+	const linear = (byte) => (byte <= 10 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4);
 	const luminance = (rgb) => {
-		const [r, g, b] = rgb.map((value) => (value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+		const [r, g, b] = rgb.map(linear);
 		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 	};
-	const behind = (element) => (element ? [...behind(element.parentElement), getComputedStyle(element).backgroundColor] : []);
+	const behind = (element) =>
+		element ? [...behind(element.parentElement), getComputedStyle(element).backgroundColor] : [];
+	const ownText = ({ childNodes }) =>
+		[...childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE).map(({ data }) => data.trim()).join('');
 
 	const found = [];
 	for (const element of document.body.querySelectorAll('*')) {
-		const text = element.matches('input, select') ? element.value
-			: [...element.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE).map(({ data }) => data.trim()).join('');
+		const text = element.matches('input, select') ? element.value : ownText(element);
 		const isDisabled = element.closest(':disabled, noscript, option, .unseen, svg') !== null;
 		if (!text || isDisabled || !element.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }))
 			continue;
 		const { color, fontSize, fontWeight } = getComputedStyle(element);
-		const [low, high] = [mix(behind(element)), mix([...behind(element), color])].map(luminance).sort((a, b) => a - b);
+		const ground = behind(element);
+		const [low, high] = [mix(ground), mix([...ground, color])].map(luminance).sort((a, b) => a - b);
 		const ratio = (high + 0.05) / (low + 0.05);
 		const isLarge = parseFloat(fontSize) >= 24 || (parseFloat(fontSize) >= 18.66 && Number(fontWeight) >= 700);
 		if (ratio < (isLarge ? 3 : 4.5))
@@ -67,5 +74,6 @@ export function faintTexts() {
 export function focus() {
 	const element = document.activeElement;
 	const { outlineStyle, outlineWidth } = getComputedStyle(element);
-	return { id: element.id, isVisible: element.matches(':focus-visible') && outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
+	const hasOutline = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
+	return { id: element.id, isVisible: hasOutline && element.matches(':focus-visible') };
 }
