@@ -150,7 +150,12 @@ static void check_job(const struct pl_srtp_job *job, const struct pl_srtp_engine
 	PL_ASSERT(job->srtp->engine == engine);
 	PL_ASSERT(job->header.size > 0 && pl_srtp_header_size(job->header) == job->header.size);
 	PL_ASSERT(job->out.size <= INT_MAX);
-	PL_ASSERT(job->out.size >= job->header.size + job->payload.size + PL_SRTP_OVERHEAD_MAX);
+	PL_ASSERT(job->out.size >= job->header.size + job->payload.size + pl_srtp_rtp_overhead(job->srtp));
+}
+
+size_t pl_srtp_rtp_overhead(const struct pl_srtp *srtp)
+{
+	return pl_srtp_tag_size(srtp->profile);
 }
 
 void pl_srtp_protect_rtp_batch(struct pl_srtp_job *jobs, size_t count)

@@ -91,7 +91,8 @@ PL_MUST_USE enum pl_drop pl_srtp_unprotect_rtcp(
 PL_MUST_USE size_t pl_srtp_protect_rtp(
 	struct pl_srtp *srtp, struct pl_bytes header, struct pl_bytes payload, struct pl_span out);
 
-/* The same for many packets of sessions of one engine, in their order; size is 0 or the result of each.  No out overlaps
+/* The same for many packets of sessions of one engine, in their order; size is 0 or the result of each.  out
+ * needs no more than pl_srtp_rtp_overhead beyond header and payload, and packets may lie end to end.  No out overlaps
  * another.  It is faster than one by one with AES_CM: the packets of several keys are hashed at once. */
 struct pl_srtp_job {
 	struct pl_srtp *srtp;
@@ -100,6 +101,9 @@ struct pl_srtp_job {
 	size_t size;
 };
 void pl_srtp_protect_rtp_batch(struct pl_srtp_job *jobs, size_t count);
+
+/* What protecting adds to an RTP packet of this session: exactly. */
+size_t pl_srtp_rtp_overhead(const struct pl_srtp *srtp);
 
 /* The same for one compound RTCP packet. */
 PL_MUST_USE size_t pl_srtp_protect_rtcp(struct pl_srtp *srtp, struct pl_bytes packet, struct pl_span out);

@@ -297,10 +297,9 @@ const struct pl_path *pl_transport_path(const struct pl_transport *t)
 	return pl_ice_selected(&t->ice);
 }
 
-size_t pl_transport_protect_rtp(
-	struct pl_transport *t, struct pl_bytes header, struct pl_bytes payload, struct pl_span out)
+struct pl_srtp *pl_transport_srtp(const struct pl_transport *t)
 {
-	return t->state == PL_TRANSPORT_CONNECTED ? pl_srtp_protect_rtp(t->srtp, header, payload, out) : 0;
+	return t->state == PL_TRANSPORT_CONNECTED ? t->srtp : NULL;
 }
 
 size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out)

@@ -48,7 +48,7 @@ struct pl_transport_config {
 	enum pl_dtls_role dtls_role;             /* ours */
 	struct pl_fingerprint peer_fingerprint;
 	struct pl_ice_credentials local;
-	const char *remote_ufrag; /* copied */
+	const char *remote_ufrag;    /* copied */
 	struct pl_srtp_engine *srtp; /* of the transport's thread; outlives the transport */
 };
 
@@ -109,9 +109,10 @@ void pl_transport_close(struct pl_transport *t, int64_t now_us);
 /* The path media goes to; NULL before there is one. */
 const struct pl_path *pl_transport_path(const struct pl_transport *t);
 
-/* Protects into out (see pl_srtp_protect_rtp).  0 when not connected. */
-PL_MUST_USE size_t pl_transport_protect_rtp(
-	struct pl_transport *t, struct pl_bytes header, struct pl_bytes payload, struct pl_span out);
+/* The session that protects RTP, for pl_srtp_protect_rtp_batch; NULL when not connected. */
+struct pl_srtp *pl_transport_srtp(const struct pl_transport *t);
+
+/* Protects into out (see pl_srtp_protect_rtcp).  0 when not connected. */
 PL_MUST_USE size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out);
 
 #endif

@@ -217,75 +217,48 @@ int64_t pl_conference_deadline(const struct pl_conference *c)
 
 /* ---- outputs ---- */
 
-static void send_over(
-	struct pl_conference *c, const struct pl_path *path, size_t size, struct pl_conference_output *output)
+static void count_sent(struct pl_conference *c, size_t datagrams, size_t bytes)
 {
-	output->kind = PL_CONFERENCE_SEND;
-	output->path = *path;
-	output->size = size;
-	c->counters.datagrams_out++;
-	c->counters.bytes_out += size;
+	c->counters.datagrams_out += datagrams;
+	c->counters.bytes_out += bytes;
 }
 
-/* True when there is a packet to send; false when the one under way has been to everybody. */
-static bool next_forward(
-	struct pl_conference *c, int64_t now_us, struct pl_span room, struct pl_conference_output *output)
+static bool forward(struct pl_conference *c, int64_t now_us, struct pl_egress *egress)
 {
-	struct pl_participant *to;
-	size_t size;
-	for (;;) {
-		switch (pl_forward_next(&c->forward, now_us, room, &to, &size)) {
-		case PL_FORWARD_SENT:
-			c->counters.rtp_out++;
-			pl_conference_note_media(c, to, now_us);
-			send_over(c, pl_transport_path(&to->transport), size, output);
-			return true;
-		case PL_FORWARD_BEFORE_SWITCH:
-			count_drop(c, PL_DROP_BEFORE_SWITCH);
-			break;
-		case PL_FORWARD_DONE:
-			return false;
-		}
-	}
+	struct pl_forward_step step;
+	if (!pl_forward_next(&c->forward, now_us, egress, &step))
+		return false;
+	for (size_t i = 0; i < step.sent; i++)
+		pl_conference_note_media(c, step.to[i], now_us);
+	c->counters.rtp_out += step.sent;
+	c->counters.drop[PL_DROP_BEFORE_SWITCH] += step.before_switch;
+	count_sent(c, step.sent, step.bytes);
+	return true;
 }
 
-/* Takes one output of a transport.  True when there is a datagram to send. */
-static bool next_of_transport(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_span room,
-	struct pl_conference_output *output)
+/* Takes one output of a transport. */
+static void drain_transport(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_egress *egress)
 {
 	struct pl_output o;
 	if (!pl_transport_next(&p->transport, &o)) {
 		pl_queue_remove(&c->draining, &p->draining);
 		pl_conference_arm(c, p);
-		return false;
+		return;
 	}
 	if (o.kind == PL_OUTPUT_SEND) {
-		PL_ASSERT(o.bytes.size <= room.size);
-		memcpy(room.data, o.bytes.data, o.bytes.size);
-		send_over(c, &o.path, o.bytes.size, output);
-		return true;
-	}
-	if (o.kind == PL_OUTPUT_CLOSED) {
+		memcpy(pl_egress_room(egress).data, o.bytes.data, o.bytes.size);
+		pl_egress_push(egress, &o.path, o.bytes.size);
+		count_sent(c, 1, o.bytes.size);
+	} else if (o.kind == PL_OUTPUT_CLOSED) {
 		pl_membership_finish(c, p, now_us, o.close);
-		return false;
-	}
-	if (p->state == PL_PARTICIPANT_CLOSING)
-		return false;
-
-	switch (o.kind) {
-	case PL_OUTPUT_CONNECTED:
+	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
 		pl_queue_push(&c->notices.participants, &p->telling, p);
-		break;
-	default: /* PATH: pl_transport_path() knows it already.  RTP and RTCP are taken where they come in */
-		break;
 	}
-	return false;
+	/* PATH: pl_transport_path() knows it already.  RTP and RTCP are taken where they come in. */
 }
 
-/* Writes the report of one participant.  True when there is a datagram to send. */
-static bool next_report(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_span room,
-	struct pl_conference_output *output)
+static void send_report(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_egress *egress)
 {
 	uint8_t packet[PL_REPORT_SIZE_MAX];
 	pl_queue_remove(&c->reporting, &p->reporting);
@@ -294,33 +267,29 @@ static bool next_report(struct pl_conference *c, struct pl_participant *p, int64
 	pl_report_schedule(p, now_us, &c->rng);
 	pl_conference_arm(c, p);
 	if (size == 0 || path == NULL)
-		return false;
-	size = pl_transport_protect_rtcp(&p->transport, (struct pl_bytes){ packet, size }, room);
+		return;
+	size = pl_transport_protect_rtcp(&p->transport, (struct pl_bytes){ packet, size }, pl_egress_room(egress));
 	if (size == 0)
-		return false;
-	send_over(c, path, size, output);
-	return true;
+		return;
+	pl_egress_push(egress, path, size);
+	count_sent(c, 1, size);
 }
 
-bool pl_conference_next(struct pl_conference *c, int64_t now_us, struct pl_span room, bool with_events,
-	struct pl_conference_output *output)
+enum pl_conference_drained pl_conference_drain(
+	struct pl_conference *c, int64_t now_us, struct pl_egress *egress, bool with_events, struct pl_event *event)
 {
-	PL_ASSERT(room.size >= PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX);
-	for (;;) {
-		if (next_forward(c, now_us, room, output))
-			return true;
-		struct pl_participant *p = pl_queue_first(&c->draining);
-		if (p != NULL) {
-			if (next_of_transport(c, p, now_us, room, output))
-				return true;
+	while (!is_drained(c)) {
+		if (pl_egress_is_full(egress))
+			return PL_CONFERENCE_FULL;
+		if (forward(c, now_us, egress))
 			continue;
-		}
-		p = pl_queue_first(&c->reporting);
-		if (p == NULL)
-			return with_events && pl_events_next(c, output);
-		if (next_report(c, p, now_us, room, output))
-			return true;
+		struct pl_participant *p = pl_queue_first(&c->draining);
+		if (p != NULL)
+			drain_transport(c, p, now_us, egress);
+		else if ((p = pl_queue_first(&c->reporting)) != NULL)
+			send_report(c, p, now_us, egress);
 	}
+	return with_events && pl_events_next(c, event) ? PL_CONFERENCE_EVENT : PL_CONFERENCE_DONE;
 }
 
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c)

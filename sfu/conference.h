@@ -8,6 +8,7 @@
 
 #include "media/rng.h"
 #include "sfu/cross.h"
+#include "sfu/egress.h"
 #include "sfu/types.h"
 
 struct pl_conference;
@@ -45,13 +46,10 @@ struct pl_conference_counters {
 	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */
 };
 
-enum pl_conference_output_kind { PL_CONFERENCE_SEND, PL_CONFERENCE_EVENT };
-
-struct pl_conference_output {
-	enum pl_conference_output_kind kind;
-	struct pl_path path;   /* SEND */
-	size_t size;           /* SEND: bytes written into the caller's room */
-	struct pl_event event; /* EVENT */
+enum pl_conference_drained {
+	PL_CONFERENCE_DONE,  /* nothing is left but events that were not wanted */
+	PL_CONFERENCE_FULL,  /* the egress is: send and clear it, and go on */
+	PL_CONFERENCE_EVENT, /* there is one; go on */
 };
 
 PL_MUST_USE enum pl_err pl_conference_create(
@@ -84,12 +82,10 @@ bool pl_conference_must_drain(const struct pl_conference *c);
 void pl_conference_tick(struct pl_conference *c, int64_t now_us);
 int64_t pl_conference_deadline(const struct pl_conference *c); /* INT64_MAX when idle, INT64_MIN: now */
 
-/* Takes the next output.  A packet that is forwarded to many is encrypted here, one receiver a call, straight
- * into room (at least PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX bytes).  with_events: false when the caller has no
- * place for an event now: they wait inside, and none is lost (a newer slot map or speaker list replaces an older).
- * False when drained. */
-bool pl_conference_next(struct pl_conference *c, int64_t now_us, struct pl_span room, bool with_events,
-	struct pl_conference_output *output);
+/* Has everything that is to be sent written into egress, encrypted, and takes an event.  with_events: false when the caller
+ * has no place for an event now: they wait inside, and none is lost (a newer slot map or speaker list replaces an older). */
+PL_MUST_USE enum pl_conference_drained pl_conference_drain(
+	struct pl_conference *c, int64_t now_us, struct pl_egress *egress, bool with_events, struct pl_event *event);
 
 /* Everybody leaves: drain, and the goodbyes are sent.  No events follow. */
 void pl_conference_close(struct pl_conference *c, int64_t now_us);

@@ -45,6 +45,16 @@ struct pl_span pl_egress_room(struct pl_egress *egress);
 /* The first size bytes there, 1 to PL_EGRESS_DATAGRAM_MAX, are a datagram for path. */
 void pl_egress_push(struct pl_egress *egress, const struct pl_path *path, size_t size);
 
+/* The same in two steps, for datagrams that are encrypted together: room for one of size bytes, not when full with so many
+ * reserved (asserts); and then, in the same order, those of the reserved that are to be sent. */
+static inline bool pl_egress_is_full_with(const struct pl_egress *egress, uint32_t reserved)
+{
+	return egress->count + reserved >= PL_EGRESS_TRAINS_MAX ||
+	       egress->used > PL_EGRESS_ARENA_BYTES - PL_EGRESS_DATAGRAM_MAX;
+}
+struct pl_span pl_egress_reserve(struct pl_egress *egress, size_t size, uint32_t reserved);
+void pl_egress_commit(struct pl_egress *egress, const struct pl_path *path, struct pl_span datagram);
+
 /* Everything was sent. */
 void pl_egress_clear(struct pl_egress *egress);
 

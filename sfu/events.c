@@ -47,21 +47,20 @@ static struct pl_event next_event_of_room(struct pl_conference *c, struct pl_roo
 	return event;
 }
 
-bool pl_events_next(struct pl_conference *c, struct pl_conference_output *output)
+bool pl_events_next(struct pl_conference *c, struct pl_event *event)
 {
 	struct pl_participant *p = pl_queue_first(&c->notices.participants);
 	struct pl_room *room = pl_queue_first(&c->notices.rooms);
-	output->kind = PL_CONFERENCE_EVENT;
 	if (c->refused_count > 0) {
-		output->event = (struct pl_event){
+		*event = (struct pl_event){
 			.kind = PL_EVENT_REFUSED, .room = c->refused[0].room, .source = c->refused[0].source
 		};
 		c->refused_count--;
 		memmove(&c->refused[0], &c->refused[1], c->refused_count * sizeof c->refused[0]);
 	} else if (p != NULL) {
-		output->event = next_event_of_participant(c, p);
+		*event = next_event_of_participant(c, p);
 	} else if (room != NULL) {
-		output->event = next_event_of_room(c, room);
+		*event = next_event_of_room(c, room);
 	} else {
 		return false;
 	}

@@ -6,7 +6,7 @@
 
 #include "sfu/conference_state.h"
 
-/* Fills *output with the next event.  False when there is none. */
-bool pl_events_next(struct pl_conference *c, struct pl_conference_output *output);
+/* Fills *event with the next event.  False when there is none. */
+bool pl_events_next(struct pl_conference *c, struct pl_event *event);
 
 #endif

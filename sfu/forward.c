@@ -28,20 +28,48 @@ void pl_forward_borrow(struct pl_forward *f, struct pl_room *room, const struct 
 	append(f, room, (struct pl_packet *)packet, true);
 }
 
-void pl_forward_drop(struct pl_forward *f, struct pl_room *room)
+static void give_back(struct pl_forward *f, struct pl_room *room)
 {
 	for (uint8_t at = room->batch; at != 0; at = f->entry[at - 1].next) {
 		if (!f->entry[at - 1].is_borrowed)
 			pl_pool_release(f->pool, f->entry[at - 1].packet);
 	}
 	room->batch = 0;
-	pl_queue_remove(&f->rooms, &room->forwarding);
-	if (pl_queue_first(&f->rooms) == NULL)
+	if (pl_queue_first(&f->rooms) == NULL && pl_queue_first(&f->ended) == NULL)
 		f->count = 0;
 }
 
-static enum pl_forward_step forward_to(const struct pl_packet *packet, struct pl_participant *p, struct pl_slot *slot,
-	int64_t now_us, struct pl_span out, size_t *size)
+void pl_forward_drop(struct pl_forward *f, struct pl_room *room)
+{
+	PL_ASSERT(f->room == NULL && pl_queue_first(&f->ended) == NULL);
+	pl_queue_remove(&f->rooms, &room->forwarding);
+	give_back(f, room);
+}
+
+static void end_room(struct pl_forward *f)
+{
+	pl_queue_remove(&f->rooms, &f->room->forwarding);
+	pl_queue_push(&f->ended, &f->room->forwarding, f->room);
+	f->room = NULL;
+}
+
+static void give_ended_back(struct pl_forward *f)
+{
+	for (struct pl_room *room; (room = pl_queue_first(&f->ended)) != NULL;) {
+		pl_queue_remove(&f->ended, &room->forwarding);
+		give_back(f, room);
+	}
+}
+
+/* A packet that is to be encrypted for one member. */
+struct job {
+	struct pl_participant *to;
+	struct pl_slot *slot;
+	uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
+};
+
+/* False: the member does not get it, it is older than the talker's first. */
+static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
 {
 	struct pl_rtp rtp;
 	rtp.ssrc = packet->ssrc;
@@ -49,8 +77,7 @@ static enum pl_forward_step forward_to(const struct pl_packet *packet, struct pl
 	rtp.ts = packet->ts;
 	rtp.marker = packet->marker;
 	if (pl_rewrite_forward(&slot->rewrite, now_us, &rtp) != PL_DROP_NONE)
-		return PL_FORWARD_BEFORE_SWITCH;
-
+		return false;
 	const struct pl_rtp_stamp stamp = {
 		.seq = rtp.seq,
 		.ts = rtp.ts,
@@ -60,16 +87,9 @@ static enum pl_forward_step forward_to(const struct pl_packet *packet, struct pl
 		.is_voice = packet->is_voice,
 		.level = packet->level,
 	};
-	uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
-	pl_rtp_template_write(&slot->header, &stamp, header);
-	*size = pl_transport_protect_rtp(
-		&p->transport, (struct pl_bytes){ header, slot->header.size }, packet->payload, out);
-	if (*size == 0)
-		return PL_FORWARD_DONE;
-	slot->packets++;
-	slot->octets += (uint32_t)packet->payload.size;
-	p->is_active = true;
-	return PL_FORWARD_SENT;
+	pl_rtp_template_write(&slot->header, &stamp, job->header);
+	job->slot = slot;
+	return true;
 }
 
 /* Before a receiver is connected its numbering must not run: it would begin with a gap. */
@@ -97,29 +117,74 @@ static bool begin_room(struct pl_forward *f)
 	return true;
 }
 
-enum pl_forward_step pl_forward_next(
-	struct pl_forward *f, int64_t now_us, struct pl_span out, struct pl_participant **to, size_t *size)
+/* The next packet of a member, and its slot there; NULL when all batches are empty. */
+static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_participant **to, struct pl_slot **slot)
 {
 	for (;;) {
 		if (f->room == NULL && !begin_room(f))
-			return PL_FORWARD_DONE;
+			return NULL;
 		while (f->member != NULL) {
 			struct pl_participant *p = f->member;
 			while (f->at != 0) {
 				const struct pl_packet *packet = f->entry[f->at - 1].packet;
+				const int found = pl_slots_find(&p->slots, packet->track);
 				f->at = f->entry[f->at - 1].next;
-				const int slot = pl_slots_find(&p->slots, packet->track);
-				if (slot < 0)
+				if (found < 0)
 					continue;
 				*to = p;
-				const enum pl_forward_step step =
-					forward_to(packet, p, &p->slot[slot], now_us, out, size);
-				if (step != PL_FORWARD_DONE)
-					return step;
+				*slot = &p->slot[found];
+				return packet;
 			}
 			go_to_member(f, p->room_next);
 		}
-		pl_forward_drop(f, f->room);
-		f->room = NULL;
+		end_room(f);
 	}
+}
+
+static void send_jobs(const struct job *job, const struct pl_srtp_job *srtp, size_t count, struct pl_egress *egress,
+	struct pl_forward_step *step)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct pl_participant *to = job[i].to;
+		if (srtp[i].size == 0)
+			continue;
+		pl_egress_commit(
+			egress, pl_transport_path(&to->transport), (struct pl_span){ srtp[i].out.data, srtp[i].size });
+		job[i].slot->packets++;
+		job[i].slot->octets += (uint32_t)srtp[i].payload.size;
+		to->is_active = true;
+		step->to[step->sent++] = to;
+		step->bytes += srtp[i].size;
+	}
+}
+
+bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egress, struct pl_forward_step *step)
+{
+	struct job job[PL_FORWARD_JOBS_MAX];
+	struct pl_srtp_job srtp[PL_FORWARD_JOBS_MAX];
+	uint32_t count = 0;
+	*step = (struct pl_forward_step){ .sent = 0 };
+	while (count < PL_FORWARD_JOBS_MAX && !pl_egress_is_full_with(egress, count)) {
+		struct pl_slot *slot;
+		const struct pl_packet *packet = next_packet(f, &job[count].to, &slot);
+		if (packet == NULL)
+			break;
+		if (!make_job(packet, slot, now_us, &job[count])) {
+			step->before_switch++;
+			continue;
+		}
+		struct pl_srtp *session = pl_transport_srtp(&job[count].to->transport);
+		const size_t size = slot->header.size + packet->payload.size + pl_srtp_rtp_overhead(session);
+		srtp[count] = (struct pl_srtp_job){
+			.srtp = session,
+			.header = { job[count].header, slot->header.size },
+			.payload = packet->payload,
+			.out = pl_egress_reserve(egress, size, count),
+		};
+		count++;
+	}
+	pl_srtp_protect_rtp_batch(srtp, count);
+	send_jobs(job, srtp, count, egress, step);
+	give_ended_back(f);
+	return count > 0 || step->before_switch > 0;
 }

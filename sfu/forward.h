@@ -1,16 +1,18 @@
 /* The way of packets to everybody who hears them.  The packets of a turn are gathered by room; then each member gets all of
- * its packets in a row, each renumbered for its slot and encrypted from the shared plaintext straight into the caller's
- * room: what a member's keys and slots take of the cache is fetched once a turn, and its datagrams can leave as one train.
+ * its packets in a row, each renumbered for its slot and encrypted from the shared plaintext straight into the
+ * egress arena: what a member's keys and slots take of the cache is fetched once a turn, and its datagrams can leave as one train.
  * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns the rooms. */
 #ifndef PL_SFU_FORWARD_H
 #define PL_SFU_FORWARD_H
 
+#include "sfu/egress.h"
 #include "sfu/room.h"
 
 enum {
 	/* A longer payload would not fit a datagram with the headers that a slot needs. */
 	PL_FORWARD_PAYLOAD_SIZE_MAX = PL_DATAGRAM_SIZE_MAX - PL_RTP_TEMPLATE_SIZE_MAX,
 	PL_FORWARD_BATCH_MAX = 128, /* packets on their way at a time */
+	PL_FORWARD_JOBS_MAX = 32,   /* encrypted together: what makes HMAC-SHA1 fast, and a train whole */
 };
 
 /* A packet in a room's batch.  Another shard's is borrowed, and only read. */
@@ -23,6 +25,7 @@ struct pl_forward_entry {
 struct pl_forward {
 	struct pl_pool *pool;
 	struct pl_queue rooms; /* those with a batch */
+	struct pl_queue ended; /* those whose batch was walked, and is encrypted before it is given back */
 	uint32_t count;        /* entries that are used; all are free when the last batch is done */
 	/* Where the walk stands: room is the first of rooms, or NULL before it is begun. */
 	struct pl_room *room;
@@ -51,13 +54,16 @@ static inline bool pl_forward_is_empty(const struct pl_forward *f)
 	return f->count == 0;
 }
 
-enum pl_forward_step { PL_FORWARD_SENT, PL_FORWARD_BEFORE_SWITCH, PL_FORWARD_DONE };
+/* What a step did. */
+struct pl_forward_step {
+	struct pl_participant *to[PL_FORWARD_JOBS_MAX]; /* who got a packet; the same one for each */
+	size_t sent, bytes;
+	size_t before_switch; /* packets that a member did not get, for that reason */
+};
 
-/* Goes on to the next member's next packet.  SENT: *size bytes are in out (at least PL_DATAGRAM_SIZE_MAX +
- * PL_SRTP_OVERHEAD_MAX), to be sent to *to.  BEFORE_SWITCH: a member did not get one, for that reason.  DONE: all
- * batches are empty. */
-enum pl_forward_step pl_forward_next(
-	struct pl_forward *f, int64_t now_us, struct pl_span out, struct pl_participant **to, size_t *size);
+/* Goes on to the next members' packets, PL_FORWARD_JOBS_MAX at most, encrypts them together and pushes them.  False when
+ * there were none: all batches are empty, or egress is full. */
+bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egress, struct pl_forward_step *step);
 
 /* The room is about to end: its batch is given up. */
 void pl_forward_drop(struct pl_forward *f, struct pl_room *room);

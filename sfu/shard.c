@@ -69,19 +69,21 @@ static int64_t monotonic_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Takes everything out of the conference: datagrams into the egress batch, events into the ring as long as it has room. */
+/* Takes everything out of the conference: datagrams to the network, events into the ring as long as it has room. */
 static void drain(struct pl_shard *shard, int64_t now_us)
 {
 	size_t room = pl_ring_room(&shard->events);
-	struct pl_conference_output output;
-	while (pl_conference_next(shard->conference, now_us, pl_udp_room(&shard->udp), room > 0, &output)) {
-		if (output.kind == PL_CONFERENCE_SEND) {
-			pl_udp_push(&shard->udp, &output.path, output.size);
-		} else {
-			const bool is_pushed = pl_ring_push(&shard->events, &output.event);
-			PL_ASSERT(is_pushed);
-			room--;
+	struct pl_event event;
+	enum pl_conference_drained drained;
+	while ((drained = pl_conference_drain(shard->conference, now_us, &shard->udp.egress, room > 0, &event)) !=
+		PL_CONFERENCE_DONE) {
+		if (drained == PL_CONFERENCE_FULL) {
+			pl_udp_flush(&shard->udp);
+			continue;
 		}
+		const bool is_pushed = pl_ring_push(&shard->events, &event);
+		PL_ASSERT(is_pushed);
+		room--;
 	}
 	shard->has_events_waiting = room == 0;
 	shard->events_delayed += room == 0;

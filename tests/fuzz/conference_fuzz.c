@@ -9,6 +9,7 @@
 
 #include "sfu/conference.h"
 #include "tests/sim/peer.h"
+#include "tests/support/egress_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,12 +49,17 @@ static uint8_t take(struct world *w)
 
 static void take_outputs(struct world *w, bool with_events)
 {
-	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
-	struct pl_conference_output o;
-	while (pl_conference_next(w->conference, w->now_us, (struct pl_span){ room, sizeof room }, with_events, &o)) {
-		if (o.kind == PL_CONFERENCE_SEND)
-			PL_ASSERT(o.size > 0 && o.size <= PL_DATAGRAM_SIZE_MAX && o.path.remote.port != 0);
-	}
+	static struct pl_egress egress;
+	struct pl_event event;
+	enum pl_conference_drained drained;
+	do {
+		pl_egress_init(&egress, true);
+		drained = pl_conference_drain(w->conference, w->now_us, &egress, with_events, &event);
+		struct pl_egress_walk walk = { 0 };
+		struct pl_path path;
+		for (struct pl_bytes datagram; pl_egress_walk_next(&walk, &egress, &path, &datagram);)
+			PL_ASSERT(datagram.size > 0 && datagram.size <= PL_DATAGRAM_SIZE_MAX && path.remote.port != 0);
+	} while (drained != PL_CONFERENCE_DONE);
 }
 
 /* With the handshakes that wait for their turn. */

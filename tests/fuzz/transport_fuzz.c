@@ -130,9 +130,13 @@ static void server_says(struct world *w)
 	uint8_t out[64];
 	const uint8_t header[12] = { 0x80, 111, (uint8_t)(w->seq >> 8), (uint8_t)w->seq };
 	w->seq++;
-	const size_t size = pl_transport_protect_rtp(&w->server, (struct pl_bytes){ header, sizeof header },
+	struct pl_srtp *srtp = pl_transport_srtp(&w->server);
+	PL_ASSERT((srtp != NULL) == (w->server.state == PL_TRANSPORT_CONNECTED));
+	if (srtp == NULL)
+		return;
+	const size_t size = pl_srtp_protect_rtp(srtp, (struct pl_bytes){ header, sizeof header },
 		(struct pl_bytes){ NULL, 0 }, (struct pl_span){ out, sizeof out });
-	PL_ASSERT((size > 0) == (w->server.state == PL_TRANSPORT_CONNECTED));
+	PL_ASSERT(size == sizeof header + pl_srtp_rtp_overhead(srtp));
 }
 
 static void step(struct world *w, struct input *in)

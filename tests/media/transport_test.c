@@ -222,7 +222,9 @@ static void server_says(struct world *w, uint16_t seq)
 {
 	uint8_t out[128];
 	const uint8_t header[] = { 0x80, 111, (uint8_t)(seq >> 8), (uint8_t)seq, 0, 0, 0, 0, 0, 0, 0x5e, 0x17 };
-	const size_t size = pl_transport_protect_rtp(&w->server, (struct pl_bytes){ header, sizeof header },
+	struct pl_srtp *srtp = pl_transport_srtp(&w->server);
+	assert_non_null(srtp);
+	const size_t size = pl_srtp_protect_rtp(srtp, (struct pl_bytes){ header, sizeof header },
 		(struct pl_bytes){ (const uint8_t *)"hi", 2 }, (struct pl_span){ out, sizeof out });
 	assert_true(size > 0);
 	pl_network_send(w->network, w->now_us, &w->link, pl_transport_path(&w->server), (struct pl_bytes){ out, size });

@@ -124,6 +124,7 @@ struct pl_sim {
 	struct pl_conference *conference;               /* of the first shard */
 	struct pl_sim_shard shard[PL_SIM_SHARDS_MAX];
 	uint8_t shard_count;
+	struct pl_egress *egress; /* of all shards */
 	struct pl_network *network;
 	struct pl_sim_peer *peer[PL_SIM_PEERS_MAX];
 	size_t peer_count;

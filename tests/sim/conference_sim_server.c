@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/conference_sim_state.h"
+#include "tests/support/egress_walk.h"
 
 enum { LINK_CAPACITY = 256, SHARDS_MAX = PL_SIM_SHARDS_MAX };
 
@@ -24,6 +25,10 @@ static bool push(void *context, uint8_t to, const struct pl_cross *message)
 void pl_sim_server_create(struct pl_sim *sim)
 {
 	const struct pl_sim_config *config = &sim->config;
+	sim->egress = aligned_alloc(_Alignof(struct pl_egress), sizeof *sim->egress);
+	if (sim->egress == NULL)
+		abort();
+	pl_egress_init(sim->egress, true);
 	sim->shard_count = config->shards != 0 ? config->shards : 1;
 	PL_ASSERT(sim->shard_count <= SHARDS_MAX);
 	for (uint8_t i = 0; i < sim->shard_count; i++) {
@@ -55,22 +60,29 @@ struct pl_addr pl_sim_server_addr(uint8_t shard)
 	return pl_addr_ipv4(0xc0000201, (uint16_t)(3478 + shard));
 }
 
-static void drain(struct pl_sim *sim, struct pl_conference *conference)
+static void send_all(struct pl_sim *sim)
 {
 	static const struct pl_network_link gone = { 0 };
-	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
-	struct pl_conference_output output;
-	while (pl_conference_next(
-		conference, sim->now_us, (struct pl_span){ room, sizeof room }, sim->with_events, &output)) {
-		if (output.kind == PL_CONFERENCE_EVENT) {
-			pl_sim_take_event(sim, &output.event);
-			continue;
-		}
-		PL_ASSERT(output.size > 0 && output.size <= PL_DATAGRAM_SIZE_MAX && output.path.remote.port != 0);
-		const struct pl_sim_peer *p = pl_sim_peer_by_addr(sim, &output.path.remote);
-		pl_network_send(sim->network, sim->now_us, p != NULL ? &p->link : &gone, &output.path,
-			(struct pl_bytes){ room, output.size });
+	struct pl_egress_walk walk = { 0 };
+	struct pl_path path;
+	for (struct pl_bytes datagram; pl_egress_walk_next(&walk, sim->egress, &path, &datagram);) {
+		PL_ASSERT(datagram.size > 0 && datagram.size <= PL_DATAGRAM_SIZE_MAX && path.remote.port != 0);
+		const struct pl_sim_peer *p = pl_sim_peer_by_addr(sim, &path.remote);
+		pl_network_send(sim->network, sim->now_us, p != NULL ? &p->link : &gone, &path, datagram);
 	}
+	pl_egress_clear(sim->egress);
+}
+
+static void drain(struct pl_sim *sim, struct pl_conference *conference)
+{
+	struct pl_event event;
+	enum pl_conference_drained drained;
+	do {
+		drained = pl_conference_drain(conference, sim->now_us, sim->egress, sim->with_events, &event);
+		send_all(sim);
+		if (drained == PL_CONFERENCE_EVENT)
+			pl_sim_take_event(sim, &event);
+	} while (drained != PL_CONFERENCE_DONE);
 }
 
 /* What waits for shard `to`; as in the server the packets are given back when all that was made of them is out. */
@@ -176,4 +188,5 @@ void pl_sim_server_destroy(struct pl_sim *sim)
 		for (uint8_t k = 0; k < sim->shard_count; k++)
 			free(sim->shard[i].to[k]);
 	}
+	free(sim->egress);
 }
