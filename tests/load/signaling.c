@@ -27,8 +27,6 @@ struct load_signaling *load_signaling_create(const struct load_signaling_config 
 	const struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
 		.protocols = s->protocols,
-		.gid = -1,
-		.uid = -1,
 		.fd_limit_per_thread = config->session_count + FDS_SPARE,
 		.options = config->options->url.has_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
 	};
