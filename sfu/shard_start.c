@@ -1,0 +1,249 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "media/pool.h"
+#include "sfu/shard_state.h"
+
+enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
+
+/* The thread goes to its CPUs, and from there takes what is large: memory is on the node of who touches it first.  What
+ * OpenSSL takes later comes from an arena that is this thread's own, so it is near, too. */
+static enum pl_err settle(struct pl_shard *shard)
+{
+	shard->pin_error = pthread_setaffinity_np(pthread_self(), sizeof shard->config.cpus, &shard->config.cpus);
+	pl_memory_prefer(shard->config.node);
+	enum pl_err err = pl_srtp_engine_create(&shard->srtp, shard->config.srtp);
+	if (err != PL_ERR_NONE)
+		return err;
+	struct pl_conference_config conference = shard->config.conference;
+	conference.srtp = shard->srtp;
+	conference.port = (struct pl_cross_port){ .push = pl_shard_push_cross, .context = shard };
+	err = pl_conference_create(&shard->conference, &conference);
+	if (err != PL_ERR_NONE)
+		return err;
+	const int node = pl_memory_node_of(shard->conference);
+	shard->is_on_node = node == shard->config.node || (node < 0 && errno == ENOSYS);
+	return PL_ERR_NONE;
+}
+
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		PL_ASSERT(errno == EINTR);
+}
+
+static void *live(void *argument)
+{
+	struct pl_shard *shard = argument;
+	shard->settle_err = settle(shard);
+	const bool is_settled = shard->settle_err == PL_ERR_NONE;
+	sem_post(&shard->is_settled);
+	wait_for(&shard->may_go);
+	if (is_settled)
+		pl_shard_run(shard);
+	return NULL;
+}
+
+/* The process's signals are for the signaling thread. */
+static enum pl_err start_thread(struct pl_shard *shard)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	const int error = pthread_create(&shard->thread, NULL, live, shard);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error != 0)
+		return PL_ERR_THREAD;
+	char name[16];
+	snprintf(name, sizeof name, "shard-%u", (unsigned)shard->config.index);
+	pthread_setname_np(shard->thread, name);
+	return PL_ERR_NONE;
+}
+
+/* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
+static struct pl_shard *take_memory(const struct pl_shard_config *config)
+{
+	const uint32_t packets = config->conference.packets > 0 ? config->conference.packets : PL_CONFERENCE_PACKETS;
+	const size_t shard_bytes = (sizeof(struct pl_shard) + 63) / 64 * 64, pool_bytes = pl_pool_bytes(packets);
+	const struct pl_memory_config region = { .size_bytes = shard_bytes + pool_bytes, .node = config->node };
+	struct pl_memory memory;
+	if (pl_memory_init(&memory, &region) != PL_ERR_NONE)
+		return NULL;
+	struct pl_shard *shard = pl_memory_take(&memory, shard_bytes, _Alignof(struct pl_shard));
+	struct pl_span pool = { pl_memory_take(&memory, pool_bytes, 64), pool_bytes };
+	PL_ASSERT(shard != NULL && pool.data != NULL);
+	shard->memory = memory;
+	shard->config = *config;
+	shard->config.conference.packets = packets;
+	shard->config.conference.packet_memory = pool;
+	return shard;
+}
+
+static void give_memory_back(struct pl_shard *shard)
+{
+	struct pl_memory memory = shard->memory;
+	pl_memory_fini(&memory);
+}
+
+enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config *config)
+{
+	struct pl_shard *shard = take_memory(config);
+	if (shard == NULL)
+		return PL_ERR_NO_MEMORY;
+
+	enum pl_err err = pl_udp_open(&shard->udp, config->port);
+	if (err != PL_ERR_NONE)
+		goto fail_udp;
+	err = pl_waker_init(&shard->waker);
+	if (err != PL_ERR_NONE)
+		goto fail_waker;
+	err = pl_ring_init(&shard->commands, &shard->waker, COMMANDS_CAPACITY, sizeof(struct pl_command));
+	if (err != PL_ERR_NONE)
+		goto fail_commands;
+	err = pl_ring_init(&shard->events, config->waker, EVENTS_CAPACITY, sizeof(struct pl_event));
+	if (err != PL_ERR_NONE)
+		goto fail_events;
+	sem_init(&shard->is_settled, 0, 0);
+	sem_init(&shard->may_go, 0, 0);
+	err = start_thread(shard);
+	if (err != PL_ERR_NONE)
+		goto fail_thread;
+	*out = shard;
+	return PL_ERR_NONE;
+
+fail_thread:
+	sem_destroy(&shard->may_go);
+	sem_destroy(&shard->is_settled);
+	pl_ring_fini(&shard->events);
+fail_events:
+	pl_ring_fini(&shard->commands);
+fail_commands:
+	pl_waker_fini(&shard->waker);
+fail_waker:
+	pl_udp_close(&shard->udp);
+fail_udp:;
+	const int error = errno;
+	give_memory_back(shard);
+	errno = error;
+	return err;
+}
+
+enum pl_err pl_shard_wait(struct pl_shard *shard)
+{
+	wait_for(&shard->is_settled);
+	return shard->settle_err;
+}
+
+enum pl_err pl_shard_link(struct pl_shard *from, struct pl_shard *to)
+{
+	struct pl_link *link = aligned_alloc(64, (sizeof *link + 63) / 64 * 64);
+	if (link == NULL)
+		return PL_ERR_NO_MEMORY;
+	memset(link, 0, sizeof *link);
+	const enum pl_err err = pl_ring_init(&link->ring, &to->waker, PL_SHARD_LINK_CAPACITY, sizeof(struct pl_cross));
+	if (err != PL_ERR_NONE) {
+		free(link);
+		return err;
+	}
+	from->to[to->config.index] = link;
+	to->from[from->config.index] = link;
+	return PL_ERR_NONE;
+}
+
+void pl_shard_go(struct pl_shard *shard)
+{
+	sem_post(&shard->may_go);
+}
+
+void pl_shard_stop(struct pl_shard *shard)
+{
+	if (shard->has_stopped)
+		return;
+	shard->has_stopped = true;
+	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
+	pl_waker_poke(&shard->waker);
+	sem_post(&shard->may_go); /* one that was never let go */
+	pthread_join(shard->thread, NULL);
+}
+
+void pl_shard_unlink(struct pl_shard *shard)
+{
+	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
+		if (shard->to[i] == NULL)
+			continue;
+		pl_ring_fini(&shard->to[i]->ring);
+		free(shard->to[i]);
+		shard->to[i] = NULL;
+	}
+}
+
+void pl_shard_destroy(struct pl_shard **owned)
+{
+	struct pl_shard *shard = *owned;
+	if (shard == NULL)
+		return;
+	*owned = NULL;
+	pl_shard_stop(shard);
+
+	struct pl_command command;
+	while (pl_ring_pop(&shard->commands, &command))
+		free(command.description);
+	sem_destroy(&shard->may_go);
+	sem_destroy(&shard->is_settled);
+	pl_ring_fini(&shard->events);
+	pl_ring_fini(&shard->commands);
+	pl_waker_fini(&shard->waker);
+	pl_conference_destroy(&shard->conference);
+	pl_srtp_engine_destroy(&shard->srtp);
+	pl_udp_close(&shard->udp);
+	give_memory_back(shard);
+}
+
+struct pl_ring *pl_shard_commands(struct pl_shard *shard)
+{
+	return &shard->commands;
+}
+
+struct pl_ring *pl_shard_events(struct pl_shard *shard)
+{
+	return &shard->events;
+}
+
+uint16_t pl_shard_port(const struct pl_shard *shard)
+{
+	return shard->udp.port;
+}
+
+bool pl_shard_has_ipv6(const struct pl_shard *shard)
+{
+	return shard->udp.is_ipv6;
+}
+
+const char *pl_shard_srtp_text(const struct pl_shard *shard)
+{
+	return pl_srtp_engine_text(shard->srtp);
+}
+
+int pl_shard_receive_bytes(const struct pl_shard *shard)
+{
+	return shard->udp.receive_bytes;
+}
+
+int pl_shard_pin_error(const struct pl_shard *shard)
+{
+	return shard->pin_error;
+}
+
+bool pl_shard_is_on_node(const struct pl_shard *shard)
+{
+	return shard->is_on_node;
+}
+
+const struct pl_memory *pl_shard_memory(const struct pl_shard *shard)
+{
+	return &shard->memory;
+}
