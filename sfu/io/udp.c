@@ -171,15 +171,17 @@ static size_t take_message(struct pl_udp *udp, size_t index, size_t count)
 		udp->counters.too_large++;
 		return count;
 	}
-	size_t at = 0;
-	do {
+	for (size_t at = 0; at == 0 || at < size; at += segment) {
 		const size_t left = size - at;
+		if (count == PL_UDP_DATAGRAMS_MAX) {
+			udp->counters.kernel_drops++;
+			continue;
+		}
 		udp->datagram[count++] = (struct pl_udp_datagram){
 			.path = path,
 			.bytes = { udp->in_buffer[index] + at, left < segment ? left : segment },
 		};
-		at += segment;
-	} while (at < size && count < PL_UDP_DATAGRAMS_MAX);
+	}
 	return count;
 }
 

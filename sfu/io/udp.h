@@ -17,9 +17,10 @@
 enum {
 	PL_UDP_BATCH = 32, /* messages of a receive, each a datagram or a train */
 	PL_UDP_TRAIN_BYTES_MAX = 65536,
-	PL_UDP_DATAGRAMS_MAX = PL_UDP_BATCH * 64, /* of a receive: a train has 64 at most */
-	PL_UDP_BUFFER_BYTES = 4 << 20,            /* wanted of the kernel, each way */
-	PL_UDP_CONTROL_SIZE = 96,                 /* packet-info, overflow and segment size */
+	/* Of a receive.  A train has 64 at most, since Linux 6.10 128; what is more is dropped as if the queue were full. */
+	PL_UDP_DATAGRAMS_MAX = PL_UDP_BATCH * 128,
+	PL_UDP_BUFFER_BYTES = 4 << 20, /* wanted of the kernel, each way */
+	PL_UDP_CONTROL_SIZE = 96,      /* packet-info, overflow and segment size */
 };
 
 struct pl_udp_counters {

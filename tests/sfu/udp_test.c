@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,41 @@ static void test_udp_trains_arrive_as_datagrams(void **state)
 	check_trains(false);
 }
 
+/* A sender on the same machine chooses how many datagrams a train has, one byte each: they are all received, and never more than
+ * there is room for. */
+static void test_udp_longest_trains_stay_in_bounds(void **state)
+{
+	(void)state;
+	enum { TRAINS = 3 * PL_UDP_BATCH };
+	struct pl_udp *server = udp_open();
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(0x7f000001)
+	};
+	const int segment = 1;
+	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment) != 0)
+		skip(); /* a kernel without trains */
+	static const uint8_t bytes[128];
+	size_t length = sizeof bytes, sent = 0, got = 0;
+	if (sendto(fd, bytes, length, 0, (const struct sockaddr *)&to, sizeof to) < 0)
+		length = 64; /* Linux before 6.10 */
+	else
+		sent = length;
+	for (int i = 0; i < TRAINS; i++) {
+		if (sendto(fd, bytes, length, 0, (const struct sockaddr *)&to, sizeof to) >= 0)
+			sent += length;
+	}
+	while (got + server->counters.kernel_drops < sent) {
+		const size_t count = receive(server, 1);
+		assert_true(count > 0 && count <= PL_UDP_DATAGRAMS_MAX);
+		assert_true(server->egress.has_trains && server->egress.used == 0 && server->egress.count == 0);
+		got += count;
+	}
+	assert_int_equal(got + server->counters.kernel_drops, sent);
+	close(fd);
+	udp_free(server);
+}
+
 /* A train that the kernel refuses to cut costs nobody a packet. */
 static void test_udp_refused_train_goes_one_by_one(void **state)
 {
@@ -260,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_udp_datagram_over_the_bound_is_counted_and_dropped),
 		cmocka_unit_test(test_udp_pushes_more_than_a_batch),
 		cmocka_unit_test(test_udp_trains_arrive_as_datagrams),
+		cmocka_unit_test(test_udp_longest_trains_stay_in_bounds),
 		cmocka_unit_test(test_udp_refused_train_goes_one_by_one),
 		cmocka_unit_test(test_udp_taken_port_is_an_error),
 		cmocka_unit_test(test_interfaces_loopback_is_asked_for),
