@@ -443,6 +443,27 @@ static bool is_record(struct pl_bytes datagram)
 	       datagram.data[0] <= RECORD_TYPE_MAX && datagram.data[1] == 0xfe;
 }
 
+/* Encrypted records that are shorter than their nonce and tag: OpenSSL takes such a one for an error of its own and ends
+ * the association, so anybody who can forge an address could end a call.  RFC 6347 section 4.1.2.7 wants them dropped.
+ * An AES-GCM record has 8 bytes of nonce, one of ChaCha20 none; while the suite is open, nothing as short has a use. */
+static bool has_short_record(const struct pl_dtls *dtls, struct pl_bytes datagram)
+{
+	const SSL_CIPHER *suite = SSL_get_current_cipher(dtls->ssl);
+	const bool is_chacha = suite != NULL && SSL_CIPHER_get_cipher_nid(suite) == NID_chacha20_poly1305;
+	const size_t size_min = PL_DTLS_TAG_SIZE + (is_chacha ? 0 : 8);
+	for (size_t at = 0; datagram.size - at >= PL_DTLS_RECORD_HEADER_SIZE;) {
+		const uint8_t *record = datagram.data + at;
+		const size_t size = (size_t)(record[11] << 8 | record[12]);
+		const bool is_encrypted = record[3] != 0 || record[4] != 0; /* by its epoch */
+		if (is_encrypted && size < size_min)
+			return true;
+		if (size > datagram.size - at - PL_DTLS_RECORD_HEADER_SIZE)
+			return false; /* OpenSSL drops one that is not whole, and what follows */
+		at += PL_DTLS_RECORD_HEADER_SIZE + size;
+	}
+	return false;
+}
+
 static enum pl_drop feed_settled(struct pl_dtls *dtls, struct pl_bytes datagram)
 {
 	enum pl_dtls_alert alert;
@@ -462,6 +483,8 @@ enum pl_drop pl_dtls_feed(struct pl_dtls *dtls, int64_t now_us, struct pl_bytes 
 
 	if (dtls->ssl == NULL)
 		return feed_settled(dtls, datagram);
+	if (has_short_record(dtls, datagram))
+		return PL_DROP_DTLS_MALFORMED;
 
 	/* The error queue belongs to the thread: another session's errors must not be read as this one's. */
 	ERR_clear_error();

@@ -261,6 +261,38 @@ static void test_dtls_cut_datagrams_change_nothing(void **state)
 	pair_fini(&p);
 }
 
+/* Whoever can forge the peer's address must not be able to end a call, or a handshake, by a record of any kind and length
+ * that claims to be encrypted. */
+static void test_dtls_forged_records_end_nothing(void **state)
+{
+	(void)state;
+	static const uint8_t sizes[] = { 0, 1, 2, 15, 16, 17, 18, 23, 24, 25, 26, 40, 59 };
+	for (int is_connected = 0; is_connected < 2; is_connected++)
+		for (uint8_t type = 20; type <= 25; type++)
+			for (size_t i = 0; i < PL_COUNT(sizes); i++) {
+				struct pair p;
+				const uint8_t size = sizes[i];
+				uint8_t forged[13 + 60] = { type, 254, 253, 0, 1, 0, 0, 0, 0, 0, 200, 0, size };
+				pair_init(&p, pl_dtls_identity_fingerprint(alice_identity),
+					pl_dtls_identity_fingerprint(bob_identity));
+				pl_dtls_start(p.alice, 0);
+				if (is_connected)
+					run(&p);
+				else
+					exchange(&p); /* Bob has said hello, too */
+				for (int who = 0; who < 2; who++) {
+					const enum pl_drop drop = pl_dtls_feed(who == 0 ? p.alice : p.bob, 0,
+						(struct pl_bytes){ forged, 13 + (size_t)size });
+					assert_int_equal(drop, size < 24 ? PL_DROP_DTLS_MALFORMED : PL_DROP_NONE);
+				}
+				run(&p);
+				if (pl_dtls_state(p.alice) != PL_DTLS_CONNECTED ||
+					pl_dtls_state(p.bob) != PL_DTLS_CONNECTED)
+					fail_msg("type %d, %d bytes, connected: %d", type, size, is_connected);
+				pair_fini(&p);
+			}
+}
+
 /* No flipped bit of a ClientHello may do more than fail this one handshake. */
 static void test_dtls_survives_any_flipped_byte(void **state)
 {
@@ -454,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_dtls_refuses_another_certificate),
 		cmocka_unit_test(test_dtls_close_reaches_the_peer),
 		cmocka_unit_test(test_dtls_cut_datagrams_change_nothing),
+		cmocka_unit_test(test_dtls_forged_records_end_nothing),
 		cmocka_unit_test(test_dtls_survives_any_flipped_byte),
 		cmocka_unit_test(test_dtls_meets_other_implementations),
 		cmocka_unit_test(test_dtls_refuses_the_incomplete),
