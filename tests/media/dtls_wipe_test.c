@@ -90,18 +90,20 @@ static void openssl_free(void *memory, const char *file, int line)
 static struct pl_dtls_identity *identity;
 static struct pl_foreign peer;
 static struct pl_dtls *ours;
+static struct pl_dtls_secrets secrets; /* of the association, as its peer knows them */
+static struct pl_dtls_tail tail;
 
 static void remember_secrets(enum pl_dtls_cipher cipher)
 {
-	struct pl_dtls_secrets s = { .cipher = cipher };
-	assert_int_equal(SSL_SESSION_get_master_key(SSL_get_session(peer.ssl), s.master, sizeof s.master), 48);
-	assert_int_equal(SSL_get_client_random(peer.ssl, s.client_random, sizeof s.client_random), 32);
-	assert_int_equal(SSL_get_server_random(peer.ssl, s.server_random, sizeof s.server_random), 32);
-	memcpy(secret, s.master, sizeof s.master);
+	secrets = (struct pl_dtls_secrets){ .cipher = cipher };
+	SSL_SESSION *session = SSL_get_session(peer.ssl);
+	assert_int_equal(SSL_SESSION_get_master_key(session, secrets.master, sizeof secrets.master), 48);
+	assert_int_equal(SSL_get_client_random(peer.ssl, secrets.client_random, sizeof secrets.client_random), 32);
+	assert_int_equal(SSL_get_server_random(peer.ssl, secrets.server_random, sizeof secrets.server_random), 32);
+	memcpy(secret, secrets.master, sizeof secrets.master);
 	for (int i = 0; i < 2; i++) {
-		struct pl_dtls_tail tail;
-		s.is_peer_client = i == 0;
-		assert_true(pl_dtls_tail_init(&tail, &s));
+		secrets.is_peer_client = i == 0;
+		assert_true(pl_dtls_tail_init(&tail, &secrets));
 		memcpy(secret[3 + i], tail.key, SECRET_SIZE);
 	}
 }
@@ -128,20 +130,51 @@ static void meet(enum pl_dtls_cipher cipher, bool is_server)
 	assert_int_equal(SSL_shutdown(peer.ssl), 0); /* its goodbye is ready */
 }
 
-/* On a thread of its own: settles, hears a forged goodbye and the true one, and is destroyed. */
-static void *live_settled(void *unused)
+/* A life in parts, each on a stack of its own: what a part leaves there is not written over by the next. */
+static void *derive(void *unused)
 {
-	struct pl_bytes datagram;
+	if (!pl_dtls_tail_init(&tail, &secrets))
+		abort();
+	return unused;
+}
+
+static void *settle(void *unused)
+{
+	if (!pl_dtls_settle(ours))
+		abort();
+	return unused;
+}
+
+static void *hear_forged(void *unused)
+{
 	uint8_t forged[64];
 	const struct pl_bytes goodbye = peer.sent[0];
 	memcpy(forged, goodbye.data, goodbye.size);
 	forged[goodbye.size - 1] ^= 1;
-	if (!pl_dtls_settle(ours) ||
-		pl_dtls_feed(ours, 0, (struct pl_bytes){ forged, goodbye.size }) != PL_DROP_DTLS_AUTH ||
-		pl_dtls_feed(ours, 0, goodbye) != PL_DROP_NONE || !pl_dtls_next(ours, &datagram))
+	if (pl_dtls_feed(ours, 0, (struct pl_bytes){ forged, goodbye.size }) != PL_DROP_DTLS_AUTH)
+		abort();
+	return unused;
+}
+
+static void *hear_goodbye(void *unused)
+{
+	struct pl_bytes datagram;
+	if (pl_dtls_feed(ours, 0, peer.sent[0]) != PL_DROP_NONE || !pl_dtls_next(ours, &datagram))
 		abort();
 	pl_dtls_destroy(&ours);
 	return unused;
+}
+
+/* Deep in the stack: the end of a thread, which runs on it, too, does not get down to there. */
+static void *(*volatile deep_part)(void *);
+
+static void *call_deep(void *unused)
+{
+	volatile uint8_t above[1 << 16];
+	above[0] = 0;
+	void *result = deep_part(unused);
+	above[sizeof above - 1] = 0;
+	return result;
 }
 
 /* Runs it on a stack that can be read afterwards. */
@@ -151,9 +184,10 @@ static void run(void *(*part)(void *))
 	assert_ptr_not_equal(stack, MAP_FAILED);
 	pthread_attr_t attributes;
 	pthread_t thread;
+	deep_part = part;
 	assert_int_equal(pthread_attr_init(&attributes), 0);
 	assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_SIZE), 0);
-	assert_int_equal(pthread_create(&thread, &attributes, part, NULL), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, call_deep, NULL), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	pthread_attr_destroy(&attributes);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they have frames of their own */
@@ -169,7 +203,10 @@ static void test_dtls_settled_leaves_no_key_behind(void **state)
 		meet((enum pl_dtls_cipher)(i / 2), i % 2 == 0);
 		freed = leaks = 0;
 		is_watching = true;
-		run(live_settled);
+		run(derive);
+		run(settle);
+		run(hear_forged);
+		run(hear_goodbye);
 		is_watching = false;
 		assert_in_range(freed, 10, 10000); /* the library's object was among them */
 		assert_int_equal(leaks, 0);
