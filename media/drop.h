@@ -19,6 +19,9 @@
 	X(DTLS_MALFORMED, "dtls_malformed", "not a DTLS record, or the handshake failed on it")  \
 	X(DTLS_EARLY, "dtls_early", "DTLS before a connectivity check passed")                   \
 	X(DTLS_CLOSED, "dtls_closed", "DTLS after the association was closed")                   \
+	X(DTLS_SETTLED, "dtls_settled", "DTLS record that has no use after the handshake")       \
+	X(DTLS_AUTH, "dtls_auth", "DTLS alert whose authentication tag is wrong")                \
+	X(DTLS_REPLAY, "dtls_replay", "DTLS alert seen before or too old")                       \
 	X(DTLS_BUSY, "dtls_busy", "more handshakes wait for their turn than may")                \
 	X(SRTP_EARLY, "srtp_early", "RTP or RTCP before the keys were known")                    \
 	X(SRTP_AUTH, "srtp_auth", "RTP or RTCP authentication tag is wrong")                     \

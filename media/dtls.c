@@ -11,6 +11,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "media/dtls_tail.h"
+
 /* Retransmission by our clock.  OpenSSL decides when to send a flight again by comparing the wall clock with a
  * timer of its own, each time it is entered, and has no call that says "now".  Sending the kept bytes again does
  * not do either: a DTLS record that arrived once is a replay when it comes a second time, so a peer whose answer
@@ -20,7 +22,6 @@
  * timer gets a quarter of an hour, longer than any handshake lives.  We send copy 0 now and the others by our own clock. */
 
 enum {
-	RECORD_HEADER_SIZE = 13, /* RFC 6347 section 4.1 */
 	RECORD_TYPE_MIN = 20,
 	RECORD_TYPE_MAX = 25,
 
@@ -59,7 +60,7 @@ struct flight {
 };
 
 struct pl_dtls {
-	SSL *ssl;
+	SSL *ssl; /* NULL when settled */
 	enum pl_dtls_role role;
 	enum pl_dtls_state state;
 	struct pl_fingerprint peer;
@@ -72,6 +73,8 @@ struct pl_dtls {
 	uint8_t cursor;       /* the next datagram that pl_dtls_next looks at */
 	bool is_waiting;      /* a flight went out that the peer must answer */
 	int64_t interval_us, deadline_us;
+	struct pl_dtls_tail tail; /* when settled */
+	bool is_saying_goodbye;   /* the tail's record waits to be taken */
 };
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -358,6 +361,7 @@ void pl_dtls_destroy(struct pl_dtls **dtls)
 		return;
 	SSL_free((*dtls)->ssl);
 	free((*dtls)->flight);
+	pl_dtls_tail_wipe(&(*dtls)->tail);
 	free(*dtls);
 	*dtls = NULL;
 }
@@ -435,8 +439,39 @@ void pl_dtls_start(struct pl_dtls *dtls, int64_t now_us)
  * |               | fragment ...                       RFC 6347 section 4.1 */
 static bool is_record(struct pl_bytes datagram)
 {
-	return datagram.size >= RECORD_HEADER_SIZE && datagram.data[0] >= RECORD_TYPE_MIN &&
+	return datagram.size >= PL_DTLS_RECORD_HEADER_SIZE && datagram.data[0] >= RECORD_TYPE_MIN &&
 	       datagram.data[0] <= RECORD_TYPE_MAX && datagram.data[1] == 0xfe;
+}
+
+/* Encrypted records that are shorter than their nonce and tag: OpenSSL takes such a one for an error of its own and ends
+ * the association, so anybody who can forge an address could end a call.  RFC 6347 section 4.1.2.7 wants them dropped.
+ * An AES-GCM record has 8 bytes of nonce, one of ChaCha20 none; while the suite is open, nothing as short has a use. */
+static bool has_short_record(const struct pl_dtls *dtls, struct pl_bytes datagram)
+{
+	const SSL_CIPHER *suite = SSL_get_current_cipher(dtls->ssl);
+	const bool is_chacha = suite != NULL && SSL_CIPHER_get_cipher_nid(suite) == NID_chacha20_poly1305;
+	const size_t size_min = PL_DTLS_TAG_SIZE + (is_chacha ? 0 : 8);
+	for (size_t at = 0; datagram.size - at >= PL_DTLS_RECORD_HEADER_SIZE;) {
+		const uint8_t *record = datagram.data + at;
+		const size_t size = (size_t)(record[11] << 8 | record[12]);
+		const bool is_encrypted = record[3] != 0 || record[4] != 0; /* by its epoch */
+		if (is_encrypted && size < size_min)
+			return true;
+		if (size > datagram.size - at - PL_DTLS_RECORD_HEADER_SIZE)
+			return false; /* OpenSSL drops one that is not whole, and what follows */
+		at += PL_DTLS_RECORD_HEADER_SIZE + size;
+	}
+	return false;
+}
+
+static enum pl_drop feed_settled(struct pl_dtls *dtls, struct pl_bytes datagram)
+{
+	enum pl_dtls_alert alert;
+	const enum pl_drop drop = pl_dtls_tail_feed(&dtls->tail, datagram, &alert);
+	if (alert != PL_DTLS_ALERT_NONE)
+		end(dtls, PL_DTLS_CLOSED);
+	dtls->is_saying_goodbye = alert == PL_DTLS_ALERT_CLOSE;
+	return drop;
 }
 
 enum pl_drop pl_dtls_feed(struct pl_dtls *dtls, int64_t now_us, struct pl_bytes datagram)
@@ -444,6 +479,11 @@ enum pl_drop pl_dtls_feed(struct pl_dtls *dtls, int64_t now_us, struct pl_bytes 
 	if (dtls->state == PL_DTLS_CLOSED || dtls->state == PL_DTLS_FAILED)
 		return PL_DROP_DTLS_CLOSED;
 	if (!is_record(datagram))
+		return PL_DROP_DTLS_MALFORMED;
+
+	if (dtls->ssl == NULL)
+		return feed_settled(dtls, datagram);
+	if (has_short_record(dtls, datagram))
 		return PL_DROP_DTLS_MALFORMED;
 
 	/* The error queue belongs to the thread: another session's errors must not be read as this one's. */
@@ -480,6 +520,11 @@ bool pl_dtls_next(struct pl_dtls *dtls, struct pl_bytes *datagram)
 {
 	struct flight *flight = dtls->flight;
 
+	if (dtls->is_saying_goodbye) {
+		dtls->is_saying_goodbye = false;
+		*datagram = (struct pl_bytes){ dtls->tail.goodbye, dtls->tail.goodbye_size };
+		return datagram->size > 0;
+	}
 	if (flight == NULL)
 		return false;
 	while (dtls->cursor < flight->count) {
@@ -508,7 +553,7 @@ bool pl_dtls_keys(const struct pl_dtls *dtls, struct pl_srtp_keys *keys)
 	static const char label[] = "EXTRACTOR-dtls_srtp"; /* RFC 5764 section 4.2 */
 	uint8_t material[2 * (PL_SRTP_KEY_SIZE + PL_SRTP_SALT_SIZE_MAX)];
 
-	PL_ASSERT(dtls->state == PL_DTLS_CONNECTED);
+	PL_ASSERT(dtls->state == PL_DTLS_CONNECTED && dtls->ssl != NULL);
 	const SRTP_PROTECTION_PROFILE *profile = SSL_get_selected_srtp_profile(dtls->ssl);
 	const bool is_gcm = profile->id == SRTP_AEAD_AES_128_GCM;
 	const size_t salt_size = is_gcm ? 12 : 14;
@@ -529,11 +574,79 @@ bool pl_dtls_keys(const struct pl_dtls *dtls, struct pl_srtp_keys *keys)
 	return true;
 }
 
+/* False when the suite is none of ours, which the list of them rules out. */
+static bool read_secrets(const struct pl_dtls *dtls, struct pl_dtls_secrets *secrets)
+{
+	switch (SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(dtls->ssl))) {
+	case NID_aes_128_gcm:
+		secrets->cipher = PL_DTLS_AES_128_GCM_SHA256;
+		break;
+	case NID_aes_256_gcm:
+		secrets->cipher = PL_DTLS_AES_256_GCM_SHA384;
+		break;
+	case NID_chacha20_poly1305:
+		secrets->cipher = PL_DTLS_CHACHA20_POLY1305_SHA256;
+		break;
+	default:
+		return false;
+	}
+	secrets->is_peer_client = dtls->role == PL_DTLS_PASSIVE;
+	const SSL_SESSION *session = SSL_get_session(dtls->ssl);
+	return SSL_SESSION_get_master_key(session, secrets->master, sizeof secrets->master) == sizeof secrets->master &&
+	       SSL_get_client_random(dtls->ssl, secrets->client_random, sizeof secrets->client_random) ==
+		       sizeof secrets->client_random &&
+	       SSL_get_server_random(dtls->ssl, secrets->server_random, sizeof secrets->server_random) ==
+		       sizeof secrets->server_random;
+}
+
+/* Has OpenSSL seal our close_notify, and keeps it instead of sending it: the last record it writes.  For want of
+ * memory there is none, and we will go without a word. */
+static void write_goodbye(struct pl_dtls *dtls)
+{
+	dtls->copy_written = dtls->copy_sent;
+	if (SSL_alloc_buffers(dtls->ssl) == 1)
+		SSL_shutdown(dtls->ssl);
+	const struct flight *flight = dtls->flight;
+	if (flight != NULL && flight->used <= PL_DTLS_GOODBYE_SIZE_MAX)
+		pl_dtls_tail_set_goodbye(&dtls->tail, (struct pl_bytes){ flight->bytes, flight->used });
+	free(dtls->flight);
+	dtls->flight = NULL;
+}
+
+bool pl_dtls_settle(struct pl_dtls *dtls)
+{
+	struct pl_dtls_secrets secrets;
+
+	PL_ASSERT(dtls->state == PL_DTLS_CONNECTED && dtls->flight == NULL);
+	if (dtls->ssl == NULL)
+		return true;
+	ERR_clear_error();
+	const bool is_kept = read_secrets(dtls, &secrets) && pl_dtls_tail_init(&dtls->tail, &secrets);
+	OPENSSL_cleanse(&secrets, sizeof secrets);
+	if (is_kept) {
+		write_goodbye(dtls);
+		SSL_free(dtls->ssl);
+		dtls->ssl = NULL;
+	}
+	ERR_clear_error();
+	return is_kept;
+}
+
+bool pl_dtls_is_settled(const struct pl_dtls *dtls)
+{
+	return dtls->ssl == NULL;
+}
+
 void pl_dtls_close(struct pl_dtls *dtls, int64_t now_us)
 {
 	(void)now_us;
 	if (dtls->state == PL_DTLS_CLOSED || dtls->state == PL_DTLS_FAILED)
 		return;
+	if (dtls->ssl == NULL) {
+		dtls->is_saying_goodbye = true;
+		end(dtls, PL_DTLS_CLOSED);
+		return;
+	}
 	ERR_clear_error();
 	dtls->copy_written = dtls->copy_sent;
 	/* Before that OpenSSL refuses: there is nobody to tell. */

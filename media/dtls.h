@@ -2,6 +2,7 @@
  * Sans-IO: datagrams and monotonic time in, datagrams out.  The last flight is kept and sent again by our
  * clock (RFC 6347 section 4.2.4), never by OpenSSL's, which would read the wall clock.  No cookie exchange:
  * only a path that passed a connectivity check gets here, which proves the same.
+ * What stays of an association after its handshake is media/dtls_tail.h's.
  * The only file that names OpenSSL's SSL API is dtls.c.  Thread: the shard that owns the session; an
  * identity may be shared by all threads once it is made. */
 #ifndef PL_MEDIA_DTLS_H
@@ -71,9 +72,16 @@ bool pl_dtls_next(struct pl_dtls *dtls, struct pl_bytes *datagram);
 
 enum pl_dtls_state pl_dtls_state(const struct pl_dtls *dtls);
 
-/* Connected only: the profile that was agreed on and the keying material of RFC 5764 section 4.2, which the caller
+/* Connected and not settled (asserts): the profile that was agreed on and the keying material of RFC 5764 section 4.2, which the caller
  * wipes with pl_srtp_keys_wipe.  False when the library refused; *keys is then wiped. */
 PL_MUST_USE bool pl_dtls_keys(const struct pl_dtls *dtls, struct pl_srtp_keys *keys);
+
+/* Connected and drained, keys taken: lets go of the handshake and of the library's object, some 50 KB, and keeps what it
+ * takes to end the association either way (media/dtls_tail.h).  Not before the peer has our last flight: it can not be
+ * sent again after this.  Handshake records and application data are dropped from now on, PL_DROP_DTLS_SETTLED.  False
+ * when the library refused: then everything stays as it was.  Once settled it is settled: true, and nothing happens. */
+PL_MUST_USE bool pl_dtls_settle(struct pl_dtls *dtls);
+bool pl_dtls_is_settled(const struct pl_dtls *dtls);
 
 /* Sends close_notify (take it with pl_dtls_next) and enters CLOSED. */
 void pl_dtls_close(struct pl_dtls *dtls, int64_t now_us);

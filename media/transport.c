@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "media/dtls_tail.h"
+
 static const char *const close_text[] = {
 #define X(name, text) [PL_CLOSE_##name] = text,
 	PL_CLOSE_LIST(X)
@@ -48,6 +50,8 @@ enum pl_err pl_transport_init(struct pl_transport *t, int64_t now_us, const stru
 		.state = PL_TRANSPORT_NEW,
 		.srtp_engine = config->srtp,
 		.setup_deadline_us = now_us + PL_TRANSPORT_SETUP_MS * INT64_C(1000),
+		.settle_us = INT64_MAX,
+		.has_peer_finished = config->dtls_role == PL_DTLS_ACTIVE,
 	};
 	pl_ice_init(&t->ice, now_us, &config->local, config->remote_ufrag);
 	return pl_dtls_create(&t->dtls, config->identity, config->dtls_role, &config->peer_fingerprint);
@@ -76,7 +80,7 @@ static void end(struct pl_transport *t, enum pl_close close)
 }
 
 /* Media needs both: keys, and a path that the peer chose. */
-static void try_connect(struct pl_transport *t)
+static void try_connect(struct pl_transport *t, int64_t now_us)
 {
 	struct pl_srtp_keys keys;
 
@@ -90,18 +94,21 @@ static void try_connect(struct pl_transport *t)
 		return;
 	}
 	t->state = PL_TRANSPORT_CONNECTED;
+	t->connected_us = now_us;
+	t->handshake_us = now_us;
+	t->settle_us = now_us + PL_TRANSPORT_SETTLE_MS * INT64_C(1000);
 	t->out.has_connected = true;
 }
 
 /* Draws the consequences of what DTLS was just given. */
-static void follow_dtls(struct pl_transport *t)
+static void follow_dtls(struct pl_transport *t, int64_t now_us)
 {
 	t->out.has_dtls = true;
 	switch (pl_dtls_state(t->dtls)) {
 	case PL_DTLS_HANDSHAKE:
 		break;
 	case PL_DTLS_CONNECTED:
-		try_connect(t);
+		try_connect(t, now_us);
 		break;
 	case PL_DTLS_CLOSED:
 		end(t, PL_CLOSE_PEER);
@@ -124,7 +131,7 @@ static enum pl_drop feed_stun(
 	if (result.is_selected_new && t->state == PL_TRANSPORT_NEW) {
 		t->state = PL_TRANSPORT_HANDSHAKE;
 		pl_dtls_start(t->dtls, now_us);
-		follow_dtls(t);
+		follow_dtls(t, now_us);
 	}
 	return drop;
 }
@@ -136,8 +143,10 @@ static enum pl_drop feed_dtls(
 	if (!pl_ice_knows(&t->ice, path))
 		return t->ice.known_count == 0 ? PL_DROP_DTLS_EARLY : PL_DROP_UNKNOWN_ADDRESS;
 	t->dtls_path = *path;
+	if (datagram.data[0] == PL_DTLS_RECORD_TYPE_HANDSHAKE)
+		t->handshake_us = now_us;
 	const enum pl_drop drop = pl_dtls_feed(t->dtls, now_us, datagram);
-	follow_dtls(t);
+	follow_dtls(t, now_us);
 	return drop;
 }
 
@@ -156,6 +165,7 @@ static enum pl_drop feed_srtp(struct pl_transport *t, const struct pl_path *path
 					 : pl_srtp_unprotect_rtcp(t->srtp, datagram, out, &size);
 	if (drop != PL_DROP_NONE)
 		return drop;
+	t->has_peer_finished = true; /* it does not use its keys before */
 	t->out.packet = (struct pl_bytes){ out.data, size };
 	t->out.has_rtp = is_rtp;
 	t->out.has_rtcp = !is_rtp;
@@ -188,6 +198,15 @@ enum pl_drop pl_transport_feed(struct pl_transport *t, int64_t now_us, const str
 	return PL_DROP_UNKNOWN_PROTOCOL;
 }
 
+static void look_at_settling(struct pl_transport *t, int64_t now_us)
+{
+	const bool is_last = now_us - t->connected_us >= PL_TRANSPORT_SETTLE_MS_MAX * INT64_C(1000);
+	const bool is_quiet = now_us - t->handshake_us >= PL_TRANSPORT_SETTLE_MS_UNPROVED * INT64_C(1000);
+	const bool is_settled = (t->has_peer_finished || is_quiet || is_last) && pl_dtls_settle(t->dtls);
+	/* When the library refuses to the last, its object stays: that costs memory, and nothing else. */
+	t->settle_us = is_settled || is_last ? INT64_MAX : now_us + PL_TRANSPORT_SETTLE_MS * INT64_C(1000);
+}
+
 void pl_transport_tick(struct pl_transport *t, int64_t now_us)
 {
 	PL_ASSERT(is_drained(t));
@@ -206,6 +225,8 @@ void pl_transport_tick(struct pl_transport *t, int64_t now_us)
 		pl_dtls_tick(t->dtls, now_us);
 		t->out.has_dtls = true;
 	}
+	if (now_us >= t->settle_us)
+		look_at_settling(t, now_us);
 }
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -217,7 +238,7 @@ int64_t pl_transport_deadline(const struct pl_transport *t)
 {
 	if (t->state == PL_TRANSPORT_CLOSED)
 		return INT64_MAX;
-	int64_t deadline_us = pl_dtls_deadline(t->dtls);
+	int64_t deadline_us = min_i64(pl_dtls_deadline(t->dtls), t->settle_us);
 	if (t->state != PL_TRANSPORT_CONNECTED)
 		deadline_us = min_i64(deadline_us, t->setup_deadline_us);
 	if (pl_ice_selected(&t->ice) != NULL)

@@ -39,8 +39,16 @@ const char *pl_close_text(enum pl_close close);
 enum pl_protocol { PL_PROTOCOL_UNKNOWN, PL_PROTOCOL_STUN, PL_PROTOCOL_DTLS, PL_PROTOCOL_RTP, PL_PROTOCOL_RTCP };
 enum pl_protocol pl_protocol_of(struct pl_bytes datagram);
 
+/* The handshake's state, some 50 KB, is let go of when nothing of it can be asked for again.  That is so when the peer has
+ * all of our last flight: it proves that by SRTP of its own, or as the DTLS server, which has the last word (RFC 6347
+ * section 4.2.4).  One that proves nothing (it has no media, and hears none) must have been quiet for longer than it waits
+ * before it repeats its own flight: OpenSSL does that after 1, 2, 4, 8 and 16 s.  And one that never ceases to repeat it
+ * keeps the memory for a minute, no longer. */
 enum {
 	PL_TRANSPORT_SETUP_MS = 30000,
+	PL_TRANSPORT_SETTLE_MS = 2000,           /* after it is connected; looked at again every so often */
+	PL_TRANSPORT_SETTLE_MS_UNPROVED = 20000, /* of no handshake record */
+	PL_TRANSPORT_SETTLE_MS_MAX = 60000,      /* after it is connected */
 };
 
 struct pl_transport_config {
@@ -76,7 +84,10 @@ struct pl_transport {
 	struct pl_srtp_engine *srtp_engine;
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
 	int64_t setup_deadline_us;
-	struct pl_path dtls_path; /* where DTLS last came from: the way back until a path is nominated */
+	int64_t connected_us, handshake_us; /* when that was, and the last handshake record of the peer */
+	int64_t settle_us;                  /* when to look whether DTLS may settle; INT64_MAX: not */
+	bool has_peer_finished;             /* it has proved to have our last flight */
+	struct pl_path dtls_path;           /* where DTLS last came from: the way back until a path is nominated */
 	struct {
 		uint8_t ice_reply[PL_ICE_REPLY_SIZE_MAX];
 		size_t ice_reply_size;

@@ -61,19 +61,7 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 	pl_table_init(&c->rooms_by_id, c->buckets + directory_buckets, room_buckets);
 	if (remote_buckets > 0)
 		pl_table_init(&c->remotes_by_track, c->buckets + directory_buckets + room_buckets, remote_buckets);
-	for (uint32_t i = config->remotes_max; i > 0; i--) {
-		c->remotes[i - 1].next = c->free_remotes;
-		c->free_remotes = &c->remotes[i - 1];
-	}
 	pl_timers_init(&c->timers, c->heap, timers);
-	for (size_t i = participants; i > 0; i--) {
-		c->participants[i - 1].room_next = c->free_participants;
-		c->free_participants = &c->participants[i - 1];
-	}
-	for (uint32_t i = config->rooms_max; i > 0; i--) {
-		c->rooms[i - 1].next_free = c->free_rooms;
-		c->free_rooms = &c->rooms[i - 1];
-	}
 	return PL_ERR_NONE;
 }
 
@@ -88,7 +76,7 @@ void pl_conference_destroy(struct pl_conference **conference)
 	*conference = NULL;
 	if (c == NULL)
 		return;
-	for (uint32_t i = 0; c->participants != NULL && i <= c->config.participants_max; i++) {
+	for (uint32_t i = 0; i < c->participants_used; i++) {
 		if (has_transport(&c->participants[i]))
 			pl_transport_fini(&c->participants[i].transport);
 	}

@@ -31,6 +31,9 @@ struct pl_conference {
 	struct pl_participant *participants;
 	struct pl_participant *free_participants; /* linked by room_next */
 	struct pl_room *rooms, *free_rooms;
+	/* Places of each table that were ever taken, from its beginning: those behind have never been touched, and the
+	 * system gives them no memory.  The lists of the free ones have none of them. */
+	uint32_t participants_used, rooms_used, remotes_used;
 	uint32_t occupied; /* participants that are LIVE or GONE */
 	struct pl_table_node **buckets;
 	struct pl_timer **heap;

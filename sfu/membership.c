@@ -21,10 +21,15 @@ struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id,
 {
 	struct pl_room *room = pl_membership_find_room(c, id);
 	PL_ASSERT(room == NULL || room->home == home);
-	if (room != NULL || c->free_rooms == NULL)
+	if (room != NULL)
 		return room;
 	room = c->free_rooms;
-	c->free_rooms = room->next_free;
+	if (room != NULL)
+		c->free_rooms = room->next_free;
+	else if (c->rooms_used < c->config.rooms_max)
+		room = &c->rooms[c->rooms_used++];
+	else
+		return NULL;
 	pl_room_init(room, id, &c->timers, PL_TIMER_ROOM, &c->notices);
 	room->home = home;
 	room->speakers.is_replica = home != c->config.shard;
@@ -52,8 +57,12 @@ static struct pl_participant *acquire_participant(struct pl_conference *c, uint3
 	if (c->occupied == c->config.participants_max)
 		return NULL;
 	struct pl_participant *p = c->free_participants;
-	PL_ASSERT(p != NULL);
-	c->free_participants = p->room_next;
+	if (p != NULL) {
+		c->free_participants = p->room_next;
+	} else {
+		PL_ASSERT(c->participants_used <= c->config.participants_max); /* one more than may be */
+		p = &c->participants[c->participants_used++];
+	}
 	*p = (struct pl_participant){
 		.source = source,
 		.timer = { .owner = p, .kind = PL_TIMER_PARTICIPANT },

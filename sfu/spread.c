@@ -189,9 +189,12 @@ static struct pl_remote *add_remote(
 	struct pl_conference *c, struct pl_room *room, uint8_t shard, const struct pl_packet *packet)
 {
 	struct pl_remote *remote = c->free_remotes;
-	if (remote == NULL)
+	if (remote != NULL)
+		c->free_remotes = remote->next;
+	else if (c->remotes_used < c->config.remotes_max)
+		remote = &c->remotes[c->remotes_used++];
+	else
 		return NULL;
-	c->free_remotes = remote->next;
 	*remote = (struct pl_remote){ .room = room, .shard = shard, .next = room->remotes };
 	if (room->remotes != NULL)
 		room->remotes->prev = remote;

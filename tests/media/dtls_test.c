@@ -6,12 +6,9 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include "media/dtls.h"
+#include "tests/support/foreign.h"
 
 static struct pl_dtls_identity *alice_identity, *bob_identity;
 
@@ -264,6 +261,38 @@ static void test_dtls_cut_datagrams_change_nothing(void **state)
 	pair_fini(&p);
 }
 
+/* Whoever can forge the peer's address must not be able to end a call, or a handshake, by a record of any kind and length
+ * that claims to be encrypted. */
+static void test_dtls_forged_records_end_nothing(void **state)
+{
+	(void)state;
+	static const uint8_t sizes[] = { 0, 1, 2, 15, 16, 17, 18, 23, 24, 25, 26, 40, 59 };
+	for (int is_connected = 0; is_connected < 2; is_connected++)
+		for (uint8_t type = 20; type <= 25; type++)
+			for (size_t i = 0; i < PL_COUNT(sizes); i++) {
+				struct pair p;
+				const uint8_t size = sizes[i];
+				uint8_t forged[13 + 60] = { type, 254, 253, 0, 1, 0, 0, 0, 0, 0, 200, 0, size };
+				pair_init(&p, pl_dtls_identity_fingerprint(alice_identity),
+					pl_dtls_identity_fingerprint(bob_identity));
+				pl_dtls_start(p.alice, 0);
+				if (is_connected)
+					run(&p);
+				else
+					exchange(&p); /* Bob has said hello, too */
+				for (int who = 0; who < 2; who++) {
+					const enum pl_drop drop = pl_dtls_feed(who == 0 ? p.alice : p.bob, 0,
+						(struct pl_bytes){ forged, 13 + (size_t)size });
+					assert_int_equal(drop, size < 24 ? PL_DROP_DTLS_MALFORMED : PL_DROP_NONE);
+				}
+				run(&p);
+				if (pl_dtls_state(p.alice) != PL_DTLS_CONNECTED ||
+					pl_dtls_state(p.bob) != PL_DTLS_CONNECTED)
+					fail_msg("type %d, %d bytes, connected: %d", type, size, is_connected);
+				pair_fini(&p);
+			}
+}
+
 /* No flipped bit of a ClientHello may do more than fail this one handshake. */
 static void test_dtls_survives_any_flipped_byte(void **state)
 {
@@ -296,144 +325,7 @@ static void test_dtls_survives_any_flipped_byte(void **state)
 
 /* --- Against OpenSSL as a plain library --- */
 
-struct foreign {
-	SSL_CTX *ctx;
-	SSL *ssl;
-	EVP_PKEY *key;
-	X509 *certificate;
-	BIO_METHOD *method;
-	struct pl_bytes sent[64]; /* datagrams, in bytes */
-	size_t sent_count, used;
-	uint8_t bytes[16384];
-};
-
-struct foreign_config {
-	bool is_server, has_rsa, has_certificate;
-	const char *profiles; /* NULL: no use_srtp */
-	size_t extra_size;    /* of a made-up extension, as large as a post-quantum key share */
-	int mtu;
-};
-
-static int add_extension(SSL *ssl, unsigned type, unsigned context, const unsigned char **out, size_t *size, X509 *x,
-	size_t chain, int *alert, void *arg)
-{
-	(void)ssl, (void)type, (void)context, (void)x, (void)chain, (void)alert;
-	static const unsigned char zeros[4096];
-	*out = zeros;
-	*size = *(size_t *)arg;
-	return 1;
-}
-
-static int trust_all(X509_STORE_CTX *store, void *arg)
-{
-	(void)store, (void)arg;
-	return 1;
-}
-
-static int foreign_write(BIO *bio, const char *data, int size)
-{
-	struct foreign *f = BIO_get_data(bio);
-	assert_true(f->sent_count < PL_COUNT(f->sent) && f->used + (size_t)size <= sizeof f->bytes);
-	memcpy(f->bytes + f->used, data, (size_t)size);
-	f->sent[f->sent_count++] = (struct pl_bytes){ f->bytes + f->used, (size_t)size };
-	f->used += (size_t)size;
-	return size;
-}
-
-static long foreign_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-	(void)bio, (void)number, (void)pointer;
-	return command == BIO_CTRL_FLUSH;
-}
-
-static void foreign_init(struct foreign *f, const struct foreign_config *config)
-{
-	static size_t extra_size;
-
-	*f = (struct foreign){ 0 };
-	f->ctx = SSL_CTX_new(config->is_server ? DTLS_server_method() : DTLS_client_method());
-	f->key = config->has_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
-	f->certificate = X509_new();
-	X509_gmtime_adj(X509_getm_notBefore(f->certificate), 0);
-	X509_gmtime_adj(X509_getm_notAfter(f->certificate), 86400);
-	X509_set_pubkey(f->certificate, f->key);
-	assert_true(X509_sign(f->certificate, f->key, EVP_sha256()) > 0);
-	SSL_CTX_set_verify(f->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	SSL_CTX_set_cert_verify_callback(f->ctx, trust_all, NULL);
-	SSL_CTX_set_options(f->ctx, SSL_OP_NO_QUERY_MTU);
-	if (config->has_certificate) {
-		assert_int_equal(SSL_CTX_use_certificate(f->ctx, f->certificate), 1);
-		assert_int_equal(SSL_CTX_use_PrivateKey(f->ctx, f->key), 1);
-	}
-	if (config->profiles != NULL)
-		assert_int_equal(SSL_CTX_set_tlsext_use_srtp(f->ctx, config->profiles), 0);
-	extra_size = config->extra_size;
-	if (extra_size > 0)
-		assert_int_equal(SSL_CTX_add_custom_ext(f->ctx, 0xff77, SSL_EXT_CLIENT_HELLO, add_extension, NULL,
-					 &extra_size, NULL, NULL),
-			1);
-	f->ssl = SSL_new(f->ctx);
-	f->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "datagrams out");
-	BIO_meth_set_write(f->method, foreign_write);
-	BIO_meth_set_ctrl(f->method, foreign_ctrl);
-	BIO *out = BIO_new(f->method);
-	BIO_set_data(out, f);
-	BIO_set_init(out, 1);
-	SSL_set_bio(f->ssl, BIO_new(BIO_s_mem()), out);
-	BIO_set_mem_eof_return(SSL_get_rbio(f->ssl), -1);
-	SSL_set_mtu(f->ssl, config->mtu);
-	if (config->is_server)
-		SSL_set_accept_state(f->ssl);
-	else
-		SSL_set_connect_state(f->ssl);
-}
-
-static void foreign_fini(struct foreign *f)
-{
-	SSL_free(f->ssl);
-	SSL_CTX_free(f->ctx);
-	BIO_meth_free(f->method);
-	X509_free(f->certificate);
-	EVP_PKEY_free(f->key);
-}
-
-static struct pl_fingerprint foreign_fingerprint(const struct foreign *f, enum pl_fingerprint_hash hash)
-{
-	struct pl_fingerprint fp = { .hash = hash };
-	unsigned size;
-	const EVP_MD *md[] = { EVP_sha256(), EVP_sha384(), EVP_sha512() };
-	assert_int_equal(X509_digest(f->certificate, md[hash], fp.bytes, &size), 1);
-	fp.size = (uint8_t)size;
-	return fp;
-}
-
-/* Runs ours against it, to the end.  is_reversed: its first flight arrives last datagram first (later ones have a
- * ChangeCipherSpec in them, which has no number: out of order it needs a retransmission, and there is no clock here).
- * Returns how many datagrams its first flight had. */
-static size_t meet(struct foreign *f, struct pl_dtls *ours, bool is_reversed)
-{
-	size_t first_flight = 0;
-
-	pl_dtls_start(ours, 0);
-	for (int round = 0; round < 20; round++) {
-		struct pl_bytes datagram;
-		while (pl_dtls_next(ours, &datagram)) {
-			BIO_write(SSL_get_rbio(f->ssl), datagram.data, (int)datagram.size);
-			(void)SSL_do_handshake(f->ssl);
-		}
-		(void)SSL_do_handshake(f->ssl);
-		const size_t count = f->sent_count;
-		const bool is_first = first_flight == 0;
-		if (is_first)
-			first_flight = count;
-		for (size_t i = 0; i < count; i++)
-			feed(ours, 0, f->sent[is_first && is_reversed ? count - 1 - i : i]);
-		f->sent_count = 0, f->used = 0;
-	}
-	return first_flight;
-}
-
-static void assert_same_keys(struct foreign *f, const struct pl_dtls *ours, bool is_foreign_client)
+static void assert_same_keys(struct pl_foreign *f, const struct pl_dtls *ours, bool is_foreign_client)
 {
 	struct pl_srtp_keys keys;
 	uint8_t material[60];
@@ -460,7 +352,7 @@ static void test_dtls_meets_other_implementations(void **state)
 	(void)state;
 	static const char both[] = "SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_128_GCM";
 	static const struct {
-		struct foreign_config config;
+		struct pl_foreign_config config;
 		enum pl_fingerprint_hash hash;
 		bool is_reversed;
 		size_t pieces_min; /* of its first flight */
@@ -487,21 +379,21 @@ static void test_dtls_meets_other_implementations(void **state)
 	};
 
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
-		struct foreign f;
+		struct pl_foreign f;
 		struct pl_dtls *ours;
-		foreign_init(&f, &cases[i].config);
-		const struct pl_fingerprint fp = foreign_fingerprint(&f, cases[i].hash);
+		pl_foreign_init(&f, &cases[i].config);
+		const struct pl_fingerprint fp = pl_foreign_fingerprint(&f, cases[i].hash);
 		assert_int_equal(pl_dtls_create(&ours, alice_identity,
 					 cases[i].config.is_server ? PL_DTLS_ACTIVE : PL_DTLS_PASSIVE, &fp),
 			PL_ERR_NONE);
-		const size_t pieces = meet(&f, ours, cases[i].is_reversed);
+		const size_t pieces = pl_foreign_meet(&f, ours, cases[i].is_reversed);
 		if (pieces < cases[i].pieces_min || pl_dtls_state(ours) != PL_DTLS_CONNECTED)
 			print_error("case %zu, %zu pieces\n", i, pieces);
 		assert_true(pieces >= cases[i].pieces_min);
 		assert_int_equal(pl_dtls_state(ours), PL_DTLS_CONNECTED);
 		assert_same_keys(&f, ours, !cases[i].config.is_server);
 		pl_dtls_destroy(&ours);
-		foreign_fini(&f);
+		pl_foreign_fini(&f);
 	}
 }
 
@@ -509,23 +401,23 @@ static void test_dtls_meets_other_implementations(void **state)
 static void test_dtls_refuses_the_incomplete(void **state)
 {
 	(void)state;
-	static const struct foreign_config cases[] = {
+	static const struct pl_foreign_config cases[] = {
 		{ .profiles = "SRTP_AEAD_AES_128_GCM", .mtu = 1200 },
 		{ .has_certificate = true, .mtu = 1200 },
 		{ .has_certificate = true, .profiles = "SRTP_AES128_CM_SHA1_32", .mtu = 1200 },
 	};
 
 	for (size_t i = 0; i < PL_COUNT(cases); i++) {
-		struct foreign f;
+		struct pl_foreign f;
 		struct pl_dtls *ours;
-		foreign_init(&f, &cases[i]);
-		const struct pl_fingerprint fp = foreign_fingerprint(&f, PL_FINGERPRINT_SHA256);
+		pl_foreign_init(&f, &cases[i]);
+		const struct pl_fingerprint fp = pl_foreign_fingerprint(&f, PL_FINGERPRINT_SHA256);
 		assert_int_equal(pl_dtls_create(&ours, alice_identity, PL_DTLS_PASSIVE, &fp), PL_ERR_NONE);
-		meet(&f, ours, false);
+		pl_foreign_meet(&f, ours, false);
 		assert_int_equal(pl_dtls_state(ours), PL_DTLS_FAILED);
 		assert_int_equal(pl_dtls_deadline(ours), INT64_MAX);
 		pl_dtls_destroy(&ours);
-		foreign_fini(&f);
+		pl_foreign_fini(&f);
 	}
 }
 
@@ -538,7 +430,7 @@ static void test_dtls_refuses_a_nearly_right_fingerprint(void **state)
 	static const uint8_t size[] = {
 		[PL_FINGERPRINT_SHA256] = 32, [PL_FINGERPRINT_SHA384] = 48, [PL_FINGERPRINT_SHA512] = 64
 	};
-	static const struct foreign_config config = {
+	static const struct pl_foreign_config config = {
 		.has_certificate = true, .profiles = "SRTP_AEAD_AES_128_GCM", .mtu = 1200
 	};
 	for (enum pl_fingerprint_hash hash = PL_FINGERPRINT_SHA256; hash <= PL_FINGERPRINT_SHA512; hash++) {
@@ -553,23 +445,23 @@ static void test_dtls_refuses_a_nearly_right_fingerprint(void **state)
 			{ -1, 0, false }, /* the right one, at the end: the others failed for what they say */
 		};
 		for (size_t i = 0; i < PL_COUNT(cases); i++) {
-			struct foreign f;
+			struct pl_foreign f;
 			struct pl_dtls *ours;
-			foreign_init(&f, &config);
+			pl_foreign_init(&f, &config);
 			const enum pl_fingerprint_hash other =
 				hash == PL_FINGERPRINT_SHA512 ? PL_FINGERPRINT_SHA256 : PL_FINGERPRINT_SHA512;
-			struct pl_fingerprint fp = foreign_fingerprint(&f, cases[i].is_of_other_hash ? other : hash);
+			struct pl_fingerprint fp = pl_foreign_fingerprint(&f, cases[i].is_of_other_hash ? other : hash);
 			fp.hash = hash;
 			fp.size = (uint8_t)(size[hash] + cases[i].longer);
 			if (cases[i].flipped >= 0)
 				fp.bytes[cases[i].flipped] ^= 1;
 			assert_int_equal(pl_dtls_create(&ours, alice_identity, PL_DTLS_PASSIVE, &fp), PL_ERR_NONE);
-			meet(&f, ours, false);
+			pl_foreign_meet(&f, ours, false);
 			const bool is_right = i == PL_COUNT(cases) - 1;
 			if (pl_dtls_state(ours) != (is_right ? PL_DTLS_CONNECTED : PL_DTLS_FAILED))
 				fail_msg("hash %d, case %zu: state %d", (int)hash, i, (int)pl_dtls_state(ours));
 			pl_dtls_destroy(&ours);
-			foreign_fini(&f);
+			pl_foreign_fini(&f);
 		}
 	}
 }
@@ -594,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_dtls_refuses_another_certificate),
 		cmocka_unit_test(test_dtls_close_reaches_the_peer),
 		cmocka_unit_test(test_dtls_cut_datagrams_change_nothing),
+		cmocka_unit_test(test_dtls_forged_records_end_nothing),
 		cmocka_unit_test(test_dtls_survives_any_flipped_byte),
 		cmocka_unit_test(test_dtls_meets_other_implementations),
 		cmocka_unit_test(test_dtls_refuses_the_incomplete),

@@ -46,7 +46,8 @@ struct world {
 	struct pl_transport server;
 	struct pl_peer browser;
 	int64_t now_us;
-	bool is_browser_dead; /* killed: neither sends nor hears */
+	bool is_browser_dead;       /* killed: neither sends nor hears */
+	int64_t lose_dtls_until_us; /* what a connected server says in DTLS */
 	uint8_t scratch[PL_DATAGRAM_SIZE_MAX];
 
 	/* what came out */
@@ -111,6 +112,9 @@ static void drain_server(struct world *w)
 	for (struct pl_output out; pl_transport_next(&w->server, &out);)
 		switch (out.kind) {
 		case PL_OUTPUT_SEND:
+			if (pl_protocol_of(out.bytes) == PL_PROTOCOL_DTLS &&
+				w->server.state == PL_TRANSPORT_CONNECTED && w->now_us < w->lose_dtls_until_us)
+				break;
 			pl_network_send(w->network, w->now_us, &w->link, &out.path, out.bytes);
 			break;
 		case PL_OUTPUT_CONNECTED:
@@ -417,20 +421,23 @@ static void test_transport_gives_up_after_the_setup_time(void **state)
 	}
 }
 
-/* Hanging up is heard by the other side within a way, whoever does it. */
+/* Hanging up is heard by the other side within a way, whoever does it, and long after the handshake, too. */
 static void test_transport_close_is_told(void **state)
 {
 	(void)state;
-	for (int who = 0; who < 2; who++) {
+	for (int i = 0; i < 8; i++) {
+		const int who = i % 2;
+		const int64_t at_us = i / 2 % 2 == 0 ? SECOND_US : 100 * SECOND_US;
 		struct world *w = malloc(sizeof *w);
-		start(w, PL_DTLS_ACTIVE);
-		run_until(w, SECOND_US);
+		start(w, i < 4 ? PL_DTLS_ACTIVE : PL_DTLS_PASSIVE);
+		run_until(w, at_us);
 		assert_in_call(w);
+		assert_int_equal(pl_dtls_is_settled(w->server.dtls), at_us > SECOND_US);
 		if (who == 0)
 			pl_transport_close(&w->server, w->now_us);
 		else
 			pl_peer_close(&w->browser, w->now_us);
-		run_until(w, SECOND_US + 11000);
+		run_until(w, at_us + 11000);
 		assert_int_equal(w->server_closed, 1);
 		assert_int_equal(w->browser_closed, 1);
 		assert_int_equal(w->close, who == 0 ? PL_CLOSE_LOCAL : PL_CLOSE_PEER);
@@ -441,6 +448,92 @@ static void test_transport_close_is_told(void **state)
 		world_fini(w);
 		free(w);
 	}
+}
+
+/* The handshake's memory is let go of as soon as nothing of it can be asked for again, and not before. */
+static void test_transport_settles_when_the_peer_has_finished(void **state)
+{
+	(void)state;
+	static const struct {
+		enum pl_dtls_role browser_role;
+		bool has_media;
+		int64_t not_before_ms, by_ms;
+	} cases[] = {
+		{ PL_DTLS_ACTIVE, false, PL_TRANSPORT_SETTLE_MS_UNPROVED,
+			PL_TRANSPORT_SETTLE_MS_UNPROVED + PL_TRANSPORT_SETTLE_MS + 100 },
+		{ PL_DTLS_ACTIVE, true, PL_TRANSPORT_SETTLE_MS, PL_TRANSPORT_SETTLE_MS + 100 },
+		{ PL_DTLS_PASSIVE, false, PL_TRANSPORT_SETTLE_MS, PL_TRANSPORT_SETTLE_MS + 100 },
+		{ PL_DTLS_PASSIVE, true, PL_TRANSPORT_SETTLE_MS, PL_TRANSPORT_SETTLE_MS + 100 },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct world *w = malloc(sizeof *w);
+		start(w, cases[i].browser_role);
+		run_until(w, 100000);
+		assert_in_call(w);
+		if (cases[i].has_media)
+			browser_says(w, 1);
+		run_until(w, cases[i].not_before_ms * INT64_C(1000));
+		assert_false(pl_dtls_is_settled(w->server.dtls));
+		run_until(w, cases[i].by_ms * INT64_C(1000));
+		assert_true(pl_dtls_is_settled(w->server.dtls));
+
+		for (uint16_t seq = 2; seq < 52; seq++) { /* nobody has noticed */
+			browser_says(w, seq);
+			server_says(w, seq);
+			run_until(w, w->now_us + 20000);
+		}
+		run_until(w, w->now_us + SECOND_US);
+		assert_int_equal(w->server_rtp, cases[i].has_media ? 51 : 50);
+		assert_int_equal(w->browser_rtp, 50);
+		assert_in_call(w);
+		world_fini(w);
+		free(w);
+	}
+}
+
+/* The browser cannot hear the server's last flight for 13 s, and asks for it again and again: it must still get it. */
+static void test_transport_does_not_settle_on_a_peer_that_still_asks(void **state)
+{
+	(void)state;
+	struct world *w = malloc(sizeof *w);
+	start(w, PL_DTLS_ACTIVE);
+	w->lose_dtls_until_us = 13 * SECOND_US;
+	run_until(w, 13 * SECOND_US - 1);
+	assert_int_equal(w->server.state, PL_TRANSPORT_CONNECTED);
+	assert_int_equal(w->browser.state, PL_PEER_HANDSHAKE);
+	run_until(w, 20 * SECOND_US);
+	assert_in_call(w);
+	assert_false(pl_dtls_is_settled(w->server.dtls));
+	browser_says(w, 1);
+	run_until(w, 23 * SECOND_US);
+	assert_true(pl_dtls_is_settled(w->server.dtls));
+	assert_true(w->heard[1]);
+	world_fini(w);
+	free(w);
+}
+
+/* Handshake records for ever, the peer's own or forged at its address, hold the memory for a minute, not for the call. */
+static void test_transport_settles_under_endless_handshake_records(void **state)
+{
+	(void)state;
+	static const uint8_t forged[13 + 40] = { 22, 254, 253, 0, 1, 0, 0, 0, 0, 0, 99, 0, 40 };
+	const struct pl_path browser = { .remote = pl_addr_ipv4(0xc0000201, 40000), .local = server_addr() };
+	struct world *w = malloc(sizeof *w);
+	start(w, PL_DTLS_ACTIVE);
+	run_until(w, SECOND_US);
+	for (int second = 2; second <= 65; second++) {
+		run_until(w, second * SECOND_US);
+		const enum pl_drop drop = pl_transport_feed(&w->server, w->now_us, &browser,
+			(struct pl_bytes){ forged, sizeof forged }, (struct pl_span){ 0 });
+		drain_server(w);
+		assert_int_equal(drop, pl_dtls_is_settled(w->server.dtls) ? PL_DROP_DTLS_SETTLED : PL_DROP_NONE);
+		if (second < 60)
+			assert_false(pl_dtls_is_settled(w->server.dtls));
+	}
+	assert_true(pl_dtls_is_settled(w->server.dtls));
+	assert_in_call(w);
+	world_fini(w);
+	free(w);
 }
 
 /* A certificate that is not the offer's ends the session at once, with its reason. */
@@ -554,10 +647,10 @@ static void tap(struct pl_bytes datagram)
 	tapped[tapped_count++].size = datagram.size;
 }
 
-/* Every prefix of every kind of datagram, at a transport in the middle of the call: nobody notices. */
-static void test_transport_survives_cut_datagrams(void **state)
+/* Every prefix of every kind of datagram, at a transport in the middle of the call (0: soon after the handshake, 1: when
+ * that is let go of): nobody notices. */
+static void survive_cut_datagrams(int when)
 {
-	(void)state;
 	struct world *w = malloc(sizeof *w);
 	const struct pl_path browser = { .remote = pl_addr_ipv4(0xc0000201, 40000), .local = server_addr() };
 	start(w, PL_DTLS_ACTIVE);
@@ -570,6 +663,8 @@ static void test_transport_survives_cut_datagrams(void **state)
 	w->tap = NULL;
 	run_until(w, 2 * SECOND_US);
 	assert_true(tapped_count >= 5); /* a check, two flights, RTP and RTCP */
+	run_until(w, when == 0 ? 2 * SECOND_US : 10 * SECOND_US);
+	assert_int_equal(pl_dtls_is_settled(w->server.dtls), when == 1);
 
 	for (size_t i = 0; i < tapped_count; i++)
 		for (size_t size = 0; size <= tapped[i].size; size++) {
@@ -583,11 +678,18 @@ static void test_transport_survives_cut_datagrams(void **state)
 	assert_int_equal(w->server_rtp, 1); /* the whole ones were replays */
 	assert_int_equal(w->server_rtcp, 1);
 	browser_says(w, 2);
-	run_until(w, 3 * SECOND_US);
+	run_until(w, w->now_us + SECOND_US);
 	assert_int_equal(w->server_rtp, 2);
 	assert_in_call(w);
 	world_fini(w);
 	free(w);
+}
+
+static void test_transport_survives_cut_datagrams(void **state)
+{
+	(void)state;
+	for (int when = 0; when < 2; when++)
+		survive_cut_datagrams(when);
 }
 
 /* RFC 7983 section 7 and RFC 5761 section 4, at their borders. */
@@ -631,6 +733,9 @@ int main(void)
 		cmocka_unit_test(test_transport_ice_restart_has_no_gap),
 		cmocka_unit_test(test_transport_closes_when_consent_is_gone),
 		cmocka_unit_test(test_transport_gives_up_after_the_setup_time),
+		cmocka_unit_test(test_transport_settles_when_the_peer_has_finished),
+		cmocka_unit_test(test_transport_does_not_settle_on_a_peer_that_still_asks),
+		cmocka_unit_test(test_transport_settles_under_endless_handshake_records),
 		cmocka_unit_test(test_transport_closes_on_a_wrong_fingerprint),
 		cmocka_unit_test(test_transport_close_is_told),
 		cmocka_unit_test(test_transport_names_what_it_drops),
