@@ -7,6 +7,7 @@ enum {
 	FIRST_MS_SPREAD = 400,
 	NEXT_MS_MIN = 500,
 	NEXT_MS_SPREAD = 1000,
+	GRID_US = 10000, /* those of so long wake the shard once, and not each of them */
 	SR_SIZE = 28,
 	BLOCK_SIZE = 24,
 	CHUNK_SIZE_MAX = 4 + 2 + PL_CNAME_SIZE + 4,
@@ -21,14 +22,19 @@ static int64_t spread_us(struct pl_rng *rng, uint32_t ms_min, uint32_t ms_spread
 	return (int64_t)ms_min * 1000 + pl_rng_below(rng, ms_spread * 1000);
 }
 
+static int64_t on_grid(int64_t at_us)
+{
+	return (at_us + GRID_US - 1) / GRID_US * GRID_US;
+}
+
 void pl_report_start(struct pl_participant *p, int64_t now_us, struct pl_rng *rng)
 {
-	p->report_us = now_us + spread_us(rng, FIRST_MS_MIN, FIRST_MS_SPREAD);
+	p->report_us = on_grid(now_us + spread_us(rng, FIRST_MS_MIN, FIRST_MS_SPREAD));
 }
 
 void pl_report_schedule(struct pl_participant *p, int64_t now_us, struct pl_rng *rng)
 {
-	p->report_us = p->is_active ? now_us + spread_us(rng, NEXT_MS_MIN, NEXT_MS_SPREAD) : INT64_MAX;
+	p->report_us = p->is_active ? on_grid(now_us + spread_us(rng, NEXT_MS_MIN, NEXT_MS_SPREAD)) : INT64_MAX;
 	p->is_active = false;
 }
 

@@ -9,7 +9,7 @@
 enum { PL_REPORT_SIZE_MAX = 1200 }; /* one compound packet, before SRTCP */
 
 /* Media has begun to flow: the first report comes soon, at a random moment, so that a room which starts together does
- * not report together. */
+ * not report together, but together with others of the same 10 ms, so that the shard wakes up seldom for them. */
 void pl_report_start(struct pl_participant *p, int64_t now_us, struct pl_rng *rng);
 
 /* After a report: sets when the next one is due, 0.5 to 1.5 s ahead (RFC 3550 section 6.3.5 has the same spread), or

@@ -148,8 +148,8 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		atomic_store_explicit(&shard->published[i], word[i], memory_order_relaxed);
 }
 
-/* Sleeps until a datagram, a command, or the conference's deadline. */
-static void wait_for_work(struct pl_shard *shard)
+/* Sleeps until a datagram, a command, or the conference's deadline.  True when there are datagrams. */
+static bool wait_for_work(struct pl_shard *shard)
 {
 	struct pollfd fds[] = {
 		{ .fd = shard->udp.fd, .events = POLLIN },
@@ -172,8 +172,11 @@ static void wait_for_work(struct pl_shard *shard)
 	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
 	shard->waits++;
-	if (may_sleep)
+	if (fds[1].revents != 0)
 		pl_waker_wake_up(&shard->waker);
+	else
+		pl_waker_stay_awake(&shard->waker);
+	return fds[0].revents != 0;
 }
 
 /* What came meanwhile waits in the socket for the others. */
@@ -191,14 +194,15 @@ void pl_shard_run(struct pl_shard *shard)
 {
 	shard->published_us = monotonic_us();
 	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
-		wait_for_work(shard);
+		const bool has_datagrams = wait_for_work(shard);
 		gather(shard);
 		const int64_t now_us = monotonic_us();
 		shard->turn_us = now_us;
 		drain(shard, now_us); /* events that waited for room in the ring */
 		take_commands(shard, now_us);
 		take_crosses(shard, now_us);
-		take_datagrams(shard);
+		if (has_datagrams)
+			take_datagrams(shard);
 		const int64_t tick_us = monotonic_us();
 		if (pl_conference_deadline(shard->conference) <= tick_us) {
 			pl_conference_tick(shard->conference, tick_us);

@@ -4,19 +4,30 @@
 set(PLENUM_INTEGRATION ${CMAKE_CURRENT_SOURCE_DIR}/integration)
 set(PLENUM_E2E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
 
+# What steady_test.py preloads into the server.  A sanitizer has an allocator of its own.
+if(NOT PLENUM_SANITIZE)
+	add_library(plenum_count_calls MODULE ${PLENUM_INTEGRATION}/count_calls.c)
+	target_compile_options(plenum_count_calls PRIVATE -U_FORTIFY_SOURCE)
+	target_link_libraries(plenum_count_calls PRIVATE plenum_flags ${CMAKE_DL_LIBS})
+endif()
+
 file(GLOB INTEGRATION_SOURCES CONFIGURE_DEPENDS ${PLENUM_INTEGRATION}/*_test.py)
 foreach(source IN LISTS INTEGRATION_SOURCES)
 	get_filename_component(name ${source} NAME_WE)
 	string(REGEX REPLACE "_test$" "" short ${name})
-	# A sanitizer's allocator keeps what was freed: its memory says nothing.
-	if(short STREQUAL "memory" AND PLENUM_SANITIZE)
+	# A sanitizer's allocator keeps what was freed, and stands before the one that is counted: its memory says nothing.
+	if(short MATCHES "^(memory|steady)$" AND PLENUM_SANITIZE)
 		continue()
+	endif()
+	set(counter "")
+	if(short STREQUAL "steady")
+		set(counter "PLENUM_COUNT_CALLS=$<TARGET_FILE:plenum_count_calls>;")
 	endif()
 	set(test ${PLENUM_TEST_PREFIX}integration/${short})
 	# Debian's interpreter, which has Debian's modules; a plain python3 may be another.
 	add_test(NAME ${test} COMMAND /usr/bin/python3 ${source})
 	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 PROCESSORS 2
-		ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
+		ENVIRONMENT "${counter}PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
 # Browsers take all of a small machine, so the sanitizers' trees leave them out.

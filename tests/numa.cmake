@@ -9,6 +9,10 @@ foreach(nodes 2 4)
 		${nodes} $<TARGET_FILE:plenum>)
 	set_tests_properties(numa/server_${nodes} PROPERTIES LABELS numa TIMEOUT 120 SKIP_RETURN_CODE 77
 		ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+	add_test(NAME numa/conference_${nodes} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/numa/conference_test.py
+		${nodes} $<TARGET_FILE:plenum> $<TARGET_FILE:plenum-load>)
+	set_tests_properties(numa/conference_${nodes} PROPERTIES LABELS numa TIMEOUT 120 SKIP_RETURN_CODE 77
+		ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 foreach(version v1 v2)
 	add_test(NAME numa/doctor_${version} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/numa/doctor_test.py

@@ -46,9 +46,14 @@ bool pl_waker_prepare_sleep(struct pl_waker *waker)
 	return true;
 }
 
-void pl_waker_wake_up(struct pl_waker *waker)
+void pl_waker_stay_awake(struct pl_waker *waker)
 {
 	atomic_store_explicit(&waker->is_sleeping, 0, memory_order_relaxed);
+}
+
+void pl_waker_wake_up(struct pl_waker *waker)
+{
+	pl_waker_stay_awake(waker);
 	uint64_t count;
 	const ssize_t got = read(waker->event_fd, &count, sizeof count);
 	(void)got; /* nothing to read: something else ended the wait */

@@ -46,6 +46,9 @@ PL_MUST_USE bool pl_waker_prepare_sleep(struct pl_waker *waker);
 /* The consumer is awake again: clears event_fd. */
 void pl_waker_wake_up(struct pl_waker *waker);
 
+/* The same after a wait that something else ended, with event_fd not readable: there is nothing to clear. */
+void pl_waker_stay_awake(struct pl_waker *waker);
+
 /* Ends the consumer's wait without a message.  Any thread. */
 void pl_waker_poke(struct pl_waker *waker);
 

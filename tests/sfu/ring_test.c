@@ -99,6 +99,16 @@ static void test_ring_wakes_a_sleeper_and_nobody_else(void **state)
 	assert_true(pl_ring_push(&ring, &(int){ 3 }));
 	assert_true(pl_ring_push(&ring, &(int){ 4 }));
 	assert_true(is_readable());
+	pl_waker_wake_up(&waker);
+	assert_false(is_readable());
+
+	/* After a wait that ended without a message it is awake as well, without having read. */
+	while (pl_ring_pop(&ring, &got))
+		;
+	assert_true(pl_waker_prepare_sleep(&waker));
+	pl_waker_stay_awake(&waker);
+	assert_true(pl_ring_push(&ring, &(int){ 5 }));
+	assert_false(is_readable());
 	pl_ring_fini(&ring);
 }
 
