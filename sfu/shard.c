@@ -84,6 +84,7 @@ static void take_crosses(struct pl_shard *shard, int64_t now_us)
 			if (pl_conference_must_drain(shard->conference))
 				drain(shard, now_us);
 		}
+		shard->is_behind |= shard->taking[i] == CROSSES_PER_TURN;
 	}
 	if (!has_taken)
 		return;
@@ -106,6 +107,7 @@ static void take_commands(struct pl_shard *shard, int64_t now_us)
 		free(command.description);
 		drain(shard, now_us);
 	}
+	shard->is_behind = true;
 }
 
 static void take_datagrams(struct pl_shard *shard)
@@ -179,10 +181,12 @@ static bool wait_for_work(struct pl_shard *shard)
 	return fds[0].revents != 0;
 }
 
-/* What came meanwhile waits in the socket for the others. */
+/* What came meanwhile waits in the socket for the others.  What a bounded turn left over, and handshakes, of which a turn
+ * takes one step, wait no longer. */
 static void gather(const struct pl_shard *shard)
 {
-	if (shard->config.coalesce_us == 0)
+	if (shard->config.coalesce_us == 0 || shard->is_behind || shard->udp.has_more ||
+		pl_conference_deadline(shard->conference) == INT64_MIN)
 		return;
 	const int64_t until_us = shard->turn_us + shard->config.coalesce_us;
 	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
@@ -198,6 +202,7 @@ void pl_shard_run(struct pl_shard *shard)
 		gather(shard);
 		const int64_t now_us = monotonic_us();
 		shard->turn_us = now_us;
+		shard->is_behind = false;
 		drain(shard, now_us); /* events that waited for room in the ring */
 		take_commands(shard, now_us);
 		take_crosses(shard, now_us);

@@ -33,6 +33,7 @@ struct pl_shard {
 	bool has_events_waiting; /* inside the conference, because the ring was full */
 	uint64_t events_delayed, waits;
 	int64_t published_us, turn_us;
+	bool is_behind; /* the last turn left something over that had come */
 	_Atomic uint64_t published[PL_SHARD_COUNTER_WORDS];
 	/* The start: written by the thread before is_settled is posted, constant after. */
 	struct pl_memory memory; /* the shard itself is in it */

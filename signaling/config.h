@@ -52,7 +52,8 @@ enum {
 		"Every packet of such a room crosses to every thread it is on; 400 listeners are a tenth of a core.") \
 	X(media, coalesce_us, NUMBER, "0", 0, 20000, "microseconds",                                                  \
 		"how long a media thread gathers packets before it forwards them together",                           \
-		"Fewer and fuller system calls for so much delay; 0 forwards at once.")                               \
+		"Fewer and fuller system calls for so much delay; 0 forwards at once.  Handshakes do not wait for "   \
+		"it.")                                                                                                \
 	X(media, pool_packets, NUMBER, "2048", 64, 1048576, "packets",                                                \
 		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                \
 		"A packet is held for less than a millisecond: 2048 are a burst of 2 million packets a second.")      \
