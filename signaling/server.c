@@ -203,7 +203,7 @@ static const struct lws_protocols PROTOCOLS[] = {
 	{ .name = "plenum.v1",
 		.callback = on_callback,
 		.per_session_data_size = sizeof(struct pl_session),
-		.rx_buffer_size = PL_SERVER_CHUNK_SIZE },
+		.rx_buffer_size = PL_SERVER_RECEIVE_SIZE },
 	{ .name = NULL },
 };
 
