@@ -349,6 +349,7 @@ void pl_server_destroy(struct pl_server **server)
 		lws_sul_cancel(&s->front_timer);
 		lws_sul_cancel(&s->end_timer);
 		lws_sul_cancel(&s->accept_timer);
+		lws_sul_cancel(&s->trim_timer);
 		lws_context_destroy(s->lws);
 	}
 	if (s->front != NULL)

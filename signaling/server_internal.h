@@ -62,7 +62,9 @@ struct pl_server {
 	struct lws *events;
 	uint32_t open_count; /* of wsi, those three included */
 	uint64_t http_requests, refused;
-	lws_sorted_usec_list_t front_timer, end_timer, accept_timer;
+	lws_sorted_usec_list_t front_timer, end_timer, accept_timer, trim_timer;
+	int64_t changed_us;  /* the last time that somebody came or went */
+	bool is_trim_coming; /* trim_timer is set */
 	bool is_ending, is_over;
 
 	struct pl_ws **ws; /* by index */
