@@ -1,12 +1,33 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "signaling/front_state.h"
 
 /* ---- numbering, keeping, sending again ---- */
 
-static struct pl_front_text **place_of(struct pl_front_session *session, uint64_t n)
+enum { CAPACITY_FIRST = 8 };
+_Static_assert((PL_FRONT_EVENTS_KEPT & (PL_FRONT_EVENTS_KEPT - 1)) == 0, "doubling ends there");
+
+static struct pl_front_text **place_of(const struct pl_front_session *session, uint64_t n)
 {
-	return &session->kept[n % PL_FRONT_EVENTS_KEPT];
+	return &session->kept[n % session->kept_capacity];
+}
+
+/* Most sessions sit in small rooms and hear little: a full table would be half of what they cost. */
+static void make_room(struct pl_front_session *session)
+{
+	if (session->kept_count < session->kept_capacity)
+		return;
+	const uint32_t capacity = session->kept_capacity > 0 ? 2 * session->kept_capacity : CAPACITY_FIRST;
+	struct pl_front_text **kept = calloc(capacity, sizeof *kept);
+	PL_ASSERT(kept != NULL && capacity <= PL_FRONT_EVENTS_KEPT);
+	for (uint32_t i = 0; i < session->kept_count; i++) {
+		const uint64_t n = session->n - i;
+		kept[n % capacity] = *place_of(session, n);
+	}
+	free(session->kept);
+	session->kept = kept;
+	session->kept_capacity = capacity;
 }
 
 static void forget_oldest(struct pl_front_session *session)
@@ -24,6 +45,7 @@ void pl_front_tell(struct pl_front *front, struct pl_front_session *session, str
 		return; /* nobody listens, now or later */
 	if (session->kept_count == PL_FRONT_EVENTS_KEPT)
 		forget_oldest(session);
+	make_room(session);
 	session->n++;
 	*place_of(session, session->n) = pl_front_text_hold(event);
 	session->kept_count++;
@@ -52,7 +74,7 @@ bool pl_front_can_replay(const struct pl_front_session *session, uint64_t n)
 void pl_front_replay(struct pl_front *front, const struct pl_front_session *session, uint64_t n)
 {
 	while (++n <= session->n)
-		pl_front_send(front, session->connection, session->kept[n % PL_FRONT_EVENTS_KEPT], n);
+		pl_front_send(front, session->connection, *place_of(session, n), n);
 }
 
 /* ---- parts ---- */

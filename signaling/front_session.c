@@ -158,8 +158,9 @@ void pl_front_session_destroy(struct pl_front *front, struct pl_front_session *s
 		pl_front_tell_peer_left(front, session, reason);
 	if (room->member_count == 0)
 		pl_front_room_destroy(front, room);
-	for (size_t i = 0; i < PL_FRONT_EVENTS_KEPT; i++)
+	for (uint32_t i = 0; i < session->kept_capacity; i++)
 		pl_front_text_release(session->kept[i]);
+	free(session->kept);
 	pl_front_text_release(session->attrs);
 	pl_front_text_release(session->roster);
 	free(session->name);

@@ -33,8 +33,8 @@ struct pl_front_room {
 	struct pl_front_node by_name, by_id;
 	struct pl_front_link members; /* head: sessions */
 	uint32_t member_count;
-	uint32_t id;  /* not 0 */
-	uint8_t home; /* the shard that decides who speaks */
+	uint32_t id;                          /* not 0 */
+	uint8_t home;                         /* the shard that decides who speaks */
 	uint32_t on_shard[PL_SFU_SHARDS_MAX]; /* members that have their media there */
 	char name[PL_ROOM_NAME_MAX + 1];
 	uint8_t top_count; /* who talks, as last told by the media plane */
@@ -68,8 +68,9 @@ struct pl_front_session {
 		uint32_t source, track; /* 0: empty */
 	} slot[PL_SLOTS_MAX];           /* who is in it, as last told by the media plane */
 
-	uint64_t n;                                       /* of its last event */
-	struct pl_front_text *kept[PL_FRONT_EVENTS_KEPT]; /* event n is at n modulo the size */
+	uint64_t n;                  /* of its last event */
+	struct pl_front_text **kept; /* event n is at n modulo the capacity */
+	uint32_t kept_capacity;      /* 0, or a power of two: grows as it fills */
 	uint32_t kept_count;
 	size_t kept_bytes;
 	/* What changed while nobody was there to be told: only the last state of it matters. */

@@ -203,7 +203,7 @@ static const struct lws_protocols PROTOCOLS[] = {
 	{ .name = "plenum.v1",
 		.callback = on_callback,
 		.per_session_data_size = sizeof(struct pl_session),
-		.rx_buffer_size = PL_SERVER_CHUNK_SIZE },
+		.rx_buffer_size = PL_SERVER_RECEIVE_SIZE },
 	{ .name = NULL },
 };
 
@@ -349,6 +349,7 @@ void pl_server_destroy(struct pl_server **server)
 		lws_sul_cancel(&s->front_timer);
 		lws_sul_cancel(&s->end_timer);
 		lws_sul_cancel(&s->accept_timer);
+		lws_sul_cancel(&s->trim_timer);
 		lws_context_destroy(s->lws);
 	}
 	if (s->front != NULL)

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,33 @@ void pl_server_front_fini(struct pl_server *server)
 	pl_front_destroy(&server->front);
 }
 
+/* A handshake takes 40 KB for the seconds until it is let go of (media/transport.h), and these lie between what stays:
+ * free() gives none of it back to the system.  Once after a wave of joins and leaves, then, and every 30 s while one
+ * goes on: that takes 4 us for each of them, in which the shards' packets go on (they take no memory). */
+enum { TRIM_US = 30000000, SLACK_US = 1000000 };
+_Static_assert(
+	TRIM_US > (PL_TRANSPORT_SETTLE_MS_UNPROVED + PL_TRANSPORT_SETTLE_MS) * 1000, "handshakes are over by then");
+
+static void on_trim_timer(lws_sorted_usec_list_t *timer)
+{
+	struct pl_server *server = lws_container_of(timer, struct pl_server, trim_timer);
+	const int64_t now_us = pl_server_now_us();
+	malloc_trim(0);
+	pl_log(PL_LOG_DEBUG, "free memory is given back", PL_LOG_NUMBER("took_us", pl_server_now_us() - now_us));
+	server->is_trim_coming = now_us - server->changed_us < TRIM_US - SLACK_US; /* not all were through */
+	if (server->is_trim_coming)
+		lws_sul_schedule(server->lws, 0, &server->trim_timer, on_trim_timer, TRIM_US);
+}
+
+static void note_change(struct pl_server *server)
+{
+	server->changed_us = pl_server_now_us();
+	if (server->is_trim_coming)
+		return;
+	server->is_trim_coming = true;
+	lws_sul_schedule(server->lws, 0, &server->trim_timer, on_trim_timer, TRIM_US);
+}
+
 static void log_command(const struct pl_command *command)
 {
 	if (command->kind == PL_COMMAND_JOIN)
@@ -44,6 +72,8 @@ static void log_command(const struct pl_command *command)
 static void send_command(struct pl_server *server, const struct pl_command *command)
 {
 	log_command(command);
+	if (command->kind == PL_COMMAND_JOIN || command->kind == PL_COMMAND_LEAVE)
+		note_change(server);
 	const bool is_sent = pl_sfu_send(server->sfu, command);
 	PL_ASSERT(is_sent);
 }

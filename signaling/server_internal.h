@@ -17,6 +17,7 @@ enum {
 	/* TCP connections beside the WebSockets: browsers open six for a page. */
 	PL_SERVER_SPARE_CONNECTIONS = 256,
 	PL_SERVER_CHUNK_SIZE = 4096,
+	PL_SERVER_RECEIVE_SIZE = 1024, /* of each WebSocket for as long as it lives; longer messages come in parts */
 };
 
 /* A text to send, with the room before it that libwebsockets wants. */
@@ -61,7 +62,9 @@ struct pl_server {
 	struct lws *events;
 	uint32_t open_count; /* of wsi, those three included */
 	uint64_t http_requests, refused;
-	lws_sorted_usec_list_t front_timer, end_timer, accept_timer;
+	lws_sorted_usec_list_t front_timer, end_timer, accept_timer, trim_timer;
+	int64_t changed_us;  /* the last time that somebody came or went */
+	bool is_trim_coming; /* trim_timer is set */
 	bool is_ending, is_over;
 
 	struct pl_ws **ws; /* by index */

@@ -1,18 +1,21 @@
-"""What a participant costs the server in memory: printed, bounded, and given back for the next one.
+"""What a participant costs the server in memory once its handshake is let go of: printed, bounded, and given back for
+the next one.
 
-PLENUM_SERVER names the program to test.
+PLENUM_SERVER and PLENUM_LOAD name the programs to test.
 """
 
-import asyncio
+import os
 import re
+import subprocess
+import time
 
-from aiortc_peer import AiortcPeer
 from plenum_server import Server
 
 WARM_UP = 10  # what the first participants cost includes what is made once
-MEASURED = 50
-AT_ONCE = 5
-KB_MAX = 512
+ROOMS, TALKERS = 100, 4  # calls of four, all talk and listen
+SETTLED_S = 70  # joins, up to 22 s of settling, and free memory is given back every 30 s
+KB_MAX = 24
+LEFT_S = 2
 
 
 def resident_kb(pid):
@@ -20,34 +23,50 @@ def resident_kb(pid):
         return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1])
 
 
-async def join_many(url, count):
-    """Listeners in rooms of ten, connected: ICE, DTLS and SRTP are up."""
-    peers = []
-    for start in range(0, count, AT_ONCE):
-        joins = (AiortcPeer.join(url, f"room {i // 10}", f"peer {i}") for i in range(start, min(start + AT_ONCE, count)))
-        peers += await asyncio.gather(*joins)
-    return peers
+def load(server, rooms, seconds):
+    return subprocess.Popen(
+        [os.environ["PLENUM_LOAD"], "--url", server.url, "--rooms", str(rooms), "--publishers", str(TALKERS), "--publishers-listen",
+         "--receivers", "0", "--rate", "5", "--ramp", "100", "--duration", str(seconds), "--max-loss", "100"],
+        stdout=subprocess.PIPE, text=True)
 
 
-async def leave_all(peers):
-    await asyncio.gather(*(peer.leave() for peer in peers))
+def wait_until(server, seconds, kb_max):
+    """The resident memory once it is below kb_max, or after so many seconds."""
+    end = time.monotonic() + seconds
+    while (kb := resident_kb(server.pid)) >= kb_max and time.monotonic() < end:
+        time.sleep(0.5)
+    return kb
 
 
-async def main():
-    with Server() as server:
-        await leave_all(await join_many(server.url, WARM_UP))
+def finish(process):
+    text = process.communicate()[0]
+    assert process.returncode == 0, text
+    assert f"{ROOMS * TALKERS} connected, 0 failed" in text, text
+
+
+def main():
+    clients = ROOMS * TALKERS
+    with Server({"media.shards": 1}) as server:
+        load(server, WARM_UP // TALKERS, 1).communicate()
+        time.sleep(LEFT_S)
         before = resident_kb(server.pid)
-        peers = await join_many(server.url, MEASURED)
-        full = resident_kb(server.pid)
-        await leave_all(peers)
-        peers = await join_many(server.url, MEASURED)
-        again = resident_kb(server.pid)
-        await leave_all(peers)
+        process = load(server, ROOMS, SETTLED_S)
+        time.sleep(clients / 100 + 1)
+        joined = resident_kb(server.pid)
+        settled = wait_until(server, SETTLED_S - 5, before + KB_MAX * clients)
+        finish(process)
+        time.sleep(LEFT_S)
+        process = load(server, ROOMS, 1)
+        peak = joined
+        while process.poll() is None:
+            peak = max(peak, resident_kb(server.pid))
+            time.sleep(0.1)
+        finish(process)
 
-        per_peer = (full - before) / MEASURED
-        print(f"{per_peer:.1f} KB per participant ({before} KB before, {full} KB with {MEASURED}, {again} KB with the next {MEASURED})")
-        assert per_peer < KB_MAX, "a participant costs too much"
-        assert again - full < (full - before) / 2, "the next participants do not reuse the memory of those who left"
+    print(f"a participant: {(joined - before) / clients:.1f} KB when it has joined, {(settled - before) / clients:.1f} KB settled; "
+          f"{before} KB before, {settled} KB with {clients}, {peak} KB at most with {clients} others after them")
+    assert settled - before < KB_MAX * clients, "a participant costs too much"
+    assert peak - joined < (joined - before) / 4, "the next participants do not reuse the memory of those who left"
 
 
-asyncio.run(main())
+main()
