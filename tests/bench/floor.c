@@ -3,7 +3,7 @@
  * sockets of this machine as the server has receivers.  With --train k, k packets to a receiver are one message
  * (UDP_SEGMENT).  Prints the CPU time of this thread as JSON.
  *
- * usage: plenum-floor [--receivers N] [--train K] [--payload BYTES] [--ports FIRST-LAST] [--socket plain|dual] */
+ * usage: plenum-floor [--receivers N] [--train K] [--payload BYTES] [--ports FIRST-LAST] [--socket plain|source|dual] */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -35,8 +35,10 @@ enum {
 
 struct options {
 	uint32_t receivers, train, payload;
+	uint32_t pause_us;              /* after each receiver has had its train: as packets come to a server */
 	uint16_t port_first, port_last; /* 0: any */
-	bool is_dual;                   /* an IPv6 socket that sends to IPv4 and names its source, as the server's */
+	bool has_source;                /* names its source address, as a server of several addresses has to */
+	bool is_dual;                   /* an IPv6 socket that sends to IPv4, as the server's */
 };
 
 struct receiver {
@@ -224,7 +226,11 @@ static void put_message(struct floor *floor, struct receiver *receiver)
 		.msg_iov = &floor->vector[index],
 		.msg_iovlen = 1,
 		.msg_control = floor->control[index] };
-	if (o->is_dual) {
+	if (o->has_source && !o->is_dual)
+		put_control(message, IPPROTO_IP, IP_PKTINFO,
+			&(struct in_pktinfo){ .ipi_spec_dst = receiver->address.v4.sin_addr },
+			sizeof(struct in_pktinfo));
+	if (o->has_source && o->is_dual) {
 		struct in6_pktinfo info = { .ipi6_addr = receiver->address.v6.sin6_addr };
 		put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 	}
@@ -262,11 +268,20 @@ static double measure_round(struct floor *floor)
 			for (uint32_t i = 0; i < floor->options.receivers; i++)
 				put_message(floor, &floor->receiver[i]);
 			flush(floor);
+			if (floor->options.pause_us > 0)
+				usleep(floor->options.pause_us);
 		}
 		ns += cpu_ns() - begun;
 		empty_queues(floor);
 	}
 	return ns / (double)(floor->packets - before);
+}
+
+static bool read_socket(struct options *o, const char *text)
+{
+	o->is_dual = strcmp(text, "dual") == 0;
+	o->has_source = o->is_dual || strcmp(text, "source") == 0;
+	return o->has_source || strcmp(text, "plain") == 0;
 }
 
 static bool read_options(struct options *o, int argc, char **argv)
@@ -281,15 +296,17 @@ static bool read_options(struct options *o, int argc, char **argv)
 			o->train = number;
 		else if (strcmp(argv[i], "--payload") == 0)
 			o->payload = number;
-		else if (strcmp(argv[i], "--socket") == 0 && strcmp(argv[i + 1], "dual") == 0)
-			o->is_dual = true;
+		else if (strcmp(argv[i], "--pause") == 0)
+			o->pause_us = number;
+		else if (strcmp(argv[i], "--socket") == 0 && read_socket(o, argv[i + 1]))
+			continue;
 		else if (strcmp(argv[i], "--ports") == 0 && sscanf(argv[i + 1], "%5u-%5u", &first, &last) == 2)
 			o->port_first = (uint16_t)first, o->port_last = (uint16_t)last;
-		else if (strcmp(argv[i], "--socket") != 0 || strcmp(argv[i + 1], "plain") != 0)
+		else
 			return false;
 	}
 	return argc % 2 == 1 && o->receivers >= 1 && o->receivers <= RECEIVERS_MAX && o->train >= 1 &&
-	       o->train <= TRAIN_MAX && o->payload >= 1 && o->payload <= PAYLOAD_MAX &&
+	       o->train <= TRAIN_MAX && o->payload >= 1 && o->payload <= PAYLOAD_MAX && o->pause_us <= 20000 &&
 	       (o->port_first == 0 || o->port_first + o->receivers - 1 <= o->port_last);
 }
 
@@ -300,7 +317,7 @@ int main(int argc, char **argv)
 	if (!read_options(&floor.options, argc, argv)) {
 		fprintf(stderr,
 			"usage: plenum-floor [--receivers 1-%d] [--train 1-%d] [--payload 1-%d] [--ports FIRST-LAST]\n"
-			"                    [--socket plain|dual]\n",
+			"                    [--pause US, 0-20000] [--socket plain|source|dual]\n",
 			RECEIVERS_MAX, TRAIN_MAX, PAYLOAD_MAX);
 		return 2;
 	}
@@ -310,10 +327,14 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ROUNDS; i++)
 		ns[i] = measure_round(&floor);
 	qsort(ns, ROUNDS, sizeof ns[0], compare);
-	printf("{\"receivers\":%u,\"train\":%u,\"payload\":%u,\"socket\":\"%s\",\"crypto\":\"%s\",\"ns\":%.1f,"
+	printf("{\"receivers\":%u,\"train\":%u,\"payload\":%u,\"pause_us\":%u,\"socket\":\"%s\",\"crypto\":\"%s\","
+	       "\"ns\":%.1f,"
 	       "\"ns_min\":%.1f,\"ns_max\":%.1f,\"syscalls_per_packet\":%.5f}\n",
-		floor.options.receivers, floor.options.train, floor.options.payload,
-		floor.options.is_dual ? "dual" : "plain", pl_srtp_engine_text(floor.engine), ns[ROUNDS / 2], ns[0],
-		ns[ROUNDS - 1], (double)floor.syscalls / (double)floor.packets);
+		floor.options.receivers, floor.options.train, floor.options.payload, floor.options.pause_us,
+		floor.options.is_dual      ? "dual"
+		: floor.options.has_source ? "source"
+					   : "plain",
+		pl_srtp_engine_text(floor.engine), ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1],
+		(double)floor.syscalls / (double)floor.packets);
 	return 0;
 }
