@@ -218,10 +218,11 @@ static void wait_for_work(struct pl_shard *shard)
 		pl_waker_wake_up(&shard->waker);
 }
 
-/* What came meanwhile waits in the socket for the others. */
+/* What came meanwhile waits in the socket for the others.  Not while handshakes wait: they get one step a turn, and a
+ * turn would take as long as the gathering. */
 static void gather(const struct pl_shard *shard)
 {
-	if (shard->config.coalesce_us == 0)
+	if (shard->config.coalesce_us == 0 || pl_conference_has_handshakes(shard->conference))
 		return;
 	const int64_t until_us = shard->turn_us + shard->config.coalesce_us;
 	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
