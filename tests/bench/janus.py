@@ -84,6 +84,7 @@ class Janus:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self.log.close()
@@ -100,6 +101,13 @@ class Janus:
         self.log.flush()
         self.log.seek(0)
         raise Leave("it did not start: " + " ".join(self.log.read().split())[-300:])
+
+    async def _cancel(self):
+        """Clients that still hang on a gateway whose Janus is gone."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     # ---- Janus's API ----
 

@@ -36,7 +36,7 @@ def add_address(address):
     for words in (["link", "add", "bench0", "type", "veth", "peer", "name", "bench1"], ["link", "set", "bench0", "up"],
                   ["link", "set", "bench1", "up"], ["addr", "add", f"{address}/32", "dev", "bench0"]):
         done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-        if done.returncode != 0 and "exists" not in done.stderr:
+        if done.returncode != 0 and not any(word in done.stderr for word in ("exists", "already")):
             raise Leave(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 
