@@ -194,9 +194,14 @@ void pl_conference_tick(struct pl_conference *c, int64_t now_us)
 		count_drop(c, pl_intake_handshake(c, now_us));
 }
 
+bool pl_conference_has_handshakes(const struct pl_conference *c)
+{
+	return c->handshakes.count > 0;
+}
+
 int64_t pl_conference_deadline(const struct pl_conference *c)
 {
-	if (c->handshakes.count > 0)
+	if (pl_conference_has_handshakes(c))
 		return INT64_MIN;
 	const int64_t timer_us = pl_timers_deadline(&c->timers);
 	const bool is_spreading = pl_queue_first(&c->spreading) != NULL;

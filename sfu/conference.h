@@ -80,6 +80,8 @@ bool pl_conference_must_drain(const struct pl_conference *c);
 
 /* Call at or after the deadline, drained (asserts).  At most one step of one handshake is done in it. */
 void pl_conference_tick(struct pl_conference *c, int64_t now_us);
+/* Steps of handshakes wait for ticks. */
+bool pl_conference_has_handshakes(const struct pl_conference *c);
 int64_t pl_conference_deadline(const struct pl_conference *c); /* INT64_MAX when idle, INT64_MIN: now */
 
 /* Has everything that is to be sent written into egress, encrypted, and takes an event.  with_events: false when the caller

@@ -186,7 +186,7 @@ static bool wait_for_work(struct pl_shard *shard)
 static void gather(const struct pl_shard *shard)
 {
 	if (shard->config.coalesce_us == 0 || shard->is_behind || shard->udp.has_more ||
-		pl_conference_deadline(shard->conference) == INT64_MIN)
+		pl_conference_has_handshakes(shard->conference))
 		return;
 	const int64_t until_us = shard->turn_us + shard->config.coalesce_us;
 	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };

@@ -114,6 +114,15 @@ def test_offer_of_many_slots():
     check_media(report, publishers=12, streams=3 * 12)
 
 
+def test_joins_do_not_wait_for_gathering():
+    """A server that gathers packets for 20 ms does not do so between the steps of handshakes: a step each 20 ms would be
+    more than ten seconds for these."""
+    with Server({"media.coalesce_us": 20000, "media.shards": 1}) as server:
+        status, report, table = load(server, publishers=1, receivers=150, slots=1, ramp=1000)
+    assert status == 0, table
+    assert report["join_ms"]["connected"]["max"] < 5000, report["join_ms"]
+
+
 def test_talk_spurts():
     """Who pauses sends no packets, and that is no loss."""
     with Server() as server:
