@@ -9,7 +9,8 @@ void pl_handshakes_init(struct pl_handshakes *h, struct pl_pool *pool)
 	*h = (struct pl_handshakes){ .pool = pool };
 }
 
-enum pl_drop pl_handshakes_push(struct pl_handshakes *h, const struct pl_path *path, struct pl_bytes datagram)
+enum pl_drop pl_handshakes_push(
+	struct pl_handshakes *h, uint32_t source, const struct pl_path *path, struct pl_bytes datagram)
 {
 	PL_ASSERT(datagram.size <= PL_DATAGRAM_SIZE_MAX);
 	if (h->count == PL_HANDSHAKES_MAX)
@@ -17,6 +18,7 @@ enum pl_drop pl_handshakes_push(struct pl_handshakes *h, const struct pl_path *p
 	struct pl_packet *packet = pl_pool_take(h->pool);
 	if (packet == NULL)
 		return PL_DROP_POOL_LOW;
+	packet->source = source;
 	memcpy(packet->headroom, path, sizeof *path);
 	memcpy(packet->data, datagram.data, datagram.size);
 	packet->payload = (struct pl_bytes){ packet->data, datagram.size };

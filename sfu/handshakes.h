@@ -10,7 +10,10 @@
 #include "media/pool.h"
 
 /* Datagrams; a handshake has one or two on their way at a time.  A client sends again what found no place. */
-enum { PL_HANDSHAKES_MAX = 512 };
+enum {
+	PL_HANDSHAKES_MAX = 512,
+	PL_HANDSHAKES_EACH_MAX = 16, /* of one client, so that none takes the places of all others */
+};
 
 struct pl_handshakes {
 	struct pl_pool *pool;
@@ -20,11 +23,11 @@ struct pl_handshakes {
 
 void pl_handshakes_init(struct pl_handshakes *h, struct pl_pool *pool);
 
-/* Copies the datagram.  PL_DROP_DTLS_BUSY or PL_DROP_POOL_LOW: it was not taken. */
+/* Copies the datagram; source: the participant it is for.  PL_DROP_DTLS_BUSY or PL_DROP_POOL_LOW: it was not taken. */
 PL_MUST_USE enum pl_drop pl_handshakes_push(
-	struct pl_handshakes *h, const struct pl_path *path, struct pl_bytes datagram);
+	struct pl_handshakes *h, uint32_t source, const struct pl_path *path, struct pl_bytes datagram);
 
-/* The oldest: its bytes are the packet's payload, the packet is to be released to the pool.  NULL when none waits. */
+/* The oldest: its bytes are the packet's payload, its source is as it was pushed; the packet is to be released to the pool.  NULL when none waits. */
 struct pl_packet *pl_handshakes_pop(struct pl_handshakes *h, struct pl_path *path);
 
 #endif

@@ -73,6 +73,7 @@ struct pl_participant {
 	bool is_active;    /* media came or went since the last report */
 	struct pl_queue_node draining, reporting, telling;
 	bool tell_connected, tell_slots;
+	uint8_t handshakes; /* of its datagrams that wait for their turn: sfu/handshakes.h */
 };
 
 /* Takes what an offer/answer settled.  Tracks and slots are kept by mid (a track: while its id is the same, too) with

@@ -248,6 +248,93 @@ static void test_ring_no_wake_up_is_lost_among_many(void **state)
 	}
 }
 
+/* What is looked at stays until it is taken, and what was taken is the producer's again, in order, over many wraps. */
+static void test_ring_peeked_messages_stay(void **state)
+{
+	(void)state;
+	struct pl_ring ring;
+	assert_int_equal(pl_ring_init(&ring, &waker, 8, sizeof(size_t)), PL_ERR_NONE);
+	assert_null(pl_ring_peek(&ring, 0));
+	size_t pushed = 0, taken = 0, reaped = 0;
+	for (size_t turn = 0; turn < 2000; turn++) {
+		for (size_t i = 0; i < turn % 9 && pushed - taken < 8; i++, pushed++)
+			assert_true(pl_ring_push(&ring, &pushed));
+		const size_t waiting = pushed - taken;
+		assert_true(waiting < 8 || !pl_ring_push(&ring, &pushed));
+		for (size_t ahead = waiting; ahead-- > 0;) /* in any order, and again */
+			assert_int_equal(*(const size_t *)pl_ring_peek(&ring, ahead), taken + ahead);
+		assert_null(pl_ring_peek(&ring, waiting));
+		assert_null(pl_ring_peek(&ring, 8));
+		assert_int_equal(pl_ring_taken(&ring), taken);
+		const size_t count = turn % 5 < waiting ? turn % 5 : waiting;
+		pl_ring_take(&ring, count);
+		taken += count;
+		assert_int_equal(pl_ring_taken(&ring), taken);
+		for (; reaped < taken; reaped++)
+			assert_int_equal(*(const size_t *)pl_ring_at(&ring, reaped), reaped);
+	}
+	pl_ring_fini(&ring);
+}
+
+/* ---- packets that are read where they lie ---- */
+
+enum { LENT = 64, WRITTEN_OVER = 1u << 31 };
+
+struct loan {
+	uint64_t number;
+	const uint64_t *packet; /* the producer's, until the message is taken */
+};
+
+/* Lends its packets and writes over each as soon as it has it back.  Returns how many came back. */
+static void *lend(void *argument)
+{
+	static uint64_t packet[LENT];
+	struct pl_ring *ring = argument;
+	uint64_t pushed = 0, reaped = 0;
+	while (reaped < STRESS_MESSAGES) {
+		for (const uint64_t taken = pl_ring_taken(ring); reaped < taken; reaped++) {
+			const struct loan *loan = pl_ring_at(ring, reaped);
+			if (loan->number != reaped || loan->packet != &packet[reaped % LENT])
+				return (void *)(uintptr_t)reaped;
+			packet[reaped % LENT] = WRITTEN_OVER;
+		}
+		if (pushed == STRESS_MESSAGES || pushed - reaped == LENT)
+			continue;
+		packet[pushed % LENT] = 3 * pushed;
+		pushed += pl_ring_push(ring, &(struct loan){ pushed, &packet[pushed % LENT] });
+	}
+	return (void *)(uintptr_t)reaped;
+}
+
+/* Two shards: one reads the other's packets while that one goes on; none is written over before its reader is done with it. */
+static void test_ring_lent_packets_come_back_read(void **state)
+{
+	(void)state;
+	struct pl_ring ring;
+	assert_int_equal(pl_ring_init(&ring, &waker, LENT, sizeof(struct loan)), PL_ERR_NONE);
+	pthread_t producer;
+	assert_int_equal(pthread_create(&producer, NULL, lend, &ring), 0);
+	for (uint64_t expected = 0; expected < STRESS_MESSAGES;) {
+		size_t taking = 0;
+		const struct loan *loan;
+		for (; taking < 1 + expected % LENT && (loan = pl_ring_peek(&ring, taking)) != NULL; taking++)
+			assert_true(loan->number == expected + taking && *loan->packet == 3 * loan->number);
+		for (size_t i = 0; i < taking; i++) /* the last look, before they go back */
+			assert_true(*((const struct loan *)pl_ring_peek(&ring, i))->packet == 3 * (expected + i));
+		pl_ring_take(&ring, taking);
+		expected += taking;
+		if (taking > 0 || !pl_waker_prepare_sleep(&waker))
+			continue;
+		struct pollfd fd = { .fd = waker.event_fd, .events = POLLIN };
+		assert_int_equal(poll(&fd, 1, 20000), 1);
+		pl_waker_wake_up(&waker);
+	}
+	void *returned;
+	pthread_join(producer, &returned);
+	assert_int_equal((uintptr_t)returned, STRESS_MESSAGES);
+	pl_ring_fini(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +345,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ring_room_is_never_overstated, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_between_threads, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_among_many, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_peeked_messages_stay, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_lent_packets_come_back_read, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 	sim->next_port = 10000;
 	pl_rng_init(&sim->rng, config->seed);
 	sim->network = pl_network_create(config->seed, 4096);
+	sim->inbox = pl_network_create(config->seed, 4096);
 	if (pl_dtls_identity_create(&sim->server_identity) != PL_ERR_NONE ||
 		pl_dtls_identity_create(&sim->peer_identity) != PL_ERR_NONE ||
 		pl_srtp_engine_create(&sim->server_srtp, PL_SRTP_AUTO) != PL_ERR_NONE ||
@@ -65,6 +66,7 @@ void pl_sim_destroy(struct pl_sim **sim)
 		free(s->peer[i]);
 	}
 	pl_network_destroy(&s->network);
+	pl_network_destroy(&s->inbox);
 	pl_dtls_identity_destroy(&s->server_identity);
 	pl_dtls_identity_destroy(&s->peer_identity);
 	pl_srtp_engine_destroy(&s->server_srtp);

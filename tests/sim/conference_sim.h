@@ -22,7 +22,7 @@
 struct OpusEncoder;
 
 enum {
-	PL_SIM_PEERS_MAX = 64,
+	PL_SIM_PEERS_MAX = 256,
 	PL_SIM_SHARDS_MAX = 4,
 	PL_SIM_EVENTS_MAX = 4096,
 	PL_SIM_FRAME_MS = 20,
@@ -117,6 +117,9 @@ struct pl_sim {
 	int64_t now_us;
 	int64_t batch_us; /* the server looks at its work so seldom; 0 at first: at once */
 	int64_t drained_us;
+	int64_t handshake_us; /* a step of a handshake keeps the server so long; 0 at first */
+	int64_t busy_us;      /* until then it does one, and what comes waits in the inbox */
+	struct pl_network *inbox;
 	bool with_events; /* the server's caller has a place for events; true at first */
 	struct pl_rng rng;
 	struct pl_dtls_identity *server_identity, *peer_identity;

@@ -129,18 +129,54 @@ void pl_sim_server_command(struct pl_sim *sim, const struct pl_command *command)
 	pl_sim_server_drain(sim);
 }
 
-bool pl_sim_server_feed(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram)
+static void feed(
+	struct pl_sim *sim, struct pl_conference *conference, const struct pl_path *path, struct pl_bytes datagram)
+{
+	pl_conference_feed(conference, sim->now_us, path, datagram);
+	if (pl_conference_must_drain(conference))
+		drain(sim, conference);
+}
+
+static struct pl_sim_shard *shard_at(struct pl_sim *sim, const struct pl_addr *at)
 {
 	for (uint8_t i = 0; i < sim->shard_count; i++) {
 		const struct pl_addr addr = pl_sim_server_addr(i);
-		if (!pl_addr_equal(&path->local, &addr))
-			continue;
-		pl_conference_feed(sim->shard[i].conference, sim->now_us, path, datagram);
-		if (pl_conference_must_drain(sim->shard[i].conference))
-			drain(sim, sim->shard[i].conference);
-		return true;
+		if (pl_addr_equal(at, &addr))
+			return &sim->shard[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool pl_sim_server_feed(struct pl_sim *sim, const struct pl_path *path, struct pl_bytes datagram)
+{
+	static const struct pl_network_link at_once = { 0 };
+	const struct pl_sim_shard *shard = shard_at(sim, &path->local);
+	if (shard == NULL)
+		return false;
+	const struct pl_path sent = { .remote = path->local, .local = path->remote };
+	if (sim->now_us < sim->busy_us)
+		pl_network_send(sim->inbox, sim->now_us, &at_once, &sent, datagram);
+	else
+		feed(sim, shard->conference, path, datagram);
+	return true;
+}
+
+static void empty_inbox(struct pl_sim *sim)
+{
+	struct pl_path path;
+	struct pl_bytes datagram;
+	while (pl_network_receive(sim->inbox, sim->now_us, &path, &datagram))
+		feed(sim, shard_at(sim, &path.local)->conference, &path, datagram);
+}
+
+/* Handshakes that wait have a buffer each: as many as it gives back were done. */
+static void tick(struct pl_sim *sim, struct pl_conference *conference)
+{
+	const uint32_t before = pl_conference_counters(conference).packets_used;
+	pl_conference_tick(conference, sim->now_us);
+	const uint32_t after = pl_conference_counters(conference).packets_used;
+	PL_ASSERT(after <= before);
+	sim->busy_us = sim->now_us + (before - after) * sim->handshake_us;
 }
 
 int64_t pl_sim_server_deadline(const struct pl_sim *sim)
@@ -150,18 +186,23 @@ int64_t pl_sim_server_deadline(const struct pl_sim *sim)
 		const int64_t deadline_us = pl_conference_deadline(sim->shard[i].conference);
 		at_us = deadline_us < at_us ? deadline_us : at_us;
 	}
-	return at_us > sim->drained_us + sim->batch_us ? at_us : sim->drained_us + sim->batch_us;
+	const int64_t batch_us = sim->drained_us + sim->batch_us;
+	const int64_t ready_us = batch_us > sim->busy_us ? batch_us : sim->busy_us;
+	if (pl_network_deadline(sim->inbox) != INT64_MAX)
+		return ready_us;
+	return at_us > ready_us ? at_us : ready_us;
 }
 
 void pl_sim_server_run(struct pl_sim *sim)
 {
-	if (sim->now_us < sim->drained_us + sim->batch_us)
+	if (sim->now_us < sim->drained_us + sim->batch_us || sim->now_us < sim->busy_us)
 		return;
+	empty_inbox(sim);
 	pl_sim_server_drain(sim);
 	sim->drained_us = sim->now_us;
 	for (uint8_t i = 0; i < sim->shard_count; i++) {
 		if (pl_conference_deadline(sim->shard[i].conference) <= sim->now_us)
-			pl_conference_tick(sim->shard[i].conference, sim->now_us);
+			tick(sim, sim->shard[i].conference);
 	}
 	pl_sim_server_drain(sim);
 }
