@@ -13,6 +13,7 @@ enum {
 	JOINS_PER_TURN = 4,     /* each takes as long as forwarding hundreds of packets */
 	CROSSES_PER_TURN = 128, /* of each link */
 	LINK_MEDIA_MAX = PL_SHARD_LINK_CAPACITY / 4 * 3,
+	HANDSHAKES_US = 1000, /* a step takes a third of it */
 	PUBLISH_US = 500000,
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
@@ -194,6 +195,21 @@ static void gather(const struct pl_shard *shard)
 		;
 }
 
+/* What is due, and steps of handshakes for as long as they may keep packets waiting.  Returns the time. */
+static int64_t tick(struct pl_shard *shard)
+{
+	int64_t now_us = monotonic_us();
+	const int64_t until_us = now_us + HANDSHAKES_US;
+	while (pl_conference_deadline(shard->conference) <= now_us) {
+		pl_conference_tick(shard->conference, now_us);
+		drain(shard, now_us);
+		now_us = monotonic_us();
+		if (!pl_conference_has_handshakes(shard->conference) || now_us >= until_us)
+			break;
+	}
+	return now_us;
+}
+
 void pl_shard_run(struct pl_shard *shard)
 {
 	shard->published_us = monotonic_us();
@@ -208,11 +224,7 @@ void pl_shard_run(struct pl_shard *shard)
 		take_crosses(shard, now_us);
 		if (has_datagrams)
 			take_datagrams(shard);
-		const int64_t tick_us = monotonic_us();
-		if (pl_conference_deadline(shard->conference) <= tick_us) {
-			pl_conference_tick(shard->conference, tick_us);
-			drain(shard, tick_us);
-		}
+		const int64_t tick_us = tick(shard);
 		pl_udp_flush(&shard->udp);
 		publish_counters(shard, tick_us);
 	}

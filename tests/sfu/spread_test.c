@@ -278,6 +278,96 @@ static void test_spread_stuck_home_recovers(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Who comes late into a room where nothing changes any more, on a shard that was not part of it, hears at once who talks. */
+static void test_spread_late_shard_knows_who_talks(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(11, 2);
+	struct pl_sim_peer *talker = join(sim, 0, 0, true);
+	listen_only(sim, 0);
+	pl_sim_run(sim, 3000);
+	struct pl_sim_peer *late = listen_only(sim, 1);
+	pl_sim_run(sim, 2000);
+	assert_int_equal(pl_sim_slot_of(late, talker), 0);
+	assert_hears(late, talker, 3000 + SETTLE_MS, 4900, true);
+	/* And once more, when its shard has left and come back. */
+	pl_sim_leave(late);
+	pl_sim_run(sim, 500);
+	late = listen_only(sim, 1);
+	pl_sim_run(sim, 2000);
+	assert_hears(late, talker, 5500 + SETTLE_MS, 7400, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* What a packet says beside its voice crosses with it, copied or not. */
+static void test_spread_levels_cross(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 12, .shards = 2, .node = { 0, 1 } });
+	struct pl_sim_peer *far = join(sim, 1, 0, true), *listener[2];
+	for (uint8_t i = 0; i < 2; i++)
+		listener[i] = listen_only(sim, i);
+	pl_sim_run(sim, 3000);
+	for (size_t i = 0; i < 2; i++) {
+		const struct pl_sim_slot *slot = &listener[i]->slot[0];
+		assert_true(slot->count > 50);
+		for (size_t k = 0; k < slot->count; k++) {
+			assert_true(slot->packet[k].has_level && slot->packet[k].is_voice);
+			assert_in_range(slot->packet[k].level, 10, 30); /* a sine of a quarter of full scale */
+			assert_int_equal(slot->packet[k].csrc, far->source);
+		}
+		assert_true(slot->packet[0].marker); /* the talk begins */
+	}
+	pl_sim_destroy(&sim);
+}
+
+/* The first shard of a far node has nobody any more when packets come that it is to pass on: they are passed on, and no
+ * buffer is lost. */
+static void test_spread_relay_without_members_passes_on(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 13, .shards = 3, .node = { 0, 1, 1 } });
+	struct pl_sim_peer *talker = join(sim, 0, 0, true), *first = listen_only(sim, 1), *second = listen_only(sim, 2);
+	pl_sim_run(sim, 3000);
+	sim->shard[0].is_stuck = true; /* home does not hear that the shard has left */
+	pl_sim_leave(first);
+	pl_sim_run(sim, 1000);
+	sim->shard[0].is_stuck = false;
+	pl_sim_run(sim, 2000);
+	assert_hears(second, talker, SETTLE_MS, 5900, true);
+	assert_flawless(sim);
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(counters(sim, i).packets_used, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* Even what may not be lost finds a full ring when home is stuck for long: it is told when there is a place, and a room that
+ * has ended meanwhile ends everywhere. */
+static void test_spread_room_ends_behind_a_full_ring(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(14, 2);
+	struct pl_sim_peer *listener = listen_only(sim, 0), *talker = join(sim, 1, 0, true),
+			   *other = join(sim, 1, 0, true);
+	pl_sim_run(sim, 2000);
+	sim->shard[0].is_stuck = true;
+	for (int i = 0; i < 700; i++)
+		pl_sim_mute(talker, i % 2 == 0);
+	pl_sim_leave(talker);
+	pl_sim_leave(other);
+	pl_sim_run(sim, 100);
+	assert_int_equal(counters(sim, 1).rooms, 1); /* home has to be told first */
+	sim->shard[0].is_stuck = false;
+	pl_sim_run(sim, 100);
+	assert_int_equal(counters(sim, 1).rooms, 0);
+	assert_true(pl_sim_slot_of(listener, talker) < 0 && pl_sim_slot_of(listener, other) < 0);
+	pl_sim_leave(listener);
+	pl_sim_run(sim, 100);
+	assert_int_equal(counters(sim, 0).rooms, 0);
+	pl_sim_destroy(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +381,10 @@ int main(void)
 		cmocka_unit_test(test_spread_slots_count_everywhere),
 		cmocka_unit_test(test_spread_stuck_shard_recovers),
 		cmocka_unit_test(test_spread_stuck_home_recovers),
+		cmocka_unit_test(test_spread_late_shard_knows_who_talks),
+		cmocka_unit_test(test_spread_levels_cross),
+		cmocka_unit_test(test_spread_relay_without_members_passes_on),
+		cmocka_unit_test(test_spread_room_ends_behind_a_full_ring),
 	};
 	if (pl_srtp_init() != PL_ERR_NONE)
 		return 1;
