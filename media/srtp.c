@@ -82,6 +82,7 @@ void pl_srtp_engine_destroy(struct pl_srtp_engine **engine)
 		return;
 	if ((*engine)->crypto != NULL)
 		(*engine)->crypto->destroy((*engine)->ciphers);
+	pl_srtp_slabs_fini(&(*engine)->slabs);
 	free(*engine);
 	*engine = NULL;
 }

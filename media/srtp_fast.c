@@ -1,5 +1,4 @@
 #include <endian.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "media/srtp_impl.h"
@@ -99,8 +98,10 @@ static void destroy(struct pl_srtp *srtp)
 	struct session *session = session_of(srtp);
 	for (size_t i = 0; i < session->keys_ready; i++)
 		srtp->engine->crypto->key_fini(context_of(session, i)->key, session->head.profile);
+	struct pl_srtp_slabs *slabs = &srtp->engine->slabs;
+	const enum pl_srtp_profile profile = srtp->profile;
 	explicit_bzero(session, session->size);
-	free(session);
+	pl_srtp_slabs_give(slabs, profile, session);
 }
 
 static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, const struct pl_srtp_keys *keys)
@@ -108,8 +109,11 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 	const size_t often = engine->crypto->key_size(keys->profile, PL_CRYPTO_OFTEN);
 	const size_t seldom = engine->crypto->key_size(keys->profile, PL_CRYPTO_SELDOM);
 	const size_t head = (sizeof(struct session) + PL_CRYPTO_ALIGN - 1) / PL_CRYPTO_ALIGN * PL_CRYPTO_ALIGN;
-	const size_t size = head + KEYS / 2 * (often + seldom);
-	struct session *made = aligned_alloc(PL_CRYPTO_ALIGN, size);
+	const size_t keys_end = head + KEYS / 2 * (often + seldom);
+	const size_t size = (keys_end + PL_SRTP_SLAB_ALIGN - 1) / PL_SRTP_SLAB_ALIGN * PL_SRTP_SLAB_ALIGN;
+	_Static_assert((int)PL_SRTP_SLAB_ALIGN % (int)PL_CRYPTO_ALIGN == 0, "keys are aligned in a slab, too");
+	_Static_assert((int)PL_SRTP_AES128_CM_SHA1_80 < (int)PL_SRTP_SLAB_KINDS, "a kind for each profile");
+	struct session *made = pl_srtp_slabs_take(&engine->slabs, keys->profile, size);
 	if (made == NULL)
 		return PL_ERR_NO_MEMORY;
 	memset(made, 0, size);

@@ -9,6 +9,7 @@
 
 #include "media/srtp.h"
 #include "media/srtp_crypto.h"
+#include "media/srtp_slabs.h"
 
 /* The contracts are those of the functions of the same name in srtp.h.  A packet to unprotect has
  * all that it must have: header, tag, SRTCP index with the E bit set. */
@@ -28,6 +29,7 @@ struct pl_srtp_engine {
 	enum pl_srtp_backend backend;
 	const struct pl_crypto *crypto;   /* NULL with libsrtp2 */
 	struct pl_crypto_engine *ciphers; /* NULL with libsrtp2 */
+	struct pl_srtp_slabs slabs;       /* sessions, by profile; empty with libsrtp2 */
 };
 
 /* The head of every session. */

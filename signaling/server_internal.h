@@ -17,7 +17,7 @@ enum {
 	/* TCP connections beside the WebSockets: browsers open six for a page. */
 	PL_SERVER_SPARE_CONNECTIONS = 256,
 	PL_SERVER_CHUNK_SIZE = 4096,
-	PL_SERVER_RECEIVE_SIZE = 1024, /* of each WebSocket for as long as it lives; longer messages come in parts */
+	PL_SERVER_RECEIVE_SIZE = 512, /* of each WebSocket for as long as it lives; longer messages come in parts */
 };
 
 /* A text to send, with the room before it that libwebsockets wants. */

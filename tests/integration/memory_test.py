@@ -12,7 +12,7 @@ import time
 from plenum_server import Server
 
 WARM_UP = 10  # what the first participants cost includes what is made once
-ROOMS, TALKERS = 100, 4  # calls of four, all talk and listen
+ROOMS, TALKERS = 200, 4  # calls of four, all talk and listen
 SETTLED_S = 70  # joins, up to 22 s of settling, and free memory is given back every 30 s
 KB_MAX = 24
 LEFT_S = 2
@@ -26,7 +26,7 @@ def resident_kb(pid):
 def load(server, rooms, seconds):
     return subprocess.Popen(
         [os.environ["PLENUM_LOAD"], "--url", server.url, "--rooms", str(rooms), "--publishers", str(TALKERS), "--publishers-listen",
-         "--receivers", "0", "--rate", "5", "--ramp", "100", "--duration", str(seconds), "--max-loss", "100"],
+         "--receivers", "0", "--rate", "5", "--ramp", "200", "--duration", str(seconds), "--max-loss", "100"],
         stdout=subprocess.PIPE, text=True)
 
 
@@ -51,7 +51,7 @@ def main():
         time.sleep(LEFT_S)
         before = resident_kb(server.pid)
         process = load(server, ROOMS, SETTLED_S)
-        time.sleep(clients / 100 + 1)
+        time.sleep(clients / 200 + 1)
         joined = resident_kb(server.pid)
         settled = wait_until(server, SETTLED_S - 5, before + KB_MAX * clients)
         finish(process)

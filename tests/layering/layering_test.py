@@ -44,7 +44,7 @@ ALLOWED = {
     "base.c.o": r"fprintf|stderr|abort|fputs|fflush",
     "ice.c.o": r"stun_\w+",
     "srtp.c.o": r"calloc|free",
-    "srtp_fast.c.o": r"aligned_alloc|free",
+    "srtp_slabs.c.o": r"aligned_alloc|free",
     "srtp_libsrtp.c.o": r"srtp_\w+|calloc|free",
     "srtp_crypto_evp.c.o": r"EVP_\w+|ERR_clear_error|SHA1_\w+|OpenSSL_version|calloc|free",
     "srtp_crypto_imb.c.o": r"(alloc|free|init)_mb_mgr\w*|imb_get_\w+|__cpu_\w+|calloc|free",
