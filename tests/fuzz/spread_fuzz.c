@@ -1,0 +1,326 @@
+/* Rooms over three shards whose rings are tiny, full, late, and emptied in any order, while people join, leave, mute and talk
+ * on all of them.  Whatever happens: when the rings flow again every shard knows the same speakers, none of whom is gone or
+ * muted; and when all have left there is no room, no buffer and no track of another shard held anywhere.
+ *
+ * The input is a list of steps, a byte each: three bits of kind, five of argument.  Packets come as if they had been
+ * authenticated: what is below is the matter of conference_fuzz.c. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sfu/intake.h"
+#include "sfu/membership.h"
+#include "sfu/spread.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { SHARDS = 3, PEOPLE = 9, ROOMS = 2, RING = 4, RING_MEDIA = 3, SETTLE_ROUNDS = 64, MS = 1000 };
+enum { STEP_JOIN, STEP_LEAVE, STEP_MUTE, STEP_TALK, STEP_TALK_MORE, STEP_ONE, STEP_ALL, STEP_TIME };
+
+struct link {
+	struct pl_cross message[RING];
+	uint8_t count;
+};
+
+struct shard {
+	struct pl_conference *conference;
+	struct link to[SHARDS];
+};
+
+struct world {
+	struct shard shard[SHARDS];
+	int64_t now_us;
+	uint16_t seq;
+};
+
+/* So a packet may go to a node where it is copied and passed on, and to one of the same node. */
+static const uint8_t node_of[SHARDS] = { 0, 1, 1 };
+
+static const struct pl_dtls_identity *identity(void)
+{
+	static struct pl_dtls_identity *made;
+	if (made == NULL && (pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&made) != PL_ERR_NONE))
+		abort();
+	return made;
+}
+
+static struct pl_srtp_engine *srtp(void)
+{
+	static struct pl_srtp_engine *made;
+	if (made == NULL && pl_srtp_engine_create(&made, PL_SRTP_AUTO) != PL_ERR_NONE)
+		abort();
+	return made;
+}
+
+/* ---- who is where ---- */
+
+static uint8_t shard_of(unsigned person)
+{
+	return (uint8_t)(person % SHARDS);
+}
+
+static uint32_t room_of(unsigned person)
+{
+	return 1 + person % ROOMS;
+}
+
+static uint8_t home_of(uint32_t room)
+{
+	return (uint8_t)(room - 1);
+}
+
+static struct pl_conference *conference_of(const struct world *w, unsigned person)
+{
+	return w->shard[shard_of(person)].conference;
+}
+
+/* NULL when it is not there. */
+static struct pl_participant *find(const struct world *w, unsigned person)
+{
+	struct pl_participant *p = pl_directory_by_source(&conference_of(w, person)->directory, 1 + person);
+	return p != NULL && p->state == PL_PARTICIPANT_LIVE ? p : NULL;
+}
+
+/* ---- rings ---- */
+
+static bool push(void *context, uint8_t to, const struct pl_cross *message)
+{
+	struct link *link = &((struct shard *)context)->to[to];
+	if (link->count >= (pl_cross_is_media(message) ? RING_MEDIA : RING))
+		return false;
+	link->message[link->count++] = *message;
+	return true;
+}
+
+static void drain(struct world *w, struct pl_conference *conference)
+{
+	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
+	struct pl_conference_output output;
+	while (pl_conference_next(conference, w->now_us, (struct pl_span){ room, sizeof room }, true, &output))
+		;
+}
+
+/* The oldest count messages of one ring. */
+static void deliver(struct world *w, uint8_t from, uint8_t to, uint8_t count)
+{
+	struct link *link = &w->shard[from].to[to];
+	const uint8_t taken = count < link->count ? count : link->count;
+	for (uint8_t i = 0; i < taken; i++)
+		pl_conference_cross(w->shard[to].conference, w->now_us, from, &link->message[i]);
+	drain(w, w->shard[to].conference);
+	for (uint8_t i = 0; i < taken; i++) {
+		if (pl_cross_has_packet(&link->message[i]))
+			pl_conference_release(w->shard[from].conference, link->message[i].packet);
+	}
+	for (uint8_t i = taken; i < link->count; i++)
+		link->message[i - taken] = link->message[i];
+	link->count = (uint8_t)(link->count - taken);
+}
+
+static bool deliver_all(struct world *w)
+{
+	bool has_delivered = false;
+	for (uint8_t from = 0; from < SHARDS; from++) {
+		for (uint8_t to = 0; to < SHARDS; to++) {
+			has_delivered |= w->shard[from].to[to].count > 0;
+			if (from != to)
+				deliver(w, from, to, RING);
+		}
+	}
+	return has_delivered;
+}
+
+static void pass(struct world *w, int64_t ms)
+{
+	w->now_us += ms * MS;
+	for (uint8_t i = 0; i < SHARDS; i++) {
+		pl_conference_tick(w->shard[i].conference, w->now_us);
+		drain(w, w->shard[i].conference);
+	}
+}
+
+static bool is_telling(const struct world *w)
+{
+	for (uint8_t i = 0; i < SHARDS; i++) {
+		if (pl_queue_first(&w->shard[i].conference->spreading) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* All that is to be told arrives, in bounded time. */
+static void settle(struct world *w)
+{
+	int round = 0;
+	while (deliver_all(w) || is_telling(w)) {
+		PL_ASSERT(++round < SETTLE_ROUNDS);
+		pass(w, 1);
+	}
+}
+
+/* ---- steps ---- */
+
+static void command(struct world *w, enum pl_command_kind kind, unsigned person, bool is_on)
+{
+	struct pl_description d = {
+		.dtls_role = PL_DTLS_PASSIVE,
+		.fingerprint = *pl_dtls_identity_fingerprint(identity()),
+		.local.pwd = "passwordpasswordpassword",
+		.remote_ufrag = "peer",
+		.cname = "cname",
+		.track_count = 1,
+		.slot_count = (uint8_t)(person % 4),
+		.track[0] = { .track = 100 + person, .mid = "t", .clock_hz = 48000, .payload_type = 111 },
+	};
+	snprintf(d.local.ufrag, sizeof d.local.ufrag, "ufrag%u", person % PEOPLE);
+	for (uint8_t i = 0; i < d.slot_count; i++) {
+		d.slot[i] =
+			(struct pl_slot_spec){ .ssrc = 1000 + 10 * person + i, .clock_hz = 48000, .payload_type = 111 };
+		snprintf(d.slot[i].mid, sizeof d.slot[i].mid, "s%u", i % 10u);
+	}
+	pl_conference_command(conference_of(w, person), w->now_us,
+		&(struct pl_command){ .kind = kind,
+			.shard = shard_of(person),
+			.home = home_of(room_of(person)),
+			.room = room_of(person),
+			.source = 1 + person,
+			.track = 100 + person,
+			.is_on = is_on,
+			.description = &d });
+	drain(w, conference_of(w, person));
+}
+
+/* As intake.c does it with a packet that is authentic. */
+static void talk(struct world *w, unsigned person, uint8_t level)
+{
+	struct pl_conference *c = conference_of(w, person);
+	struct pl_participant *p = find(w, person);
+	if (p == NULL || p->track[0].is_muted)
+		return;
+	struct pl_packet *packet = pl_pool_take(&c->pool);
+	if (packet == NULL)
+		return;
+	packet->source = p->source;
+	packet->track = p->track[0].spec.track;
+	packet->ssrc = 7;
+	packet->seq = w->seq++;
+	packet->ts = packet->seq * 960u;
+	packet->marker = false;
+	packet->has_level = packet->is_voice = true;
+	packet->level = level;
+	packet->data[0] = (uint8_t)person;
+	packet->payload = (struct pl_bytes){ packet->data, 1 };
+	if (pl_spread_is_replica(c, p->room)) {
+		const enum pl_drop drop = pl_spread_hear(c, p->room, packet);
+		PL_ASSERT(drop == PL_DROP_NONE || drop == PL_DROP_CROSS_FULL);
+	} else {
+		const bool is_heard = pl_intake_is_heard(p->room, &p->track[0].speaker, w->now_us, packet);
+		pl_spread_tell(c, p->room, w->now_us);
+		if (is_heard) {
+			pl_spread_forward(c, p->room, packet);
+			pl_packet_hold(packet);
+			pl_forward_add(&c->forward, p->room, packet);
+		}
+	}
+	pl_pool_release(&c->pool, packet);
+	drain(w, c);
+}
+
+static void step(struct world *w, uint8_t byte)
+{
+	const uint8_t argument = byte >> 3;
+	const unsigned person = argument % PEOPLE;
+	const uint8_t from = argument % SHARDS, to = (uint8_t)((from + 1 + argument / SHARDS % 2) % SHARDS);
+	switch (byte & 7) {
+	case STEP_JOIN:
+		command(w, PL_COMMAND_JOIN, person, false);
+		break;
+	case STEP_LEAVE:
+		command(w, PL_COMMAND_LEAVE, person, false);
+		break;
+	case STEP_MUTE:
+		command(w, PL_COMMAND_MUTE, person, argument / PEOPLE % 2 == 0);
+		break;
+	case STEP_TALK:
+	case STEP_TALK_MORE:
+		talk(w, person, (uint8_t)(20 + argument));
+		break;
+	case STEP_ONE:
+		deliver(w, from, to, 1);
+		break;
+	case STEP_ALL:
+		deliver_all(w);
+		break;
+	case STEP_TIME:
+		pass(w, argument < 30 ? 10 * argument : 20000);
+		break;
+	}
+}
+
+/* ---- what must be so ---- */
+
+static void check_speakers(const struct world *w, uint32_t id)
+{
+	const struct pl_room *home = pl_membership_find_room(w->shard[home_of(id)].conference, id);
+	for (uint8_t i = 0; home != NULL && i < home->speakers.count; i++) {
+		const struct pl_participant *p = find(w, home->speakers.on_air[i]->source - 1);
+		PL_ASSERT(p != NULL && !p->track[0].is_muted);
+	}
+	for (uint8_t i = 0; i < SHARDS; i++) {
+		const struct pl_room *room = pl_membership_find_room(w->shard[i].conference, id);
+		if (i == home_of(id))
+			continue;
+		PL_ASSERT((room != NULL) == (home != NULL && (home->replicas >> i & 1) != 0));
+		if (room == NULL)
+			continue;
+		PL_ASSERT(room->member_count > 0 && room->is_open && room->speakers.count == home->speakers.count);
+		for (uint8_t k = 0; k < room->speakers.count; k++)
+			PL_ASSERT(room->speakers.on_air[k]->track == home->speakers.on_air[k]->track);
+	}
+}
+
+static void check_nothing_left(const struct pl_conference *c)
+{
+	const struct pl_conference_counters counters = pl_conference_counters(c);
+	PL_ASSERT(counters.participants == 0 && counters.rooms == 0 && counters.packets_used == 0);
+	uint32_t remotes = 0;
+	for (const struct pl_remote *remote = c->free_remotes; remote != NULL; remote = remote->next)
+		remotes++;
+	PL_ASSERT(remotes == c->config.remotes_max);
+	PL_ASSERT(pl_conference_deadline(c) == INT64_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct world w = { .now_us = 1000000 };
+	for (uint8_t i = 0; i < SHARDS; i++) {
+		const struct pl_conference_config config = { .identity = identity(),
+			.srtp = srtp(),
+			.participants_max = PEOPLE,
+			.rooms_max = ROOMS,
+			.packets = PL_POOL_PACKETS_MIN,
+			.shard = i,
+			.shard_count = SHARDS,
+			.shard_node = node_of,
+			.remotes_max = PEOPLE,
+			.port = { .push = push, .context = &w.shard[i] },
+			.seed = 1 };
+		if (pl_conference_create(&w.shard[i].conference, &config) != PL_ERR_NONE)
+			abort();
+	}
+	for (size_t i = 0; i < size; i++)
+		step(&w, data[i]);
+	settle(&w);
+	for (uint32_t id = 1; id <= ROOMS; id++)
+		check_speakers(&w, id);
+
+	for (uint8_t i = 0; i < SHARDS; i++) {
+		pl_conference_close(w.shard[i].conference, w.now_us);
+		drain(&w, w.shard[i].conference);
+	}
+	settle(&w);
+	for (uint8_t i = 0; i < SHARDS; i++)
+		check_nothing_left(w.shard[i].conference);
+	for (uint8_t i = 0; i < SHARDS; i++)
+		pl_conference_destroy(&w.shard[i].conference);
+	return 0;
+}
