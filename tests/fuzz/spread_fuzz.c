@@ -93,10 +93,11 @@ static bool push(void *context, uint8_t to, const struct pl_cross *message)
 
 static void drain(struct world *w, struct pl_conference *conference)
 {
-	uint8_t room[PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX];
-	struct pl_conference_output output;
-	while (pl_conference_next(conference, w->now_us, (struct pl_span){ room, sizeof room }, true, &output))
-		;
+	static struct pl_egress egress;
+	struct pl_event event;
+	do
+		pl_egress_init(&egress, true);
+	while (pl_conference_drain(conference, w->now_us, &egress, true, &event) != PL_CONFERENCE_DONE);
 }
 
 /* The oldest count messages of one ring. */
