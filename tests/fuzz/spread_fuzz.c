@@ -286,7 +286,7 @@ static void check_nothing_left(const struct pl_conference *c)
 	uint32_t remotes = 0;
 	for (const struct pl_remote *remote = c->free_remotes; remote != NULL; remote = remote->next)
 		remotes++;
-	PL_ASSERT(remotes == c->config.remotes_max);
+	PL_ASSERT(remotes == c->remotes_used);
 	PL_ASSERT(pl_conference_deadline(c) == INT64_MAX);
 }
 
