@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from machine import Dropped, cpu_ns, pinned, resident_kb
+from machine import Dropped, Failed, cpu_ns, pinned, resident_kb
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from raw_http import metrics  # noqa: E402
@@ -42,17 +42,17 @@ class Load:
     def until_set_up(self):
         """All clients are connected, or have failed; the measurement begins after its settle."""
         if not self._is_set_up.wait(TIMEOUT_S):
-            raise AssertionError("plenum-load was not ready:\n" + "".join(self.said))
+            raise Failed("plenum-load was not ready:\n" + "".join(self.said))
 
     def report(self):
         text = self.process.stdout.read()
         self.process.wait(TIMEOUT_S)
         self._reader.join()
         if not text:
-            raise AssertionError("plenum-load has no report:\n" + "".join(self.said))
+            raise Failed("plenum-load has no report:\n" + "".join(self.said))
         report = json.loads(text)
         if report["clients"]["failed"] > 0:
-            raise AssertionError(f"plenum-load: joins failed: {report['failures']}")
+            raise Failed(f"joins failed: {report['failures']}")
         return report
 
     def __enter__(self):
