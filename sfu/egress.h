@@ -10,7 +10,7 @@
 
 enum {
 	PL_EGRESS_DATAGRAM_MAX = PL_DATAGRAM_SIZE_MAX + PL_SRTP_OVERHEAD_MAX,
-	PL_EGRESS_TRAINS_MAX = 64,         /* a sendmmsg call */
+	PL_EGRESS_TRAINS_MAX = 128,        /* a sendmmsg call */
 	PL_EGRESS_SEGMENTS_MAX = 64,       /* of a train, UDP_MAX_SEGMENTS of the kernel */
 	PL_EGRESS_TRAIN_BYTES_MAX = 60000, /* of a train: an IP packet before it is cut */
 	PL_EGRESS_ARENA_BYTES = 128 << 10, /* half of a usual L2 cache */
