@@ -25,6 +25,7 @@ struct client {
 	uint32_t source, rtp_got, csrc_last, connected_events, slots_events;
 	uint8_t shard;
 	uint16_t seq;
+	uint32_t number; /* of the last numbered payload that came */
 	bool is_connected, is_closed;
 };
 
@@ -33,6 +34,7 @@ struct call {
 	struct pl_dtls_identity *identity; /* of the clients */
 	struct pl_srtp_engine *srtp;       /* theirs, too */
 	bool has_libsrtp;
+	bool is_one_room; /* over all shards, at home on the first */
 	struct client client[CLIENTS_MAX];
 	uint32_t client_count;
 	int64_t until_us;
@@ -43,6 +45,25 @@ static int64_t now(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Payloads that tell when one is missing, comes twice, or was overwritten on its way. */
+enum { NUMBERED = 0x79, NUMBERED_SIZE = 60 };
+
+static void write_number(uint8_t payload[static NUMBERED_SIZE], uint32_t number)
+{
+	payload[0] = NUMBERED;
+	for (size_t i = 1; i < NUMBERED_SIZE; i++)
+		payload[i] = (uint8_t)(number >> (i % 4 * 8));
+}
+
+static void check_number(struct client *c, struct pl_bytes payload)
+{
+	uint8_t expected[NUMBERED_SIZE];
+	if (payload.size != NUMBERED_SIZE || payload.data[0] != NUMBERED)
+		return;
+	write_number(expected, ++c->number);
+	assert_memory_equal(payload.data, expected, sizeof expected);
 }
 
 static void drain(struct client *c)
@@ -56,6 +77,7 @@ static void drain(struct client *c)
 			struct pl_rtp rtp;
 			assert_int_equal(pl_rtp_parse(out.bytes, &rtp), PL_DROP_NONE);
 			c->rtp_got++;
+			check_number(c, rtp.payload);
 			c->csrc_last = rtp.csrc_count == 1 ? rtp.csrc[0] : 0;
 		}
 		c->is_connected |= out.kind == PL_PEER_IS_CONNECTED;
@@ -130,8 +152,8 @@ static void join(struct call *call, struct client *c, uint32_t index)
 	struct pl_command command = {
 		.kind = PL_COMMAND_JOIN,
 		.shard = c->shard,
-		.home = c->shard,
-		.room = 7 + index / 2,
+		.home = call->is_one_room ? 0 : c->shard,
+		.room = call->is_one_room ? 7 : 7 + index / 2,
 		.source = c->source,
 	};
 	command.description = malloc(sizeof *command.description);
@@ -165,12 +187,13 @@ static bool is_everybody_there(const struct call *call)
 }
 
 /* The prestate is what the server is to encrypt with, NULL: what it likes best. */
-static int start_clients(void **state, uint32_t count)
+static int start_clients(void **state, uint32_t count, bool is_one_room)
 {
 	const enum pl_srtp_backend *wanted = *state;
 	struct call *call = calloc(1, sizeof *call);
 	assert_non_null(call);
 	call->until_us = now() + LIMIT_US;
+	call->is_one_room = is_one_room;
 	char error[300];
 	const struct pl_sfu_config config = {
 		.shards = SHARDS,
@@ -200,12 +223,17 @@ static int start_clients(void **state, uint32_t count)
 
 static int start(void **state)
 {
-	return start_clients(state, 2);
+	return start_clients(state, 2, false);
 }
 
 static int start_rooms(void **state)
 {
-	return start_clients(state, CLIENTS_MAX);
+	return start_clients(state, CLIENTS_MAX, false);
+}
+
+static int start_one_room(void **state)
+{
+	return start_clients(state, CLIENTS_MAX, true);
 }
 
 static int stop(void **state)
@@ -292,6 +320,54 @@ static void test_sfu_rooms_on_their_shards_share_nothing(void **state)
 	pl_sfu_counters(call->sfu, &sum);
 	assert_int_equal(sum.conference.participants, CLIENTS_MAX);
 	assert_int_equal(sum.conference.rooms, SHARDS);
+}
+
+static void talk_number(struct client *c, uint32_t number)
+{
+	uint8_t payload[NUMBERED_SIZE];
+	write_number(payload, number);
+	const struct pl_rtp rtp = {
+		.ssrc = c->description.track[0].ssrc,
+		.payload_type = PAYLOAD_TYPE,
+		.seq = c->seq,
+		.ts = (uint32_t)c->seq * 960,
+		.payload = { .data = payload, .size = sizeof payload },
+	};
+	const struct pl_rtp_ext ext = { .has[PL_RTP_EXT_AUDIO_LEVEL] = true, .audio_level = 30, .is_voice = true };
+	c->seq++;
+	assert_true(pl_peer_send_rtp(&c->peer, &rtp, &ext));
+	drain(c);
+}
+
+/* A room over all shards, with threads of its own: what one says far from home comes to everybody else once, in order and as it
+ * was, crosses once into each shard, and every buffer that was lent comes back. */
+static void test_sfu_a_room_over_all_shards_loses_nothing(void **state)
+{
+	enum { NUMBERS = 1000, AT_ONCE = 20 };
+	struct call *call = *state;
+	struct client *talker = &call->client[0];
+	assert_int_not_equal(talker->shard, 0);
+	for (uint32_t number = 1; number <= NUMBERS; number++) {
+		talk_number(talker, number);
+		const struct client *last = &call->client[CLIENTS_MAX - 1];
+		while (number % AT_ONCE == 0 && last->number < number)
+			turn(call);
+	}
+	for (uint32_t i = 1; i < CLIENTS_MAX; i++) {
+		while (call->client[i].number < NUMBERS)
+			turn(call);
+		assert_int_equal(call->client[i].csrc_last, talker->source);
+	}
+	assert_int_equal(talker->rtp_got, 0);
+	for (size_t shard = 0; shard < SHARDS; shard++) {
+		struct pl_sfu_counters own = counters_of(call, shard);
+		while (own.conference.crossed < NUMBERS || own.conference.packets_used > 0) {
+			turn(call);
+			own = counters_of(call, shard);
+		}
+		assert_int_equal(own.conference.crossed, NUMBERS);
+		assert_int_equal(own.conference.drop[PL_DROP_CROSS_FULL], 0);
+	}
 }
 
 /* Junk from anywhere is counted and costs a talker nothing. */
@@ -443,6 +519,7 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &openssl),
 		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &libsrtp2),
 		cmocka_unit_test_setup_teardown(test_sfu_rooms_on_their_shards_share_nothing, start_rooms, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_a_room_over_all_shards_loses_nothing, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_full_command_ring_refuses, start, stop),
