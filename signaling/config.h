@@ -54,9 +54,9 @@ enum {
 		"how long a media thread gathers packets before it forwards them together",                           \
 		"Fewer and fuller system calls for so much delay; 0 forwards at once.  Handshakes do not wait for "   \
 		"it.")                                                                                                \
-	X(media, pool_packets, NUMBER, "2048", 64, 1048576, "packets",                                                \
+	X(media, pool_packets, NUMBER, "2048", 1024, 1048576, "packets",                                              \
 		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                \
-		"A packet is held for less than a millisecond: 2048 are a burst of 2 million packets a second.")      \
+		"A packet is held for a turn; handshakes that wait, and other threads, hold up to 1,000 for longer.") \
 	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
 		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
 		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \
