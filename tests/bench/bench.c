@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "media/pool.h"
 #include "media/rewrite.h"
 #include "media/srtp.h"
 #include "sfu/conference.h"
@@ -110,6 +111,29 @@ static void bench_header(void)
 		use(&ext);
 	}
 	pl_bench_add("header parse, a packet", (pl_bench_cpu_ns() - start) / rounds, NULL, 0);
+}
+
+static void bench_pool(void)
+{
+	enum { POOL_PACKETS = 2048, HELD = 32 };
+	static const int rounds = 200000;
+	struct pl_packet *held[HELD];
+	struct pl_pool pool;
+	const size_t size = pl_pool_bytes(POOL_PACKETS);
+	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	if (memory == NULL)
+		abort();
+	pl_pool_init(&pool, (struct pl_span){ memory, size }, POOL_PACKETS);
+	const double start = pl_bench_cpu_ns();
+	for (int i = 0; i < rounds; i++) {
+		for (int k = 0; k < HELD; k++)
+			held[k] = pl_pool_take(&pool);
+		use(held);
+		for (int k = 0; k < HELD; k++)
+			pl_pool_release(&pool, held[k]);
+	}
+	pl_bench_add("pool, a packet taken and given back", (pl_bench_cpu_ns() - start) / rounds / HELD, NULL, 0);
+	free(memory);
 }
 
 static void bench_ring(void)
@@ -417,6 +441,7 @@ int main(int argc, char **argv)
 	bench_rewrite();
 	bench_header();
 	bench_ring();
+	bench_pool();
 	pl_bench_srtp();
 	bench_forwarding((uint32_t)receivers);
 	print_table();

@@ -28,9 +28,10 @@ general: {{ configs_folder = "{folder}", plugins_folder = "{library}/plugins", t
 	session_timeout = 0, admin_secret = "none" }}
 media: {{ rtp_port_range = "30000-49999", slowlink_threshold = 0 }}
 nat: {{ ice_lite = true, nice_debug = false, full_trickle = false, ice_enforce_list = "{address}", ignore_mdns = true }}
-plugins: {{ disable = "libjanus_audiobridge.so,libjanus_echotest.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_nosip.so,libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so,libjanus_lua.so,libjanus_duktape.so" }}
+plugins: {{ disable = "{unused}" }}
 transports: {{ disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so,libjanus_websockets.so" }}
 """
+UNUSED_PLUGINS = "audiobridge echotest recordplay sip nosip streaming textroom videocall voicemail lua duktape"
 HTTP_CONFIG = 'general: {{ json = "plain", base_path = "/janus", http = true, port = {port}, ip = "127.0.0.1" }}\nadmin: {{ }}\n'
 
 
@@ -58,7 +59,9 @@ class Janus:
         self._folder = tempfile.TemporaryDirectory()
         folder = pathlib.Path(self._folder.name)
         self.port = free_port()
-        (folder / "janus.jcfg").write_text(CORE_CONFIG.format(folder=folder, library=self.library, address=ADDRESS))
+        unused = ",".join(f"libjanus_{name}.so" for name in UNUSED_PLUGINS.split())
+        (folder / "janus.jcfg").write_text(CORE_CONFIG.format(folder=folder, library=self.library, address=ADDRESS,
+                                                           unused=unused))
         (folder / "janus.transport.http.jcfg").write_text(HTTP_CONFIG.format(port=self.port))
         (folder / "janus.plugin.videoroom.jcfg").write_text("general: { }\n")
         command = ["janus", "-F", folder, "-C", folder / "janus.jcfg"]
