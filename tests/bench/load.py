@@ -93,7 +93,7 @@ def between(server, seconds):
         "core": (last.cpu_ns - first.cpu_ns) / 1e9 / passed_s,
         "syscalls": grown["plenum_media_syscalls_total"] / max(packets, 1),
         "lost_by_server": lost,
-        "rtp_in": grown["plenum_rtp_in_total"],
+        "rtp_in_per_s": grown["plenum_rtp_in_total"] / passed_s,
     }
 
 
@@ -112,6 +112,9 @@ def measure(server, binary, core, seconds, is_dropped=False, **options):
         report = load.report()
     if not is_dropped:
         figures["loss_percent"] = report["media"]["loss_percent"]
+    scenario = report["scenario"]
+    wanted_per_s = scenario["rooms"] * scenario["publishers"] * scenario["rate"]
+    figures["sent_share"] = figures["rtp_in_per_s"] / wanted_per_s if wanted_per_s > 0 else 1
     return figures | of_report(report) | {"kb": grown_kb / report["clients"]["connected"]}
 
 
