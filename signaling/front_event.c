@@ -255,10 +255,11 @@ static void end_without_media(
 	pl_front_session_destroy(front, session, reason);
 }
 
-/* Over HTTP the end of DTLS is a goodbye like DELETE (RFC 9725 section 4.2); on a WebSocket a client says leave. */
-static const char *reason_of(const struct pl_front_session *session, enum pl_close close)
+/* The end of DTLS is a goodbye: over HTTP like DELETE (RFC 9725 section 4.2), and of a page that says leave and closes its
+ * connection it may come before the word. */
+static const char *reason_of(enum pl_close close)
 {
-	return session->api != PL_FRONT_WEBSOCKET && close == PL_CLOSE_PEER ? "left" : "lost";
+	return close == PL_CLOSE_PEER ? "left" : "lost";
 }
 
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event)
@@ -281,7 +282,7 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 		take_slots(front, session, event);
 		break;
 	case PL_EVENT_GONE:
-		end_without_media(front, session, pl_close_text(event->close), reason_of(session, event->close));
+		end_without_media(front, session, pl_close_text(event->close), reason_of(event->close));
 		break;
 	case PL_EVENT_REFUSED:
 		pl_placement_refused(&front->placement, session->shard, now_us);

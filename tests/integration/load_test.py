@@ -59,8 +59,9 @@ def check_media(report, publishers, streams, rate=50):
     media = report["media"]
     assert media["lost"] == media["missing"] == media["refused"] == media["unexpected"] == media["restarts"] == 0, media
     assert media["kernel_drops"] == 0 and media["loss_percent"] == 0, media
-    # One packet of each publisher may be on either side of each edge of the measurement.
-    assert abs(media["sent"] - publishers * rate * media["seconds"]) <= 3 * publishers, media
+    # One packet of each publisher may be on either side of each edge of the measurement, and a starved generator sends late.
+    late = report["generator"]["late_us"]["max"] * rate / 1e6
+    assert abs(media["sent"] - publishers * rate * media["seconds"]) <= (3 + late) * publishers, (media, late)
     # What a busy machine delivers late in the beginning was sent before.
     assert -2 * streams <= media["delivered"] - streams * media["sent"] / publishers <= 20 * streams, media
     assert abs(media["expected"] - streams * media["sent"] / publishers) <= streams, media

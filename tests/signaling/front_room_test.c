@@ -120,6 +120,20 @@ static void test_room_media_gone_ends_the_session(void **state)
 	pl_harness_take_command(h, PL_COMMAND_LEAVE);
 }
 
+/* A page that says leave closes its peer connection, too, and the two take different ways: whichever comes first, it has left. */
+static void test_room_closed_media_is_a_goodbye(void **state)
+{
+	struct house *house = *state;
+	struct pl_harness *h = &house->h;
+	pl_harness_event(h, &(struct pl_event){ .kind = PL_EVENT_GONE,
+				    .room = house->room,
+				    .source = house->who[ANN].source,
+				    .close = PL_CLOSE_PEER });
+	expect_left(house, &house->who[ANN], "left");
+	pl_harness_take_command(h, PL_COMMAND_LEAVE);
+	pl_harness_skip_all(h);
+}
+
 /* ---- mute, meta ---- */
 
 /* Everyone sees the microphone crossed out, and the media plane lets nothing through. */
@@ -469,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_HOUSE(test_room_leave_is_told_once),
 		IN_HOUSE(test_room_media_gone_ends_the_session),
+		IN_HOUSE(test_room_closed_media_is_a_goodbye),
 		IN_HOUSE(test_room_mute_is_enforced_and_shown),
 		IN_HOUSE(test_room_mute_that_fails_changes_nothing),
 		IN_HOUSE(test_room_meta_changes_what_it_names),
