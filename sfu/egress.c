@@ -26,30 +26,6 @@ static bool can_extend(const struct pl_egress_train *train, const struct pl_path
 	       train->size + size <= PL_EGRESS_TRAIN_BYTES_MAX && pl_path_equal(&train->path, path);
 }
 
-static void add(struct pl_egress *egress, const struct pl_path *path, uint32_t offset, size_t size)
-{
-	struct pl_egress_train *last = egress->count > 0 ? &egress->train[egress->count - 1] : NULL;
-	if (last != NULL && egress->has_trains && can_extend(last, path, offset, size)) {
-		last->size += (uint32_t)size;
-		last->count++;
-		return;
-	}
-	egress->train[egress->count++] = (struct pl_egress_train){
-		.path = *path,
-		.offset = offset,
-		.size = (uint32_t)size,
-		.segment = (uint16_t)size,
-		.count = 1,
-	};
-}
-
-void pl_egress_push(struct pl_egress *egress, const struct pl_path *path, size_t size)
-{
-	PL_ASSERT(size > 0 && size <= PL_EGRESS_DATAGRAM_MAX && !pl_egress_is_full(egress));
-	add(egress, path, egress->used, size);
-	egress->used += (uint32_t)size;
-}
-
 struct pl_span pl_egress_reserve(struct pl_egress *egress, size_t size, uint32_t reserved)
 {
 	PL_ASSERT(size > 0 && size <= PL_EGRESS_DATAGRAM_MAX && !pl_egress_is_full_with(egress, reserved));
@@ -62,5 +38,22 @@ void pl_egress_commit(struct pl_egress *egress, const struct pl_path *path, stru
 {
 	const uint32_t offset = (uint32_t)(datagram.data - egress->arena);
 	PL_ASSERT(offset + datagram.size <= egress->used && egress->count < PL_EGRESS_TRAINS_MAX);
-	add(egress, path, offset, datagram.size);
+	struct pl_egress_train *last = egress->count > 0 ? &egress->train[egress->count - 1] : NULL;
+	if (last != NULL && egress->has_trains && can_extend(last, path, offset, datagram.size)) {
+		last->size += (uint32_t)datagram.size;
+		last->count++;
+		return;
+	}
+	egress->train[egress->count++] = (struct pl_egress_train){
+		.path = *path,
+		.offset = offset,
+		.size = (uint32_t)datagram.size,
+		.segment = (uint16_t)datagram.size,
+		.count = 1,
+	};
+}
+
+void pl_egress_push(struct pl_egress *egress, const struct pl_path *path, size_t size)
+{
+	pl_egress_commit(egress, path, pl_egress_reserve(egress, size, 0));
 }

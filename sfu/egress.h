@@ -33,10 +33,16 @@ struct pl_egress {
 
 void pl_egress_init(struct pl_egress *egress, bool has_trains);
 
-/* True when it has to be sent before another datagram is written. */
+/* True when it has to be sent before another datagram is written, behind so many that are reserved. */
+static inline bool pl_egress_is_full_with(const struct pl_egress *egress, uint32_t reserved)
+{
+	return egress->count + reserved >= PL_EGRESS_TRAINS_MAX ||
+	       egress->used > PL_EGRESS_ARENA_BYTES - PL_EGRESS_DATAGRAM_MAX;
+}
+
 static inline bool pl_egress_is_full(const struct pl_egress *egress)
 {
-	return egress->count == PL_EGRESS_TRAINS_MAX || egress->used > PL_EGRESS_ARENA_BYTES - PL_EGRESS_DATAGRAM_MAX;
+	return pl_egress_is_full_with(egress, 0);
 }
 
 /* Where the next datagram is to be written, PL_EGRESS_DATAGRAM_MAX bytes.  Not when full (asserts). */
@@ -47,11 +53,6 @@ void pl_egress_push(struct pl_egress *egress, const struct pl_path *path, size_t
 
 /* The same in two steps, for datagrams that are encrypted together: room for one of size bytes, not when full with so many
  * reserved (asserts); and then, in the same order, those of the reserved that are to be sent. */
-static inline bool pl_egress_is_full_with(const struct pl_egress *egress, uint32_t reserved)
-{
-	return egress->count + reserved >= PL_EGRESS_TRAINS_MAX ||
-	       egress->used > PL_EGRESS_ARENA_BYTES - PL_EGRESS_DATAGRAM_MAX;
-}
 struct pl_span pl_egress_reserve(struct pl_egress *egress, size_t size, uint32_t reserved);
 void pl_egress_commit(struct pl_egress *egress, const struct pl_path *path, struct pl_span datagram);
 

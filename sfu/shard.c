@@ -182,8 +182,8 @@ static bool wait_for_work(struct pl_shard *shard)
 	return fds[0].revents != 0;
 }
 
-/* What came meanwhile waits in the socket for the others.  What a bounded turn left over, and handshakes, of which a turn
- * takes one step, wait no longer. */
+/* What came meanwhile waits in the socket for the others.  What a bounded turn left over, and handshakes, for which a turn
+ * has a millisecond, wait no longer. */
 static void gather(const struct pl_shard *shard)
 {
 	if (shard->config.coalesce_us == 0 || shard->is_behind || shard->udp.has_more ||

@@ -254,20 +254,32 @@ static int stop(void **state)
 	return 0;
 }
 
-static void talk(struct client *c)
+static void say(struct client *c, struct pl_bytes payload)
 {
-	static const uint8_t payload[60] = { 0x78 };
 	const struct pl_rtp rtp = {
 		.ssrc = c->description.track[0].ssrc,
 		.payload_type = PAYLOAD_TYPE,
 		.seq = c->seq,
 		.ts = (uint32_t)c->seq * 960,
-		.payload = { .data = payload, .size = sizeof payload },
+		.payload = payload,
 	};
 	const struct pl_rtp_ext ext = { .has[PL_RTP_EXT_AUDIO_LEVEL] = true, .audio_level = 30, .is_voice = true };
 	c->seq++;
 	assert_true(pl_peer_send_rtp(&c->peer, &rtp, &ext));
 	drain(c);
+}
+
+static void talk(struct client *c)
+{
+	static const uint8_t payload[60] = { 0x78 };
+	say(c, (struct pl_bytes){ payload, sizeof payload });
+}
+
+static void talk_number(struct client *c, uint32_t number)
+{
+	uint8_t payload[NUMBERED_SIZE];
+	write_number(payload, number);
+	say(c, (struct pl_bytes){ payload, sizeof payload });
 }
 
 static void test_sfu_two_people_hear_each_other(void **state)
@@ -320,23 +332,6 @@ static void test_sfu_rooms_on_their_shards_share_nothing(void **state)
 	pl_sfu_counters(call->sfu, &sum);
 	assert_int_equal(sum.conference.participants, CLIENTS_MAX);
 	assert_int_equal(sum.conference.rooms, SHARDS);
-}
-
-static void talk_number(struct client *c, uint32_t number)
-{
-	uint8_t payload[NUMBERED_SIZE];
-	write_number(payload, number);
-	const struct pl_rtp rtp = {
-		.ssrc = c->description.track[0].ssrc,
-		.payload_type = PAYLOAD_TYPE,
-		.seq = c->seq,
-		.ts = (uint32_t)c->seq * 960,
-		.payload = { .data = payload, .size = sizeof payload },
-	};
-	const struct pl_rtp_ext ext = { .has[PL_RTP_EXT_AUDIO_LEVEL] = true, .audio_level = 30, .is_voice = true };
-	c->seq++;
-	assert_true(pl_peer_send_rtp(&c->peer, &rtp, &ext));
-	drain(c);
 }
 
 /* A room over all shards, with threads of its own: what one says far from home comes to everybody else once, in order and as it
