@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sfu/conference.h"
+#include "tests/fuzz/shared.h"
 #include "tests/sim/peer.h"
 #include "tests/support/egress_walk.h"
 
@@ -22,22 +23,6 @@ struct world {
 	struct pl_description description[PEERS];
 	struct pl_bytes input;
 };
-
-static const struct pl_dtls_identity *identity(void)
-{
-	static struct pl_dtls_identity *made;
-	if (made == NULL && (pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&made) != PL_ERR_NONE))
-		abort();
-	return made;
-}
-
-static struct pl_srtp_engine *srtp(void)
-{
-	static struct pl_srtp_engine *made;
-	if (made == NULL && pl_srtp_engine_create(&made, PL_SRTP_AUTO) != PL_ERR_NONE)
-		abort();
-	return made;
-}
 
 static uint8_t take(struct world *w)
 {
@@ -82,7 +67,7 @@ static void describe(struct pl_description *d, unsigned number)
 {
 	*d = (struct pl_description){
 		.dtls_role = number % 2 == 0 ? PL_DTLS_PASSIVE : PL_DTLS_ACTIVE,
-		.fingerprint = *pl_dtls_identity_fingerprint(identity()),
+		.fingerprint = *pl_dtls_identity_fingerprint(pl_fuzz_identity()),
 		.remote_ufrag = "peer",
 		.cname = "cname",
 		.track_count = 1,
@@ -100,8 +85,8 @@ static void feed_check(struct world *w, const struct pl_description *d, uint8_t 
 {
 	const struct pl_path path = path_of(address);
 	const struct pl_peer_config config = {
-		.identity = identity(),
-		.srtp = srtp(),
+		.identity = pl_fuzz_identity(),
+		.srtp = pl_fuzz_srtp(),
 		.dtls_role = PL_DTLS_ACTIVE,
 		.server_fingerprint = d->fingerprint,
 		.server = d->local,
@@ -166,9 +151,11 @@ static void step(struct world *w)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = { .now_us = 1000000, .input = { data, size } };
-	const struct pl_conference_config config = {
-		.identity = identity(), .srtp = srtp(), .participants_max = PEERS, .rooms_max = 1, .seed = 1
-	};
+	const struct pl_conference_config config = { .identity = pl_fuzz_identity(),
+		.srtp = pl_fuzz_srtp(),
+		.participants_max = PEERS,
+		.rooms_max = 1,
+		.seed = 1 };
 	if (pl_conference_create(&w.conference, &config) != PL_ERR_NONE)
 		abort();
 	for (unsigned i = 0; i < PEERS; i++) {

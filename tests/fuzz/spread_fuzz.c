@@ -10,6 +10,7 @@
 #include "sfu/intake.h"
 #include "sfu/membership.h"
 #include "sfu/spread.h"
+#include "tests/fuzz/shared.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,22 +35,6 @@ struct world {
 
 /* So a packet may go to a node where it is copied and passed on, and to one of the same node. */
 static const uint8_t node_of[SHARDS] = { 0, 1, 1 };
-
-static const struct pl_dtls_identity *identity(void)
-{
-	static struct pl_dtls_identity *made;
-	if (made == NULL && (pl_srtp_init() != PL_ERR_NONE || pl_dtls_identity_create(&made) != PL_ERR_NONE))
-		abort();
-	return made;
-}
-
-static struct pl_srtp_engine *srtp(void)
-{
-	static struct pl_srtp_engine *made;
-	if (made == NULL && pl_srtp_engine_create(&made, PL_SRTP_AUTO) != PL_ERR_NONE)
-		abort();
-	return made;
-}
 
 /* ---- who is where ---- */
 
@@ -164,7 +149,7 @@ static void command(struct world *w, enum pl_command_kind kind, unsigned person,
 {
 	struct pl_description d = {
 		.dtls_role = PL_DTLS_PASSIVE,
-		.fingerprint = *pl_dtls_identity_fingerprint(identity()),
+		.fingerprint = *pl_dtls_identity_fingerprint(pl_fuzz_identity()),
 		.local.pwd = "passwordpasswordpassword",
 		.remote_ufrag = "peer",
 		.cname = "cname",
@@ -294,8 +279,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = { .now_us = 1000000 };
 	for (uint8_t i = 0; i < SHARDS; i++) {
-		const struct pl_conference_config config = { .identity = identity(),
-			.srtp = srtp(),
+		const struct pl_conference_config config = { .identity = pl_fuzz_identity(),
+			.srtp = pl_fuzz_srtp(),
 			.participants_max = PEOPLE,
 			.rooms_max = ROOMS,
 			.packets = PL_POOL_PACKETS_MIN,
