@@ -9,6 +9,7 @@
 #define PL_MEDIA_POOL_H
 
 #include "media/base.h"
+#include "media/mix.h"
 
 enum {
 	PL_PACKET_HEADROOM = 64, /* before the data: for headers that are put in front of a payload */
@@ -28,8 +29,10 @@ struct pl_packet {
 	uint16_t seq;
 	bool marker;
 	bool has_level, is_voice;
-	uint8_t level;           /* -dBov, RFC 6464 */
+	uint8_t level;     /* -dBov, RFC 6464 */
+	uint8_t mix_group; /* to a mixer: enum pl_mix_group + 1 when the talker hears that mix itself, 0 when not */
 	struct pl_bytes payload; /* in data */
+	struct pl_mix mix;       /* from a mixer only */
 	uint8_t headroom[PL_PACKET_HEADROOM];
 	uint8_t data[PL_DATAGRAM_SIZE_MAX];
 };

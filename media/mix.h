@@ -1,0 +1,38 @@
+/* What conferences and the mixers of rooms say about mixed streams: which there are, and for whom a packet is.
+ * Pure: plain data. */
+#ifndef PL_MEDIA_MIX_H
+#define PL_MEDIA_MIX_H
+
+#include "media/base.h"
+
+/* The qualities of a room's mix: one encode each for all who only listen. */
+enum pl_mix_group {
+	PL_MIX_FULL,   /* Opus, CELT only, mono */
+	PL_MIX_ROBUST, /* Opus, VOIP with in-band FEC, low bitrate: for lossy and narrow ways */
+	PL_MIX_STEREO, /* Opus, CELT only, stereo */
+	PL_MIX_PCMU,   /* G.711, 8 kHz */
+	PL_MIX_PCMA,
+	PL_MIX_GROUPS
+};
+
+enum {
+	PL_MIX_CSRC_MAX = 8,    /* talkers in one mix */
+	PL_MIX_EXCEPT_MAX = 16, /* streams of their own in one room */
+};
+
+/* The track of a group's packets: above all ids that signaling gives. */
+#define PL_MIX_TRACK(group)    (UINT32_C(0xffffff00) + (uint32_t)(group))
+#define PL_MIX_IS_TRACK(track) ((track) >= PL_MIX_TRACK(0) && (track) < PL_MIX_TRACK(PL_MIX_GROUPS))
+
+/* Whom a packet of a mix is for, and who is in it.  A talker hears a stream without its own voice, everybody else the
+ * group's shared one.  Both are in the packets of each tick, so a listener changes between two ticks and never hears
+ * both or none. */
+struct pl_mix {
+	uint32_t only; /* the source that this packet is for alone; 0: for all of the group but except */
+	bool is_start; /* it can be decoded well without those before it */
+	uint8_t except_count, csrc_count;
+	uint32_t except[PL_MIX_EXCEPT_MAX]; /* sources with a stream of their own; it may have nothing to send */
+	uint32_t csrc[PL_MIX_CSRC_MAX];     /* sources of the talkers in the mix */
+};
+
+#endif
