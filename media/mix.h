@@ -16,9 +16,13 @@ enum pl_mix_group {
 };
 
 enum {
-	PL_MIX_CSRC_MAX = 8,    /* talkers in one mix */
+	PL_MIX_TALKERS = 3,     /* in one mix, unless it is configured otherwise */
+	PL_MIX_CSRC_MAX = 8,    /* talkers in one mix at most */
 	PL_MIX_EXCEPT_MAX = 16, /* streams of their own in one room */
 };
+
+/* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14). */
+enum pl_coding { PL_CODING_OPUS, PL_CODING_PCMU, PL_CODING_PCMA };
 
 /* The track of a group's packets: above all ids that signaling gives. */
 #define PL_MIX_TRACK(group)    (UINT32_C(0xffffff00) + (uint32_t)(group))
@@ -34,5 +38,17 @@ struct pl_mix {
 	uint32_t except[PL_MIX_EXCEPT_MAX]; /* sources with a stream of their own; it may have nothing to send */
 	uint32_t csrc[PL_MIX_CSRC_MAX];     /* sources of the talkers in the mix */
 };
+
+/* Whether the listener of this source gets the packet, when a slot of its has the packet's track. */
+static inline bool pl_mix_is_for(const struct pl_mix *mix, uint32_t source)
+{
+	if (mix->only != 0)
+		return mix->only == source;
+	for (uint8_t i = 0; i < mix->except_count; i++) {
+		if (mix->except[i] == source)
+			return false;
+	}
+	return true;
+}
 
 #endif

@@ -36,6 +36,10 @@ struct pl_packet *pl_pool_take_reserve(struct pl_pool *pool)
 		pool->free_min = pool->free_count;
 	packet->references = 1;
 	packet->next = NULL;
+	packet->mix_group = 0;
+	packet->coding = PL_CODING_OPUS;
+	packet->mix.only = 0;
+	packet->mix.except_count = packet->mix.csrc_count = 0;
 	return packet;
 }
 

@@ -29,14 +29,17 @@ struct pl_packet {
 	uint16_t seq;
 	bool marker;
 	bool has_level, is_voice;
-	uint8_t level;     /* -dBov, RFC 6464 */
-	uint8_t mix_group; /* to a mixer: enum pl_mix_group + 1 when the talker hears that mix itself, 0 when not */
+	uint8_t level;           /* -dBov, RFC 6464 */
+	uint8_t mix_group;       /* of a talker who hears a mix itself: its enum pl_mix_group + 1; 0: it does not */
+	uint8_t coding;          /* enum pl_coding */
 	struct pl_bytes payload; /* in data */
-	struct pl_mix mix;       /* from a mixer only */
+	/* Its first words are what each packet is asked, and end the cache line. */
+	struct pl_mix mix;
 	uint8_t headroom[PL_PACKET_HEADROOM];
 	uint8_t data[PL_DATAGRAM_SIZE_MAX];
 };
 _Static_assert(sizeof(struct pl_packet) <= PL_PACKET_SIZE, "a packet fits its buffer");
+_Static_assert(offsetof(struct pl_packet, mix.except) <= 64, "what forwarding reads of every packet is one cache line");
 
 struct pl_pool {
 	struct pl_packet *free;
@@ -54,7 +57,8 @@ size_t pl_pool_bytes(uint32_t packets);
  * PL_POOL_PACKETS_MAX (asserts). */
 void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets);
 
-/* A buffer for a packet from outside, with one reference, or NULL while the pool is low. */
+/* A buffer for a packet from outside, with one reference, or NULL while the pool is low.  It is nobody's mix: mix, mix_group
+ * and coding are zero, as far as counts say that they are used; the rest is as its last holder left it. */
 struct pl_packet *pl_pool_take(struct pl_pool *pool);
 
 /* A buffer for what was accepted before, or NULL when there is none at all. */

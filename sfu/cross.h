@@ -3,23 +3,35 @@
  *
  *	replica --OPEN, CLOSE, HEAR, SILENT--> home --RANKING, FORWARD--> replicas
  *
- * A message goes through a bounded ring between two shards, in order.  A packet that it names stays its sender's: the
+ * And what the home shard and the codec worker that mixes and transcodes for the room tell each other:
+ *
+ *	home --MIX_OPEN, MIX_HEAR, MIX_SILENT, TRANSCODE--> worker --MIX, TRANSCODED--> home
+ *
+ * A message goes through a bounded ring between two threads, in order.  A packet that it names stays its sender's: the
  * sender holds a reference until the receiver is done with the message, and meanwhile both only read it (but for the
  * sender's count of references).  So a packet crosses once into each shard, by its address.
- * Pure: plain data.  Thread: written by one shard, read by the other. */
+ * Pure: plain data.  Thread: written by one shard or worker, read by the other. */
 #ifndef PL_SFU_CROSS_H
 #define PL_SFU_CROSS_H
 
 #include "media/pool.h"
 
 enum pl_cross_kind {
-	PL_CROSS_OPEN,   /* slots: the sender has members of the room, who have at most so many audio slots; again when
-	                   * that changes */
+	PL_CROSS_OPEN, /* slots, groups, fresh: the sender has members of the room, who hear at most so many tracks, and
+	                   * the mix of these groups; again when that changes */
 	PL_CROSS_CLOSE,  /* it has none any more */
 	PL_CROSS_HEAR,   /* packet: of a member that publishes there */
 	PL_CROSS_SILENT, /* track: is muted, has ended or is gone; 0: all of the sender's */
 	PL_CROSS_RANKING, /* packet: its payload is count of struct pl_cross_speaker, best first: who is heard from now on */
 	PL_CROSS_FORWARD, /* packet: to everybody who hears its track */
+
+	PL_CROSS_MIX_OPEN, /* groups, fresh: there are listeners of these groups now; again when that changes.  0: the mix
+	                       * ends, and all that is kept for the room is freed */
+	PL_CROSS_MIX_HEAR,   /* packet: Opus of a talker who belongs into the mix */
+	PL_CROSS_MIX_SILENT, /* track: belongs there no more, or is gone; 0: all */
+	PL_CROSS_TRANSCODE,  /* packet: of a publisher of G.711, heard or not, for its level is needed */
+	PL_CROSS_MIX,        /* packet: of the mix, its track is PL_MIX_TRACK(group), its mix says whom it is for */
+	PL_CROSS_TRANSCODED, /* packet: Opus, with a level; source, track and mix_group as they were */
 };
 
 struct pl_cross_speaker {
@@ -28,24 +40,46 @@ struct pl_cross_speaker {
 
 struct pl_cross {
 	uint8_t kind; /* enum pl_cross_kind */
-	uint8_t slots, count;
+	uint8_t slots;
+	uint8_t groups; /* bit i: of enum pl_mix_group i */
+	union {
+		uint8_t count; /* RANKING */
+		uint8_t fresh; /* OPEN, MIX_OPEN: the groups, of those, that a listener has joined since it was last told */
+	};
 	uint32_t room;
 	union {
 		uint32_t track;
 		uint64_t relay; /* FORWARD: bit i: the receiver passes it on to shard i of its node */
 	};
-	struct pl_packet *packet; /* HEAR, RANKING, FORWARD */
+	struct pl_packet *packet; /* of all that pl_cross_has_packet says */
 };
-
-static inline bool pl_cross_has_packet(const struct pl_cross *message)
-{
-	return message->kind == PL_CROSS_HEAR || message->kind == PL_CROSS_RANKING || message->kind == PL_CROSS_FORWARD;
-}
+_Static_assert(sizeof(struct pl_cross) == 24, "a ring of messages is small");
 
 /* What may be lost: a quarter of the ring is kept free of it for the others. */
 static inline bool pl_cross_is_media(const struct pl_cross *message)
 {
-	return message->kind == PL_CROSS_HEAR || message->kind == PL_CROSS_FORWARD;
+	switch ((enum pl_cross_kind)message->kind) {
+	case PL_CROSS_HEAR:
+	case PL_CROSS_FORWARD:
+	case PL_CROSS_MIX_HEAR:
+	case PL_CROSS_TRANSCODE:
+	case PL_CROSS_MIX:
+	case PL_CROSS_TRANSCODED:
+		return true;
+	case PL_CROSS_OPEN:
+	case PL_CROSS_CLOSE:
+	case PL_CROSS_SILENT:
+	case PL_CROSS_RANKING:
+	case PL_CROSS_MIX_OPEN:
+	case PL_CROSS_MIX_SILENT:
+		break;
+	}
+	return false;
+}
+
+static inline bool pl_cross_has_packet(const struct pl_cross *message)
+{
+	return pl_cross_is_media(message) || message->kind == PL_CROSS_RANKING;
 }
 
 /* A shard's way out to the others.  push: false when there is no place for the message.  Otherwise its packet has a

@@ -72,6 +72,24 @@ static void test_references(void **state)
 	assert_int_equal(pl_pool_used(&w->pool), 0);
 }
 
+/* A buffer that carried the mix for one listener is as good as any other the next time: a packet for everybody. */
+static void test_a_fresh_buffer_is_for_everybody(void **state)
+{
+	struct world *w = *state;
+	struct pl_packet *packet = pl_pool_take(&w->pool);
+	packet->mix = (struct pl_mix){ .only = 1, .except_count = 2, .csrc_count = 3 };
+	packet->mix_group = PL_MIX_PCMU + 1;
+	packet->coding = PL_CODING_PCMU;
+	pl_pool_release(&w->pool, packet);
+	assert_ptr_equal(pl_pool_take(&w->pool), packet);
+	assert_int_equal(packet->mix.only, 0);
+	assert_int_equal(packet->mix.except_count, 0);
+	assert_int_equal(packet->mix.csrc_count, 0);
+	assert_int_equal(packet->mix_group, 0);
+	assert_int_equal(packet->coding, PL_CODING_OPUS);
+	pl_pool_release(&w->pool, packet);
+}
+
 /* Below 5 % free nothing new is taken in, until 10 % are free again; what was accepted finds the reserve. */
 static void test_low_and_recovered(void **state)
 {
@@ -105,6 +123,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_last_in_first_out, begin, end),
 		cmocka_unit_test_setup_teardown(test_buffers_are_apart, begin, end),
 		cmocka_unit_test_setup_teardown(test_references, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_fresh_buffer_is_for_everybody, begin, end),
 		cmocka_unit_test_setup_teardown(test_low_and_recovered, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
