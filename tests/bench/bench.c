@@ -443,6 +443,7 @@ int main(int argc, char **argv)
 	bench_ring();
 	bench_pool();
 	pl_bench_srtp();
+	pl_bench_g711();
 	bench_forwarding((uint32_t)receivers);
 	print_table();
 	return json != NULL ? write_json(json) : 0;

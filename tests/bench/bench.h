@@ -17,4 +17,7 @@ void *pl_bench_take(size_t count, size_t size);
 /* SRTP of each backend that can be had here. */
 void pl_bench_srtp(void);
 
+/* G.711, and the way from 48 kHz to it. */
+void pl_bench_g711(void);
+
 #endif
