@@ -30,8 +30,8 @@ struct pl_sdp_media {
 	enum pl_sdp_direction direction; /* as the offerer sees it */
 	char mid[PL_RTP_MID_MAX + 1];    /* empty when there is none */
 	char protocol[32];               /* "UDP/TLS/RTP/SAVPF" */
-	bool has_dtls_srtp;              /* protocol is this one or UDP/TLS/RTP/SAVP (RFC 5764 section 8) */
-	char formats[64]; /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
+	bool has_dtls_srtp; /* protocol says so, or is another of RFC 8829 section 5.1.2 and there is a fingerprint */
+	char formats[64];   /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
 	uint8_t opus_payload_type; /* valid when has_opus: the first of the m= line's formats that is Opus */
 	bool has_opus;
 	bool has_rtcp_mux;

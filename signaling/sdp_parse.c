@@ -19,11 +19,38 @@ static enum pl_sdp_type type_of(struct pl_bytes name)
 	return pl_sdp_equal(name, "application") ? PL_SDP_APPLICATION : PL_SDP_OTHER;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The names that RFC 8829 section 5.1.2 has an answerer take.  Some say what is meant, the others need a fingerprint for
+ * it: without one they are plain RTP. */
+static bool says_dtls_srtp(const struct pl_sdp_media *media)
+{
+	static const char *const names[] = { "UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF",
+		"TCP/DTLS/RTP/SAVP" };
+	return is_one_of(media->protocol, names, PL_COUNT(names));
+}
+
+static bool may_mean_dtls_srtp(const struct pl_sdp_media *media)
+{
+	static const char *const names[] = { "RTP/SAVPF", "RTP/SAVP", "RTP/AVPF", "RTP/AVP" };
+	return is_one_of(media->protocol, names, PL_COUNT(names));
+}
+
 static void end_media(struct pl_sdp_reader *r)
 {
-	if (r->media == NULL)
+	struct pl_sdp_media *media = r->media;
+	if (media == NULL)
 		return;
-	r->media->is_rejected = !r->has_port && !r->is_bundle_only;
+	const bool has_fingerprint = r->transport->fingerprint_line != 0 || r->session.fingerprint_line != 0;
+	media->has_dtls_srtp = says_dtls_srtp(media) || (may_mean_dtls_srtp(media) && has_fingerprint);
+	media->is_rejected = !r->has_port && !r->is_bundle_only;
 	r->media = NULL;
 }
 
@@ -65,13 +92,6 @@ static bool check_formats(struct pl_sdp_reader *r, struct pl_bytes formats)
 	return true;
 }
 
-/* RFC 8829 section 5.1.2 has browsers take other names of the same thing (RTP/AVP with a fingerprint) from each other;
- * no client of ours writes them, and who really means plain RTP is told so here, not by silence. */
-static bool is_dtls_srtp(const char *protocol)
-{
-	return strcmp(protocol, "UDP/TLS/RTP/SAVPF") == 0 || strcmp(protocol, "UDP/TLS/RTP/SAVP") == 0;
-}
-
 /* m=audio 9 UDP/TLS/RTP/SAVPF 111 63, RFC 8866 section 5.14. */
 static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
 {
@@ -99,7 +119,6 @@ static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
 	if (!read_word(r, "first format", first, media->formats, sizeof media->formats) || !check_formats(r, value))
 		return false;
 
-	media->has_dtls_srtp = is_dtls_srtp(media->protocol);
 	r->media = media;
 	r->transport = &r->of_media[offer->media_count++];
 	*r->transport = (struct pl_sdp_transport){ .has_setup = false };
@@ -182,8 +201,10 @@ static bool fail_without_media(struct pl_sdp_reader *r)
 		if (!pl_sdp_is_wanted(&media))
 			continue;
 		r->line = media.line;
-		return pl_sdp_fail(
-			r, "m=: %s is not taken; UDP/TLS/RTP/SAVPF or UDP/TLS/RTP/SAVP is needed", media.protocol);
+		if (may_mean_dtls_srtp(&media))
+			return pl_sdp_fail(
+				r, "m=: %s without a=fingerprint is not taken; DTLS-SRTP is needed", media.protocol);
+		return pl_sdp_fail(r, "m=: %s is not taken; UDP/TLS/RTP/SAVPF is needed", media.protocol);
 	}
 	return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with opus/48000/2 is needed");
 }
