@@ -15,7 +15,6 @@
 	X(STUN_UNAUTHORIZED, "stun_unauthorized", "STUN message integrity is missing or wrong")  \
 	X(STUN_NOT_BINDING, "stun_not_binding", "STUN message that is not a binding request")    \
 	X(STUN_RATE, "stun_rate", "more STUN checks than a session may send")                    \
-	X(ADDRESS_LIMIT, "address_limit", "session has used all its remote addresses")           \
 	X(DTLS_MALFORMED, "dtls_malformed", "not a DTLS record, or the handshake failed on it")  \
 	X(DTLS_EARLY, "dtls_early", "DTLS before a connectivity check passed")                   \
 	X(DTLS_CLOSED, "dtls_closed", "DTLS after the association was closed")                   \
