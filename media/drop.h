@@ -31,7 +31,11 @@
 	X(RTP_UNKNOWN_TRACK, "rtp_unknown_track", "RTP that matches no negotiated track")        \
 	X(RTP_UNKNOWN_PAYLOAD, "rtp_unknown_payload", "RTP payload type was not negotiated")     \
 	X(RTP_MUTED, "rtp_muted", "RTP of a track that is muted")                                \
+	X(RTP_OFF_AIR, "rtp_off_air", "RTP of a talker who is not among those that are heard")   \
+	X(RTP_REPLACED, "rtp_replaced", "RTP whose talker lost the place on air in its turn")    \
+	X(RTP_UNHEARD, "rtp_unheard", "RTP that nobody of the room on this shard could receive") \
 	X(RTCP_MALFORMED, "rtcp_malformed", "not a well-formed RTCP packet")                     \
+	X(SRTP_SPENT, "srtp_spent", "not sent: the keys have no number or no SSRC left for it")  \
 	X(BEFORE_SWITCH, "before_switch", "older than the first forwarded packet of its talker") \
 	X(POOL_LOW, "pool_low", "fewer than 5 % of the packet buffers are free")                 \
 	X(CROSS_FULL, "cross_full", "the way to the shard of another part of the room is full")  \

@@ -54,7 +54,7 @@ enum pl_err pl_conference_create(struct pl_conference **conference, const struct
 		return PL_ERR_NO_MEMORY;
 	}
 	c->config = *config;
-	pl_forward_init(&c->forward, &c->pool);
+	pl_forward_init(&c->forward, &c->pool, c->counters.drop);
 	pl_handshakes_init(&c->handshakes, &c->pool);
 	pl_rng_init(&c->rng, config->seed);
 	pl_directory_init(&c->directory, c->buckets, config->participants_max, config->seed);
@@ -224,7 +224,6 @@ static bool forward(struct pl_conference *c, int64_t now_us, struct pl_egress *e
 	for (size_t i = 0; i < step.sent; i++)
 		pl_conference_note_media(c, step.to[i], now_us);
 	c->counters.rtp_out += step.sent;
-	c->counters.drop[PL_DROP_BEFORE_SWITCH] += step.before_switch;
 	count_sent(c, step.sent, step.bytes);
 	return true;
 }
@@ -262,8 +261,10 @@ static void send_report(struct pl_conference *c, struct pl_participant *p, int64
 	if (size == 0 || path == NULL)
 		return;
 	size = pl_transport_protect_rtcp(&p->transport, (struct pl_bytes){ packet, size }, pl_egress_room(egress));
-	if (size == 0)
+	if (size == 0) {
+		count_drop(c, PL_DROP_SRTP_SPENT);
 		return;
+	}
 	pl_egress_push(egress, path, size);
 	count_sent(c, 1, size);
 }

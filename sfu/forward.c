@@ -1,8 +1,8 @@
 #include "sfu/forward.h"
 
-void pl_forward_init(struct pl_forward *f, struct pl_pool *pool)
+void pl_forward_init(struct pl_forward *f, struct pl_pool *pool, uint64_t *drop)
 {
-	*f = (struct pl_forward){ .pool = pool };
+	*f = (struct pl_forward){ .pool = pool, .drop = drop };
 }
 
 static void append(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet, bool is_borrowed)
@@ -28,11 +28,24 @@ void pl_forward_borrow(struct pl_forward *f, struct pl_room *room, const struct 
 	append(f, room, (struct pl_packet *)packet, true);
 }
 
+static bool is_on_air(const struct pl_speakers *speakers, uint32_t track)
+{
+	for (uint8_t i = 0; i < speakers->count; i++) {
+		if (speakers->on_air[i]->track == track)
+			return true;
+	}
+	return false;
+}
+
 static void give_back(struct pl_forward *f, struct pl_room *room)
 {
 	for (uint8_t at = room->batch; at != 0; at = f->entry[at - 1].next) {
-		if (!f->entry[at - 1].is_borrowed)
-			pl_pool_release(f->pool, f->entry[at - 1].packet);
+		const struct pl_forward_entry *entry = &f->entry[at - 1];
+		if (!entry->is_met)
+			f->drop[is_on_air(&room->speakers, entry->packet->track) ? PL_DROP_RTP_UNHEARD
+										 : PL_DROP_RTP_REPLACED]++;
+		if (!entry->is_borrowed)
+			pl_pool_release(f->pool, entry->packet);
 	}
 	room->batch = 0;
 	if (pl_queue_first(&f->rooms) == NULL && pl_queue_first(&f->ended) == NULL)
@@ -126,14 +139,15 @@ static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_parti
 		while (f->member != NULL) {
 			struct pl_participant *p = f->member;
 			while (f->at != 0) {
-				const struct pl_packet *packet = f->entry[f->at - 1].packet;
-				const int found = pl_slots_find(&p->slots, packet->track);
-				f->at = f->entry[f->at - 1].next;
+				struct pl_forward_entry *entry = &f->entry[f->at - 1];
+				const int found = pl_slots_find(&p->slots, entry->packet->track);
+				f->at = entry->next;
 				if (found < 0)
 					continue;
+				entry->is_met = true;
 				*to = p;
 				*slot = &p->slot[found];
-				return packet;
+				return entry->packet;
 			}
 			go_to_member(f, p->room_next);
 		}
@@ -141,13 +155,15 @@ static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_parti
 	}
 }
 
-static void send_jobs(const struct job *job, const struct pl_srtp_job *srtp, size_t count, struct pl_egress *egress,
-	struct pl_forward_step *step)
+static void send_jobs(struct pl_forward *f, const struct job *job, const struct pl_srtp_job *srtp, size_t count,
+	struct pl_egress *egress, struct pl_forward_step *step)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct pl_participant *to = job[i].to;
-		if (srtp[i].size == 0)
+		if (srtp[i].size == 0) {
+			f->drop[PL_DROP_SRTP_SPENT]++;
 			continue;
+		}
 		pl_egress_commit(
 			egress, pl_transport_path(&to->transport), (struct pl_span){ srtp[i].out.data, srtp[i].size });
 		job[i].slot->packets++;
@@ -163,6 +179,7 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 	struct job job[PL_FORWARD_JOBS_MAX];
 	struct pl_srtp_job srtp[PL_FORWARD_JOBS_MAX];
 	uint32_t count = 0;
+	bool has_skipped = false;
 	*step = (struct pl_forward_step){ .sent = 0 };
 	while (count < PL_FORWARD_JOBS_MAX && !pl_egress_is_full_with(egress, count)) {
 		struct pl_slot *slot;
@@ -170,7 +187,8 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 		if (packet == NULL)
 			break;
 		if (!make_job(packet, slot, now_us, &job[count])) {
-			step->before_switch++;
+			f->drop[PL_DROP_BEFORE_SWITCH]++;
+			has_skipped = true;
 			continue;
 		}
 		struct pl_srtp *session = pl_transport_srtp(&job[count].to->transport);
@@ -184,7 +202,7 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 		count++;
 	}
 	pl_srtp_protect_rtp_batch(srtp, count);
-	send_jobs(job, srtp, count, egress, step);
+	send_jobs(f, job, srtp, count, egress, step);
 	give_ended_back(f);
-	return count > 0 || step->before_switch > 0;
+	return count > 0 || has_skipped;
 }

@@ -19,11 +19,13 @@ enum {
 struct pl_forward_entry {
 	struct pl_packet *packet;
 	bool is_borrowed;
+	bool is_met;  /* a member has a slot for it: how it ended is told for each of them */
 	uint8_t next; /* index + 1 of the room's next; 0: none */
 };
 
 struct pl_forward {
 	struct pl_pool *pool;
+	uint64_t *drop;        /* the owner's counters, by reason */
 	struct pl_queue rooms; /* those with a batch */
 	struct pl_queue ended; /* those whose batch was walked, and is encrypted before it is given back */
 	uint32_t count;        /* entries that are used; all are free when the last batch is done */
@@ -35,7 +37,8 @@ struct pl_forward {
 };
 _Static_assert(PL_FORWARD_BATCH_MAX < UINT8_MAX, "an index fits");
 
-void pl_forward_init(struct pl_forward *f, struct pl_pool *pool);
+/* drop: PL_DROP_COUNT counters. */
+void pl_forward_init(struct pl_forward *f, struct pl_pool *pool, uint64_t *drop);
 
 /* Adds a packet, and the caller's reference to it, with a payload of at most PL_FORWARD_PAYLOAD_SIZE_MAX, to the room's batch.
  * There must be room (pl_forward_is_full), and no walk under way (asserts). */
@@ -58,7 +61,6 @@ static inline bool pl_forward_is_empty(const struct pl_forward *f)
 struct pl_forward_step {
 	struct pl_participant *to[PL_FORWARD_JOBS_MAX]; /* who got a packet; the same one for each */
 	size_t sent, bytes;
-	size_t before_switch; /* packets that a member did not get, for that reason */
 };
 
 /* Goes on to the next members' packets, PL_FORWARD_JOBS_MAX at most, encrypts them together and pushes them.  False when

@@ -151,11 +151,11 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 		return pl_spread_hear(c, p->room, packet);
 	const bool is_heard = pl_intake_is_heard(p->room, &track->speaker, now_us, packet);
 	pl_spread_tell(c, p->room, now_us);
-	if (is_heard) {
-		pl_spread_forward(c, p->room, packet);
-		pl_packet_hold(packet);
-		pl_forward_add(&c->forward, p->room, packet);
-	}
+	if (!is_heard)
+		return PL_DROP_RTP_OFF_AIR;
+	pl_spread_forward(c, p->room, packet);
+	pl_packet_hold(packet);
+	pl_forward_add(&c->forward, p->room, packet);
 	return PL_DROP_NONE;
 }
 

@@ -242,6 +242,57 @@ static void test_conference_dry_pool_recovers(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* How many RTP packets have ended in the server without a listener, by all the names there are for that. */
+static uint64_t ended(const struct pl_conference_counters *counters)
+{
+	static const enum pl_drop reasons[] = { PL_DROP_RTP_MALFORMED, PL_DROP_RTP_UNKNOWN_TRACK,
+		PL_DROP_RTP_UNKNOWN_PAYLOAD, PL_DROP_RTP_MUTED, PL_DROP_RTP_OFF_AIR, PL_DROP_RTP_REPLACED,
+		PL_DROP_RTP_UNHEARD, PL_DROP_BEFORE_SWITCH, PL_DROP_SRTP_SPENT, PL_DROP_TOO_LARGE };
+	uint64_t sum = 0;
+	for (size_t i = 0; i < PL_COUNT(reasons); i++)
+		sum += counters->drop[reasons[i]];
+	return sum;
+}
+
+/* An operator who asks where the packets went gets an answer for each of them: with one listener whatever came in went out
+ * once, or ended under a name; also what waited for its turn's end when its talker lost the place. */
+static void test_conference_every_packet_has_an_end(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(61);
+	struct pl_sim_peer *talker[4];
+	for (int i = 0; i < 4; i++)
+		talker[i] = join(sim, 0, false);
+	pl_sim_run(sim, 1000);
+	struct pl_conference_counters counters = pl_conference_counters(sim->conference);
+	assert_true(counters.rtp_in > 40);
+	assert_int_equal(counters.rtp_out, 0);
+	assert_true(counters.drop[PL_DROP_RTP_UNHEARD] > 0); /* nobody is there to listen */
+	assert_int_equal(counters.rtp_in, ended(&counters));
+
+	struct pl_sim_peer *listener = join(sim, 1, false);
+	pl_sim_run(sim, 1000);
+	sim->batch_us = 60000;
+	for (int turn = 0; turn < 12; turn++) {
+		pl_sim_talk(talker[turn % 4], true);
+		pl_sim_run(sim, 900);
+		pl_sim_talk(talker[turn % 4], false);
+		pl_sim_mute(talker[(turn + 2) % 4], turn % 2 == 0);
+	}
+	sim->batch_us = 0;
+	pl_sim_kill(listener); /* it sends silence, too: what is on the way ends before the count */
+	for (int i = 0; i < 4; i++)
+		pl_sim_kill(talker[i]);
+	pl_sim_run(sim, 200);
+	counters = pl_conference_counters(sim->conference);
+	assert_true(counters.rtp_out > 500);
+	assert_true(counters.drop[PL_DROP_RTP_OFF_AIR] > 0);
+	assert_true(counters.drop[PL_DROP_RTP_REPLACED] > 0);
+	assert_true(counters.drop[PL_DROP_RTP_MUTED] > 0);
+	assert_int_equal(counters.rtp_in, counters.rtp_out + ended(&counters));
+	pl_sim_destroy(&sim);
+}
+
 /* Muted is muted: not one packet more, whatever the client goes on sending; and the voice is back when it is lifted. */
 static void test_conference_mute_silences_at_once(void **state)
 {
@@ -635,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_conference_talkers_of_one_ssrc_keep_numbering),
 		cmocka_unit_test(test_conference_batches_lose_and_mix_up_nothing),
 		cmocka_unit_test(test_conference_dry_pool_recovers),
+		cmocka_unit_test(test_conference_every_packet_has_an_end),
 		cmocka_unit_test(test_conference_mute_silences_at_once),
 		cmocka_unit_test(test_conference_muted_from_the_start_is_never_heard),
 		cmocka_unit_test(test_conference_bad_network_is_survived),
