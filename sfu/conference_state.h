@@ -49,8 +49,9 @@ struct pl_conference {
 	struct pl_handshakes handshakes;
 	struct pl_remote *remotes, *free_remotes;
 	struct pl_table remotes_by_track;
-	struct pl_queue spreading; /* rooms that have something to tell other shards */
+	struct pl_queue spreading; /* rooms that have something to tell other shards, or wait for home's answer */
 	int64_t spread_retry_us;
+	uint32_t openings; /* how many OPENs were told */
 	struct {
 		uint32_t room, source;
 	} refused[PL_REFUSED_MAX];

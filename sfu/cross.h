@@ -1,7 +1,7 @@
 /* What shards tell each other about a room that lives on several of them.  The room's home shard chooses who is heard; the
  * others are its replicas.
  *
- *	replica --OPEN, CLOSE, HEAR, SILENT--> home --RANKING, FORWARD--> replicas
+ *	replica --OPEN, CLOSE, HEAR, SILENT--> home --OPENED, RANKING, FORWARD--> replicas
  *
  * And what the home shard and the codec worker that mixes and transcodes for the room tell each other:
  *
@@ -17,8 +17,9 @@
 #include "media/pool.h"
 
 enum pl_cross_kind {
-	PL_CROSS_OPEN, /* slots, groups, fresh: the sender has members of the room, who hear at most so many tracks, and
-	                   * the mix of these groups; again when that changes */
+	PL_CROSS_OPEN, /* slots, groups, fresh, opening: the sender has members of the room, who hear at most so many tracks,
+	                * and the mix of these groups; again when that changes, and until it is answered */
+	PL_CROSS_OPENED, /* opening: the answer to that OPEN; none when home has no place for the room */
 	PL_CROSS_CLOSE,  /* it has none any more */
 	PL_CROSS_HEAR,   /* packet: of a member that publishes there */
 	PL_CROSS_SILENT, /* track: is muted, has ended or is gone; 0: all of the sender's */
@@ -49,7 +50,8 @@ struct pl_cross {
 	uint32_t room;
 	union {
 		uint32_t track;
-		uint64_t relay; /* FORWARD: bit i: the receiver passes it on to shard i of its node */
+		uint32_t opening; /* which OPEN of its sender, so that no answer is taken for a later one's */
+		uint64_t relay;   /* FORWARD: bit i: the receiver passes it on to shard i of its node */
 	};
 	struct pl_packet *packet; /* of all that pl_cross_has_packet says */
 };
@@ -67,6 +69,7 @@ static inline bool pl_cross_is_media(const struct pl_cross *message)
 	case PL_CROSS_TRANSCODED:
 		return true;
 	case PL_CROSS_OPEN:
+	case PL_CROSS_OPENED:
 	case PL_CROSS_CLOSE:
 	case PL_CROSS_SILENT:
 	case PL_CROSS_RANKING:

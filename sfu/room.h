@@ -39,8 +39,11 @@ struct pl_room {
 	uint64_t untold;                /* home: bit i: shard i has not got the ranking of told */
 	uint32_t told;                  /* home: the generation that was told last */
 	uint8_t replica_slots[PL_SFU_SHARDS_MAX];
-	bool is_open; /* replica: home knows of its members, and of slots_told */
+	bool is_open;    /* replica: home was told of its members, and of slots_told */
+	bool is_refused; /* replica: ... and has not answered yet, or has no place for the room */
 	uint8_t slots_told;
+	uint32_t opening;                               /* replica: the number of what home was told */
+	int64_t open_us;                                /* replica: when */
 	struct pl_speaker shadow[PL_SPEAKERS_CAPACITY]; /* replica: what speakers.on_air points to */
 	uint8_t top_count;                              /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];

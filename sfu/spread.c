@@ -30,8 +30,9 @@ static bool push(struct pl_conference *c, uint8_t shard, const struct pl_cross *
 	return true;
 }
 
-/* Home: tells the replicas that do not know it who is heard. */
-static bool tell_ranking(struct pl_conference *c, struct pl_room *room)
+/* Home: tells the replicas that do not know it who is heard.  Like tell_home it returns how long to wait before the rest
+ * is told, 0 when there is none. */
+static int64_t tell_ranking(struct pl_conference *c, struct pl_room *room)
 {
 	const struct pl_speakers *s = &room->speakers;
 	if (room->told != s->generation) {
@@ -39,10 +40,10 @@ static bool tell_ranking(struct pl_conference *c, struct pl_room *room)
 		room->untold = room->replicas;
 	}
 	if (room->untold == 0)
-		return true;
+		return 0;
 	struct pl_packet *packet = pl_pool_take_reserve(&c->pool);
 	if (packet == NULL)
-		return false;
+		return PL_SPREAD_RETRY_US;
 	struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
 	for (uint8_t i = 0; i < s->count; i++)
 		speaker[i] = (struct pl_cross_speaker){ s->on_air[i]->source, s->on_air[i]->track };
@@ -56,7 +57,7 @@ static bool tell_ranking(struct pl_conference *c, struct pl_room *room)
 			room->untold &= ~bit(first_of(left));
 	}
 	pl_pool_release(&c->pool, packet);
-	return room->untold == 0;
+	return room->untold == 0 ? 0 : PL_SPREAD_RETRY_US;
 }
 
 /* Replica: which of its members' tracks are heard no more. */
@@ -74,24 +75,36 @@ static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
 	return true;
 }
 
-static bool tell_home(struct pl_conference *c, struct pl_room *room)
+static bool tell_open(struct pl_conference *c, struct pl_room *room, int64_t now_us)
 {
-	struct pl_cross message = { .room = room->id, .slots = pl_room_slots_max(room) };
-	if (!tell_silenced(c, room))
+	const struct pl_cross message = {
+		.kind = PL_CROSS_OPEN, .slots = pl_room_slots_max(room), .room = room->id, .opening = c->openings + 1
+	};
+	if (!push(c, room->home, &message))
 		return false;
-	if (room->member_count > 0 && (!room->is_open || room->slots_told != message.slots)) {
-		message.kind = PL_CROSS_OPEN;
-		if (!push(c, room->home, &message))
-			return false;
-		room->is_open = true;
-		room->slots_told = message.slots;
-	} else if (room->member_count == 0 && room->is_open) {
-		message.kind = PL_CROSS_CLOSE;
-		if (!push(c, room->home, &message))
-			return false;
-		room->is_open = false;
-	}
+	room->opening = ++c->openings;
+	room->open_us = now_us;
+	room->is_open = room->is_refused = true;
+	room->slots_told = message.slots;
 	return true;
+}
+
+static int64_t tell_home(struct pl_conference *c, struct pl_room *room, int64_t now_us)
+{
+	if (!tell_silenced(c, room))
+		return PL_SPREAD_RETRY_US;
+	if (room->member_count == 0) {
+		const struct pl_cross message = { .kind = PL_CROSS_CLOSE, .room = room->id };
+		if (room->is_open && !push(c, room->home, &message))
+			return PL_SPREAD_RETRY_US;
+		room->is_open = room->is_refused = false;
+		return 0;
+	}
+	const bool is_untold = !room->is_open || room->slots_told != pl_room_slots_max(room);
+	const bool is_overdue = room->is_refused && now_us - room->open_us >= PL_SPREAD_ANSWER_US;
+	if ((is_untold || is_overdue) && !tell_open(c, room, now_us))
+		return PL_SPREAD_RETRY_US;
+	return room->is_refused ? room->open_us + PL_SPREAD_ANSWER_US - now_us : 0;
 }
 
 void pl_spread_tell(struct pl_conference *c, struct pl_room *room, int64_t now_us)
@@ -99,12 +112,13 @@ void pl_spread_tell(struct pl_conference *c, struct pl_room *room, int64_t now_u
 	const bool is_home = !pl_spread_is_replica(c, room);
 	if (is_home && room->replicas == 0)
 		return;
-	if (is_home ? tell_ranking(c, room) : tell_home(c, room)) {
+	const int64_t wait_us = is_home ? tell_ranking(c, room) : tell_home(c, room, now_us);
+	if (wait_us == 0) {
 		pl_queue_remove(&c->spreading, &room->spreading);
 		return;
 	}
-	if (pl_queue_first(&c->spreading) == NULL)
-		c->spread_retry_us = now_us + PL_SPREAD_RETRY_US;
+	if (pl_queue_first(&c->spreading) == NULL || now_us + wait_us < c->spread_retry_us)
+		c->spread_retry_us = now_us + wait_us;
 	pl_queue_push(&c->spreading, &room->spreading, room);
 }
 
@@ -117,6 +131,7 @@ void pl_spread_retry(struct pl_conference *c, int64_t now_us)
 {
 	/* One that fails again goes to the end: each is tried once. */
 	struct pl_room *room, *first_failed = NULL;
+	c->spread_retry_us = INT64_MAX;
 	while ((room = pl_queue_first(&c->spreading)) != NULL && room != first_failed) {
 		pl_queue_remove(&c->spreading, &room->spreading);
 		pl_spread_tell(c, room, now_us);
@@ -125,7 +140,6 @@ void pl_spread_retry(struct pl_conference *c, int64_t now_us)
 		else if (first_failed == NULL)
 			first_failed = room;
 	}
-	c->spread_retry_us = now_us + PL_SPREAD_RETRY_US;
 }
 
 /* ---- packets on their way out ---- */
@@ -259,13 +273,13 @@ static enum pl_drop take_hear(
 	if (remote == NULL)
 		remote = add_remote(c, room, from, packet);
 	if (remote == NULL)
-		return PL_DROP_CROSS_FULL;
+		return PL_DROP_CROSS_REFUSED;
 	if (remote->room != room || remote->shard != from)
-		return PL_DROP_CROSS_LATE;
+		return PL_DROP_RTP_UNKNOWN_TRACK;
 	const bool is_heard = pl_intake_is_heard(room, &remote->speaker, now_us, packet);
 	pl_spread_tell(c, room, now_us);
 	if (!is_heard)
-		return PL_DROP_NONE;
+		return PL_DROP_RTP_OFF_AIR;
 	struct pl_packet *own = copy(c, packet);
 	if (own == NULL)
 		return PL_DROP_POOL_LOW;
@@ -292,6 +306,15 @@ static enum pl_drop take_relay(struct pl_conference *c, struct pl_room *room, co
 	return PL_DROP_NONE;
 }
 
+static void take_ranking(struct pl_room *room, int64_t now_us, const struct pl_cross *message)
+{
+	struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
+	PL_ASSERT(message->count <= PL_SPEAKERS_CAPACITY);
+	memcpy(speaker, message->packet->payload.data, message->count * sizeof speaker[0]);
+	if (room != NULL)
+		pl_room_rank(room, now_us, speaker, message->count);
+}
+
 /* From another node even a single shard copies: each member's packet would be read across. */
 static enum pl_drop take_at_replica(
 	struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t from, const struct pl_cross *message)
@@ -299,63 +322,84 @@ static enum pl_drop take_at_replica(
 	const bool is_far = c->config.shard_node[from] != c->config.shard_node[c->config.shard];
 	if (message->kind == PL_CROSS_FORWARD && is_far && (room != NULL || message->relay != 0))
 		return take_relay(c, room, message);
-	if (room == NULL)
-		return PL_DROP_CROSS_LATE;
 	if (message->kind == PL_CROSS_RANKING) {
-		struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
-		PL_ASSERT(message->count <= PL_SPEAKERS_CAPACITY);
-		memcpy(speaker, message->packet->payload.data, message->count * sizeof speaker[0]);
-		pl_room_rank(room, now_us, speaker, message->count);
-	} else if (room->member_count > 0) {
-		pl_forward_borrow(&c->forward, room, message->packet);
+		take_ranking(room, now_us, message);
+		return PL_DROP_NONE;
 	}
+	/* Home goes on until it has heard that the last member here has left. */
+	if (room == NULL || room->member_count == 0)
+		return PL_DROP_CROSS_LEFT;
+	pl_forward_borrow(&c->forward, room, message->packet);
 	return PL_DROP_NONE;
 }
 
-static enum pl_drop take_at_home(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
+static void tell_and_look(struct pl_conference *c, struct pl_room *room, int64_t now_us)
 {
-	struct pl_room *room = pl_membership_find_room(c, message->room);
-	switch (message->kind) {
-	case PL_CROSS_OPEN:
-		if (room == NULL)
-			room = pl_membership_acquire_room(c, message->room, c->config.shard);
-		if (room == NULL)
-			return PL_DROP_CROSS_LATE;
-		room->replicas |= bit(from);
-		room->untold |= bit(from);
-		room->replica_slots[from] = message->slots;
-		pl_room_resize(room);
-		pl_room_refit(room, now_us);
-		break;
-	case PL_CROSS_CLOSE:
-		if (room == NULL)
-			return PL_DROP_CROSS_LATE;
+	pl_spread_tell(c, room, now_us);
+	if (room->spreading.owner == NULL)
+		pl_membership_look(c, room);
+}
+
+/* Home has a place for the room, and has taken what it was told there. */
+static void take_opened(struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
+{
+	if (room == NULL || room->opening != message->opening)
+		return;
+	room->is_refused = false;
+	tell_and_look(c, room, now_us);
+}
+
+static enum pl_drop take_open(
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t from, const struct pl_cross *message)
+{
+	if (room == NULL)
+		room = pl_membership_acquire_room(c, message->room, c->config.shard);
+	if (room == NULL)
+		return PL_DROP_CROSS_REFUSED; /* it asks again */
+	const struct pl_cross answer = { .kind = PL_CROSS_OPENED, .room = room->id, .opening = message->opening };
+	room->replicas |= bit(from);
+	room->untold |= bit(from);
+	room->replica_slots[from] = message->slots;
+	pl_room_resize(room);
+	pl_room_refit(room, now_us);
+	(void)push(c, from, &answer); /* where it finds no place it is asked for again */
+	pl_spread_tell(c, room, now_us);
+	return PL_DROP_NONE;
+}
+
+static enum pl_drop take_at_home(
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, uint8_t from, const struct pl_cross *message)
+{
+	if (message->kind == PL_CROSS_OPEN)
+		return take_open(c, room, now_us, from, message);
+	if (message->kind == PL_CROSS_HEAR && (room == NULL || (room->replicas & bit(from)) == 0))
+		return PL_DROP_CROSS_REFUSED;
+	if (message->kind == PL_CROSS_HEAR)
+		return take_hear(c, room, now_us, from, message->packet);
+	if (room == NULL)
+		return PL_DROP_NONE; /* it had no place: there is nothing to end */
+	if (message->kind == PL_CROSS_CLOSE) {
 		room->replicas &= ~bit(from);
 		room->untold &= ~bit(from);
 		silence(c, room, now_us, from, 0);
 		pl_room_resize(room);
 		pl_room_refit(room, now_us);
-		break;
-	case PL_CROSS_HEAR:
-		if (room == NULL || (room->replicas & bit(from)) == 0)
-			return PL_DROP_CROSS_LATE;
-		return take_hear(c, room, now_us, from, message->packet);
-	case PL_CROSS_SILENT:
-		if (room == NULL)
-			return PL_DROP_CROSS_LATE;
+	} else {
 		silence(c, room, now_us, from, message->track);
-		break;
 	}
-	pl_spread_tell(c, room, now_us);
-	if (room->spreading.owner == NULL)
-		pl_membership_look(c, room);
+	tell_and_look(c, room, now_us);
 	return PL_DROP_NONE;
 }
 
 enum pl_drop pl_spread_take(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
 {
 	c->counters.crossed += pl_cross_is_media(message);
+	struct pl_room *room = pl_membership_find_room(c, message->room);
+	if (message->kind == PL_CROSS_OPENED) {
+		take_opened(c, room, now_us, message);
+		return PL_DROP_NONE;
+	}
 	if (message->kind == PL_CROSS_RANKING || message->kind == PL_CROSS_FORWARD)
-		return take_at_replica(c, pl_membership_find_room(c, message->room), now_us, from, message);
-	return take_at_home(c, now_us, from, message);
+		return take_at_replica(c, room, now_us, from, message);
+	return take_at_home(c, room, now_us, from, message);
 }

@@ -7,14 +7,14 @@
  * ranking that home tells.
  *
  * What finds no place in a ring is dropped and counted if it is media, and told later if it is state: state is told anew
- * from what is, never queued.
+ * from what is, never queued.  That a room has members is told until home has answered, for its table may be full.
  * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns the conference. */
 #ifndef PL_SFU_SPREAD_H
 #define PL_SFU_SPREAD_H
 
 #include "sfu/conference_state.h"
 
-enum { PL_SPREAD_RETRY_US = 1000 };
+enum { PL_SPREAD_RETRY_US = 1000, PL_SPREAD_ANSWER_US = 100000 };
 
 /* Whether another shard chooses who is heard in the room. */
 static inline bool pl_spread_is_replica(const struct pl_conference *c, const struct pl_room *room)

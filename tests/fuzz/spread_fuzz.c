@@ -139,7 +139,7 @@ static void settle(struct world *w)
 	int round = 0;
 	while (deliver_all(w) || is_telling(w)) {
 		PL_ASSERT(++round < SETTLE_ROUNDS);
-		pass(w, 1);
+		pass(w, 10); /* an answer of home that found no place is asked for again after 100 ms */
 	}
 }
 

@@ -373,6 +373,111 @@ static void test_spread_room_ends_behind_a_full_ring(void **state)
 	pl_sim_destroy(&sim);
 }
 
+static uint64_t crossing_drops(const struct pl_sim *sim)
+{
+	uint64_t sum = 0;
+	for (uint8_t i = 0; i < sim->shard_count; i++) {
+		const struct pl_conference_counters own = counters(sim, i);
+		sum += own.drop[PL_DROP_CROSS_FULL] + own.drop[PL_DROP_CROSS_REFUSED] + own.drop[PL_DROP_CROSS_LEFT];
+	}
+	return sum;
+}
+
+/* A counter that rises while all is well is one that nobody looks at when it is not: as people talk, are muted, renegotiate,
+ * leave and come back on every shard, none of the crossing's drops does. */
+static void test_spread_health_drops_nothing(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(15, 3);
+	struct pl_sim_peer *guest[3];
+	for (uint8_t i = 0; i < 3; i++) {
+		join(sim, i, 3, true);
+		guest[i] = join(sim, i, 2, true);
+	}
+	for (int round = 0; round < 12; round++) {
+		const uint8_t i = (uint8_t)(round % 3);
+		pl_sim_run(sim, 170);
+		pl_sim_mute(sim->peer[0], round % 2 == 0);
+		pl_sim_leave(guest[i]);
+		pl_sim_run(sim, 90);
+		guest[i] = join(sim, i, 2, true);
+		pl_sim_set_slots(guest[(i + 1) % 3], (uint8_t)(1 + round % 4));
+	}
+	/* A shard's last member leaves, and comes back. */
+	for (int round = 0; round < 3; round++) {
+		pl_sim_leave(sim->peer[2]);
+		pl_sim_leave(guest[1]);
+		pl_sim_run(sim, 200);
+		assert_int_equal(counters(sim, 1).rooms, 0);
+		guest[1] = join(sim, 1, 2, true);
+		pl_sim_run(sim, 600);
+	}
+	assert_true(counters(sim, 0).crossed > 100 && counters(sim, 1).crossed > 100);
+	assert_int_equal(crossing_drops(sim), 0);
+	pl_sim_destroy(&sim);
+}
+
+/* What is on the way to a shard whose last member has just left is counted for what it is, one by one. */
+static void test_spread_packets_for_who_has_left_are_counted(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(16, 2);
+	struct pl_sim_peer *talker = join(sim, 0, 0, true), *listener = listen_only(sim, 1);
+	listen_only(sim, 0);
+	pl_sim_run(sim, 2000);
+	assert_int_equal(crossing_drops(sim), 0);
+	sim->shard[0].is_stuck = true;
+	pl_sim_leave(listener);
+	const uint64_t crossed = counters(sim, 1).crossed;
+	const uint32_t sent = talker->packets_sent;
+	pl_sim_run(sim, 1000);
+	assert_in_range(counters(sim, 1).drop[PL_DROP_CROSS_LEFT], talker->packets_sent - sent - 2,
+		talker->packets_sent - sent + 2);
+	assert_int_equal(counters(sim, 1).drop[PL_DROP_CROSS_LEFT], counters(sim, 1).crossed - crossed);
+	sim->shard[0].is_stuck = false;
+	pl_sim_run(sim, 100);
+	const uint64_t dropped = crossing_drops(sim);
+	pl_sim_run(sim, 1000);
+	assert_int_equal(crossing_drops(sim), dropped);
+	pl_sim_destroy(&sim);
+}
+
+/* Home's table of rooms may be full when a room begins elsewhere: it is told again, and when a place is free the room is
+ * whole within moments, without anybody having to join again. */
+static void test_spread_room_that_home_refused_comes_up(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 17, .shards = 3, .rooms_max = 1 });
+	struct pl_sim_peer *other = pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM + 1, .hz = 2500, .slots = 1 });
+	struct pl_sim_peer *ann = join(sim, 1, 1, true), *bob = join(sim, 2, 1, true);
+	pl_sim_run(sim, 2000);
+	assert_hears(bob, ann, 1000, 1900, false);
+	assert_true(counters(sim, 0).drop[PL_DROP_CROSS_REFUSED] > 100);
+	/* Asking again is no flood: ten times a second, and what the others say. */
+	pl_sim_mute(ann, true);
+	pl_sim_mute(bob, true);
+	pl_sim_run(sim, 100);
+	const uint64_t refused = counters(sim, 0).drop[PL_DROP_CROSS_REFUSED];
+	pl_sim_run(sim, 1000);
+	assert_in_range(counters(sim, 0).drop[PL_DROP_CROSS_REFUSED] - refused, 10, 30);
+	pl_sim_mute(ann, false);
+	pl_sim_mute(bob, false);
+
+	pl_sim_leave(other);
+	pl_sim_run(sim, 2000);
+	assert_hears(bob, ann, 3400, 4900, true);
+	assert_hears(ann, bob, 3400, 4900, true);
+	const uint64_t settled = counters(sim, 0).drop[PL_DROP_CROSS_REFUSED];
+	pl_sim_run(sim, 500);
+	assert_int_equal(counters(sim, 0).drop[PL_DROP_CROSS_REFUSED], settled);
+	pl_sim_leave(ann);
+	pl_sim_leave(bob);
+	pl_sim_run(sim, 200);
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(counters(sim, i).rooms, 0);
+	pl_sim_destroy(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +495,9 @@ int main(void)
 		cmocka_unit_test(test_spread_levels_cross),
 		cmocka_unit_test(test_spread_relay_without_members_passes_on),
 		cmocka_unit_test(test_spread_room_ends_behind_a_full_ring),
+		cmocka_unit_test(test_spread_health_drops_nothing),
+		cmocka_unit_test(test_spread_packets_for_who_has_left_are_counted),
+		cmocka_unit_test(test_spread_room_that_home_refused_comes_up),
 	};
 	if (pl_srtp_init() != PL_ERR_NONE)
 		return 1;
