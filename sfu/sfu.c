@@ -188,7 +188,7 @@ static enum pl_err list_addresses(
 	sfu->address_count = config->address_count;
 	memcpy(sfu->address, config->address, sizeof sfu->address);
 	if (sfu->address_count == 0)
-		sfu->address_count = pl_interfaces_list(
+		sfu->address_count = pl_interfaces_list(pl_shard_has_ipv4(sfu->shard[0]),
 			pl_shard_has_ipv6(sfu->shard[0]), config->with_loopback, sfu->address, PL_SFU_ADDRESSES_MAX);
 	if (sfu->address_count > 0)
 		return PL_ERR_NONE;

@@ -68,10 +68,11 @@ bool pl_sfu_describe_shard(const struct pl_sfu *sfu, size_t shard, char text[sta
 
 struct pl_sfu_counters {
 	struct pl_conference_counters conference;
-	uint64_t kernel_drops;   /* datagrams that a socket's receive queue had no room for */
-	uint64_t send_full;      /* datagrams that a socket's send buffer had no room for */
-	uint64_t send_failed;    /* datagrams that the kernel refused to send to their destination */
-	uint64_t trains_cut;     /* trains of datagrams that the kernel refused, sent one by one */
+	uint64_t kernel_drops; /* datagrams that a socket's receive queue had no room for */
+	uint64_t send_full;    /* datagrams that a socket's send buffer had no room for */
+	uint64_t send_failed;  /* datagrams that the kernel refused to send to their destination */
+	uint64_t trains_cut;   /* trains of datagrams that went out one by one, because their destination takes none */
+	uint64_t trains_refused; /* of these the ones that were tried */
 	uint64_t syscalls;       /* to wait for, take and send datagrams */
 	uint64_t events_delayed; /* times that a shard's events had to wait for signaling */
 };

@@ -140,6 +140,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		.send_full = shard->udp.counters.send_full,
 		.send_failed = shard->udp.counters.send_failed,
 		.trains_cut = shard->udp.counters.trains_cut,
+		.trains_refused = shard->udp.counters.trains_refused,
 		.syscalls = shard->udp.counters.syscalls + shard->waits,
 		.events_delayed = shard->events_delayed,
 	};
@@ -154,10 +155,10 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 /* Sleeps until a datagram, a command, or the conference's deadline.  True when there are datagrams. */
 static bool wait_for_work(struct pl_shard *shard)
 {
-	struct pollfd fds[] = {
-		{ .fd = shard->udp.fd, .events = POLLIN },
-		{ .fd = shard->waker.event_fd, .events = POLLIN },
-	};
+	struct pollfd fds[PL_UDP_FAMILIES + 1] = { [PL_UDP_FAMILIES] = {
+							   .fd = shard->waker.event_fd, .events = POLLIN } };
+	const struct pollfd *waker = &fds[PL_UDP_FAMILIES];
+	pl_udp_prepare_poll(&shard->udp, fds);
 	const int64_t now_us = monotonic_us();
 	int64_t until_us = pl_conference_deadline(shard->conference);
 	if (until_us > shard->published_us + PUBLISH_US)
@@ -175,11 +176,11 @@ static bool wait_for_work(struct pl_shard *shard)
 	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
 	shard->waits++;
-	if (fds[1].revents != 0)
+	if (waker->revents != 0)
 		pl_waker_wake_up(&shard->waker);
 	else
 		pl_waker_stay_awake(&shard->waker);
-	return fds[0].revents != 0;
+	return pl_udp_take_poll(&shard->udp, fds);
 }
 
 /* What came meanwhile waits in the socket for the others.  What a bounded turn left over, and handshakes, for which a turn
@@ -268,6 +269,7 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->send_full += counters.send_full;
 	sum->send_failed += counters.send_failed;
 	sum->trains_cut += counters.trains_cut;
+	sum->trains_refused += counters.trains_refused;
 	sum->syscalls += counters.syscalls;
 	sum->events_delayed += counters.events_delayed;
 }

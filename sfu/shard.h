@@ -1,4 +1,4 @@
-/* A shard: one thread that owns a UDP socket, the conference behind it and its timers, and shares nothing.  Commands
+/* A shard: one thread that owns a UDP port, the conference behind it and its timers, and shares nothing.  Commands
  * come through one ring, events leave through another; the shard never waits for either.  Its thread stays on the CPUs
  * that it is given, and its memory is on their NUMA node: the thread itself takes what is large, after it has settled.
  * Thread: create, wait, destroy and the rings' other ends belong to the signaling thread. */
@@ -49,9 +49,10 @@ void pl_shard_destroy(struct pl_shard **shard);
 struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_command; signaling is the producer */
 struct pl_ring *pl_shard_events(struct pl_shard *shard);   /* of struct pl_event; signaling is the consumer */
 uint16_t pl_shard_port(const struct pl_shard *shard);
+bool pl_shard_has_ipv4(const struct pl_shard *shard);
 bool pl_shard_has_ipv6(const struct pl_shard *shard);
 const char *pl_shard_srtp_text(const struct pl_shard *shard); /* pl_srtp_engine_text */
-int pl_shard_receive_bytes(const struct pl_shard *shard);     /* the socket's receive buffer */
+int pl_shard_receive_bytes(const struct pl_shard *shard);     /* the smallest of its sockets' receive buffers */
 
 /* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */
 int pl_shard_pin_error(const struct pl_shard *shard);

@@ -218,9 +218,14 @@ uint16_t pl_shard_port(const struct pl_shard *shard)
 	return shard->udp.port;
 }
 
+bool pl_shard_has_ipv4(const struct pl_shard *shard)
+{
+	return pl_udp_has(&shard->udp, PL_UDP_IPV4);
+}
+
 bool pl_shard_has_ipv6(const struct pl_shard *shard)
 {
-	return shard->udp.is_ipv6;
+	return pl_udp_has(&shard->udp, PL_UDP_IPV6);
 }
 
 const char *pl_shard_srtp_text(const struct pl_shard *shard)

@@ -104,7 +104,7 @@ static void check_addresses(struct pl_doctor *doctor, const struct pl_config *co
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, address, &count));
 	const bool is_local = pl_listener_is_loopback(&listen), is_configured = count > 0;
 	if (!is_configured)
-		count = pl_interfaces_list(true, is_local, address, PL_COUNT(address));
+		count = pl_interfaces_list(true, true, is_local, address, PL_COUNT(address));
 	pl_doctor_check_addresses(doctor, address, count, is_configured, is_local);
 }
 

@@ -53,6 +53,13 @@ static bool try_media_ports(uint16_t port, size_t shards, struct pl_udp *first, 
 	return is_open;
 }
 
+static const char *families_of(const struct pl_udp *udp)
+{
+	if (!pl_udp_has(udp, PL_UDP_IPV6))
+		return "IPv4 alone";
+	return pl_udp_has(udp, PL_UDP_IPV4) ? "IPv6 and IPv4" : "IPv6 alone";
+}
+
 static void tell_media_port(struct pl_doctor *doctor, uint32_t port, int error, size_t shards)
 {
 	if (error == EADDRINUSE)
@@ -88,8 +95,8 @@ void pl_doctor_check_media_ports(struct pl_doctor *doctor, const struct pl_confi
 		pl_doctor_tell(doctor, "media ports", PL_DOCTOR_OK, "UDP, %zu of any that are free", shards);
 	else
 		pl_doctor_tell(doctor, "media ports", PL_DOCTOR_OK,
-			"UDP %s can be opened, for %s; firewalls have to let %s in", range,
-			first->is_ipv6 ? "IPv6 and IPv4" : "IPv4 alone", shards == 1 ? "it" : "them");
+			"UDP %s can be opened, for %s; firewalls have to let %s in", range, families_of(first),
+			shards == 1 ? "it" : "them");
 	if (first->receive_bytes > 0)
 		pl_doctor_check_buffers(doctor, first->receive_bytes, first->send_bytes);
 	free(first);

@@ -84,7 +84,10 @@ static void put_front(struct writer *w, const struct pl_front_counters *front)
 	X(conference.crossed, "plenum_crossed_total", "counter", "packets taken from other shards")          \
 	X(conference.copied, "plenum_copied_total", "counter", "of them, copied to this shard's memory")     \
 	X(syscalls, "plenum_media_syscalls_total", "counter", "system calls for datagrams")                  \
-	X(trains_cut, "plenum_trains_cut_total", "counter", "trains of datagrams that the kernel refused")   \
+	X(trains_cut, "plenum_trains_cut_total", "counter",                                                  \
+		"trains of datagrams that were sent one by one, where the kernel takes none")                \
+	X(trains_refused, "plenum_trains_refused_total", "counter",                                          \
+		"trains that the kernel refused, each a system call in vain")                                \
 	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue") \
 	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")         \
 	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \

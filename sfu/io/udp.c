@@ -23,19 +23,22 @@ static int set_buffer(int fd, int option, int option_force, int bytes)
 	return granted / 2;
 }
 
-static int open_family(int family)
+/* -1, errno 0: the host has no such family, or keeps it from us. */
+static int open_family(enum pl_udp_family family)
 {
-	const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	const bool is_ipv6 = family == PL_UDP_IPV6;
+	const int fd = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		if (errno == EAFNOSUPPORT || errno == EPROTONOSUPPORT || errno == EPERM || errno == EACCES)
+			errno = 0;
 		return -1;
+	}
 	/* DF on, and no look at a path MTU that a stranger's ICMP may have lowered: our datagrams fit by construction. */
-	bool is_set = set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
-	if (family == AF_INET6)
-		is_set = is_set && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
-			 set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-			 set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-	else
-		is_set = is_set && set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	const bool is_set = is_ipv6 ? set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
+					      set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+					      set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+				    : set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) &&
+					      set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 	if (is_set)
 		return fd;
 	const int error = errno;
@@ -44,22 +47,52 @@ static int open_family(int family)
 	return -1;
 }
 
-static bool bind_any(int fd, bool is_ipv6, uint16_t port, uint16_t *bound)
+static bool bind_any(int fd, enum pl_udp_family family, uint16_t *port)
 {
-	struct sockaddr_storage address = { 0 };
-	socklen_t size = is_ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	if (is_ipv6)
-		*(struct sockaddr_in6 *)&address =
-			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	else
-		*(struct sockaddr_in *)&address =
-			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
-	if (bind(fd, (const struct sockaddr *)&address, size) != 0 ||
-		getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+	union pl_udp_address address = { .v6 = { 0 } };
+	socklen_t size = sizeof address.v4;
+	if (family == PL_UDP_IPV6) {
+		address.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(*port) };
+		size = sizeof address.v6;
+	} else {
+		address.v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(*port) };
+	}
+	if (bind(fd, &address.any, size) != 0 || getsockname(fd, &address.any, &size) != 0)
 		return false;
-	*bound = ntohs(
-		is_ipv6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
+	*port = ntohs(family == PL_UDP_IPV6 ? address.v6.sin6_port : address.v4.sin_port);
 	return true;
+}
+
+static void close_all(struct pl_udp *udp)
+{
+	const int error = errno;
+	for (size_t i = 0; i < PL_UDP_FAMILIES; i++) {
+		if (udp->socket[i].fd >= 0)
+			close(udp->socket[i].fd);
+		udp->socket[i].fd = -1;
+	}
+	errno = error;
+}
+
+/* Both families on one port, or the only one there is.  False: errno tells why, and nothing is open. */
+static bool open_all(struct pl_udp *udp, uint16_t port)
+{
+	udp->port = port;
+	for (size_t i = 0; i < PL_UDP_FAMILIES; i++)
+		udp->socket[i].fd = -1;
+	for (enum pl_udp_family family = 0; family < PL_UDP_FAMILIES; family++) {
+		const int fd = udp->socket[family].fd = open_family(family);
+		if (fd < 0 && errno == 0)
+			continue;
+		if (fd < 0 || !bind_any(fd, family, &udp->port)) {
+			close_all(udp);
+			return false;
+		}
+	}
+	if (pl_udp_has(udp, PL_UDP_IPV4) || pl_udp_has(udp, PL_UDP_IPV6))
+		return true;
+	errno = EAFNOSUPPORT;
+	return false;
 }
 
 /* What never changes between batches: where each message's parts lie. */
@@ -85,39 +118,58 @@ static void lay_out(struct pl_udp *udp)
 	}
 }
 
-enum pl_err pl_udp_open(struct pl_udp *udp, uint16_t port)
+static void set_up(struct pl_udp *udp, int fd)
 {
-	memset(udp, 0, offsetof(struct pl_udp, datagram));
-	udp->is_ipv6 = true;
-	udp->fd = open_family(AF_INET6);
-	if (udp->fd < 0) { /* a host or a container without IPv6 */
-		udp->is_ipv6 = false;
-		udp->fd = open_family(AF_INET);
-	}
-	if (udp->fd < 0)
-		return PL_ERR_SOCKET;
-	if (!bind_any(udp->fd, udp->is_ipv6, port, &udp->port)) {
-		const int error = errno;
-		close(udp->fd);
-		errno = error;
-		return PL_ERR_SOCKET;
-	}
-	udp->receive_bytes = set_buffer(udp->fd, SO_RCVBUF, SO_RCVBUFFORCE, PL_UDP_BUFFER_BYTES);
-	udp->send_bytes = set_buffer(udp->fd, SO_SNDBUF, SO_SNDBUFFORCE, PL_UDP_BUFFER_BYTES);
-	set_int(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* only a counter is lost without it */
-	lay_out(udp);
+	const int receive_bytes = set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, PL_UDP_BUFFER_BYTES);
+	const int send_bytes = set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, PL_UDP_BUFFER_BYTES);
+	if (udp->receive_bytes == 0 || receive_bytes < udp->receive_bytes)
+		udp->receive_bytes = receive_bytes;
+	if (udp->send_bytes == 0 || send_bytes < udp->send_bytes)
+		udp->send_bytes = send_bytes;
+	set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* only a counter is lost without it */
 	/* Kernels before 4.18 and 5.0 have neither: then each datagram is a message of its own, as ever. */
 	int segment = 0;
 	socklen_t size = sizeof segment;
-	pl_egress_init(&udp->egress, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0);
-	set_int(udp->fd, IPPROTO_UDP, UDP_GRO, 1);
+	pl_egress_init(&udp->egress, getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0);
+	set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
+enum pl_err pl_udp_open(struct pl_udp *udp, uint16_t port)
+{
+	memset(udp, 0, offsetof(struct pl_udp, datagram));
+	/* A port that is free for one family may be taken for the other: then another one is. */
+	bool is_open = open_all(udp, port);
+	for (int tries = 1; !is_open && errno == EADDRINUSE && port == 0 && tries < PL_UDP_PORT_TRIES; tries++)
+		is_open = open_all(udp, port);
+	if (!is_open)
+		return PL_ERR_SOCKET;
+	for (enum pl_udp_family family = 0; family < PL_UDP_FAMILIES; family++) {
+		if (pl_udp_has(udp, family))
+			set_up(udp, udp->socket[family].fd);
+	}
+	lay_out(udp);
 	return PL_ERR_NONE;
 }
 
 void pl_udp_close(struct pl_udp *udp)
 {
-	close(udp->fd);
-	udp->fd = -1;
+	close_all(udp);
+}
+
+void pl_udp_prepare_poll(const struct pl_udp *udp, struct pollfd fds[static PL_UDP_FAMILIES])
+{
+	for (size_t i = 0; i < PL_UDP_FAMILIES; i++)
+		fds[i] = (struct pollfd){ .fd = udp->socket[i].fd, .events = POLLIN };
+}
+
+bool pl_udp_take_poll(struct pl_udp *udp, const struct pollfd fds[static PL_UDP_FAMILIES])
+{
+	bool has_any = false;
+	for (size_t i = 0; i < PL_UDP_FAMILIES; i++) {
+		udp->socket[i].is_readable = fds[i].revents != 0;
+		has_any |= fds[i].revents != 0;
+	}
+	return has_any;
 }
 
 static struct pl_addr addr_of(const union pl_udp_address *address)
@@ -134,7 +186,8 @@ static struct pl_addr addr_of(const union pl_udp_address *address)
 
 /* The local address out of the packet-info message, the kernel's drops since the socket was opened, and the size of a
  * train's segments (left alone when it is a single datagram). */
-static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_addr *local, size_t *segment)
+static void read_control(
+	struct pl_udp *udp, struct pl_udp_socket *from, struct msghdr *message, struct pl_addr *local, size_t *segment)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
 		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
@@ -148,8 +201,8 @@ static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_a
 		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
 			uint32_t overflow;
 			memcpy(&overflow, CMSG_DATA(c), sizeof overflow);
-			udp->counters.kernel_drops += overflow - udp->overflow_seen;
-			udp->overflow_seen = overflow;
+			udp->counters.kernel_drops += overflow - from->overflow_seen;
+			from->overflow_seen = overflow;
 		} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
 			int size;
 			memcpy(&size, CMSG_DATA(c), sizeof size);
@@ -160,13 +213,13 @@ static void read_control(struct pl_udp *udp, struct msghdr *message, struct pl_a
 }
 
 /* One message of a receive: a datagram, or a train of them. */
-static size_t take_message(struct pl_udp *udp, size_t index, size_t count)
+static size_t take_message(struct pl_udp *udp, struct pl_udp_socket *from, size_t index, size_t count)
 {
 	struct msghdr *message = &udp->in[index].msg_hdr;
 	struct pl_path path = { .remote = addr_of(&udp->in_from[index]), .local.port = udp->port };
 	const size_t size = udp->in[index].msg_len;
 	size_t segment = size;
-	read_control(udp, message, &path.local, &segment);
+	read_control(udp, from, message, &path.local, &segment);
 	if (segment > PL_DATAGRAM_SIZE_MAX || (message->msg_flags & MSG_TRUNC) != 0) {
 		udp->counters.too_large++;
 		return count;
@@ -185,23 +238,40 @@ static size_t take_message(struct pl_udp *udp, size_t index, size_t count)
 	return count;
 }
 
+/* Messages of one socket into udp->in from index on.  Returns how many. */
+static size_t receive_from(struct pl_udp *udp, struct pl_udp_socket *from, size_t index)
+{
+	const size_t room = PL_UDP_BATCH - index;
+	int got = recvmmsg(from->fd, udp->in + index, (unsigned)room, 0, NULL);
+	udp->counters.syscalls++;
+	/* An ICMP error about an earlier datagram is told once and says nothing about this socket's queue. */
+	for (int errors = 0; got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errors < PL_UDP_BATCH; errors++) {
+		got = recvmmsg(from->fd, udp->in + index, (unsigned)room, 0, NULL);
+		udp->counters.syscalls++;
+	}
+	from->is_readable = got == (int)room;
+	return got > 0 ? (size_t)got : 0;
+}
+
 size_t pl_udp_receive(struct pl_udp *udp)
 {
 	for (size_t i = 0; i < PL_UDP_BATCH; i++) {
 		udp->in[i].msg_hdr.msg_namelen = sizeof udp->in_from[i];
 		udp->in[i].msg_hdr.msg_controllen = sizeof udp->in_control[i];
 	}
-	int got = recvmmsg(udp->fd, udp->in, PL_UDP_BATCH, 0, NULL);
-	udp->counters.syscalls++;
-	/* An ICMP error about an earlier datagram is told once and says nothing about this socket's queue. */
-	for (int errors = 0; got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errors < PL_UDP_BATCH; errors++) {
-		got = recvmmsg(udp->fd, udp->in, PL_UDP_BATCH, 0, NULL);
-		udp->counters.syscalls++;
+	size_t count = 0, used = 0;
+	udp->has_more = false;
+	for (size_t i = 0; i < PL_UDP_FAMILIES; i++) {
+		struct pl_udp_socket *from = &udp->socket[(udp->first + i) % PL_UDP_FAMILIES];
+		if (from->is_readable && used < PL_UDP_BATCH) {
+			const size_t got = receive_from(udp, from, used);
+			for (const size_t end = used + got; used < end; used++)
+				count = take_message(udp, from, used, count);
+		}
+		udp->has_more |= from->is_readable;
 	}
-	udp->has_more = got == PL_UDP_BATCH;
-	size_t count = 0;
-	for (int i = 0; i < got; i++)
-		count = take_message(udp, (size_t)i, count);
+	/* A flood of one family does not keep the other waiting. */
+	udp->first = (udp->first + 1) % PL_UDP_FAMILIES;
 	return count;
 }
 
@@ -217,9 +287,9 @@ void pl_udp_push(struct pl_udp *udp, const struct pl_path *path, size_t size)
 	pl_egress_push(&udp->egress, path, size);
 }
 
-static socklen_t write_destination(const struct pl_udp *udp, const struct pl_addr *remote, union pl_udp_address *to)
+static socklen_t write_destination(const struct pl_addr *remote, enum pl_udp_family family, union pl_udp_address *to)
 {
-	if (udp->is_ipv6) {
+	if (family == PL_UDP_IPV6) {
 		to->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(remote->port) };
 		memcpy(&to->v6.sin6_addr, remote->ip, sizeof remote->ip);
 		return sizeof to->v6;
@@ -229,10 +299,15 @@ static socklen_t write_destination(const struct pl_udp *udp, const struct pl_add
 	return sizeof to->v4;
 }
 
-/* Appends a control message of one value; msg_controllen is what is used so far. */
-static void put_control(struct msghdr *message, uint8_t *control, int level, int type, const void *value, size_t size)
+static enum pl_udp_family family_of(const struct pl_addr *addr)
 {
-	struct cmsghdr *c = (struct cmsghdr *)(void *)(control + message->msg_controllen);
+	return pl_addr_is_ipv4(addr) ? PL_UDP_IPV4 : PL_UDP_IPV6;
+}
+
+/* Appends a control message of one value; msg_controllen is what is used so far. */
+static void put_control(struct msghdr *message, int level, int type, const void *value, size_t size)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)((uint8_t *)message->msg_control + message->msg_controllen);
 	c->cmsg_level = level;
 	c->cmsg_type = type;
 	c->cmsg_len = CMSG_LEN(size);
@@ -240,99 +315,205 @@ static void put_control(struct msghdr *message, uint8_t *control, int level, int
 	message->msg_controllen += CMSG_SPACE(size);
 }
 
-/* The source address of the datagram: the one the peer sent its checks to.  A dual-stack socket takes an IPv4-mapped
- * one in the IPv6 form. */
-static void put_source(const struct pl_udp *udp, const struct pl_addr *local, struct msghdr *message, uint8_t *control)
+/* The source address of the datagram: the one the peer sent its checks to. */
+static void put_source(const struct pl_addr *local, enum pl_udp_family family, struct msghdr *message)
 {
 	static const struct pl_addr unspecified;
-	if (memcmp(local->ip, unspecified.ip, sizeof local->ip) == 0)
+	if (memcmp(local->ip, unspecified.ip, sizeof local->ip) == 0 || family_of(local) != family)
 		return;
-	if (udp->is_ipv6) {
+	if (family == PL_UDP_IPV6) {
 		struct in6_pktinfo info = { 0 };
 		memcpy(&info.ipi6_addr, local->ip, sizeof local->ip);
-		put_control(message, control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+		put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 	} else {
 		struct in_pktinfo info = { 0 };
 		memcpy(&info.ipi_spec_dst, local->ip + 12, sizeof info.ipi_spec_dst);
-		put_control(message, control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+		put_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
 	}
 }
 
-static void prepare(struct pl_udp *udp, unsigned index)
+/* ---- destinations that refuse trains: a device without checksums, an old driver, a tunnel ---- */
+
+/* Two destinations that share a place cost a call in vain, no more: so the hash needs no secret. */
+static struct pl_udp_refuser *refuser_place(struct pl_udp *udp, const struct pl_addr *remote)
 {
-	const struct pl_egress_train *train = &udp->egress.train[index];
-	struct msghdr *message = &udp->out[index].msg_hdr;
-	message->msg_namelen = write_destination(udp, &train->path.remote, &udp->out_to[index]);
-	udp->out_vector[index] =
-		(struct iovec){ .iov_base = udp->egress.arena + train->offset, .iov_len = train->size };
-	message->msg_controllen = 0;
-	put_source(udp, &train->path.local, message, udp->out_control[index]);
-	if (train->count > 1)
-		put_control(message, udp->out_control[index], IPPROTO_UDP, UDP_SEGMENT, &train->segment,
-			sizeof train->segment);
+	return &udp->refuser[pl_addr_hash(remote, 0) % PL_UDP_REFUSERS];
 }
+
+static bool is_refuser(const struct pl_udp_refuser *place, const struct pl_addr *remote)
+{
+	return place->skips > 0 && pl_addr_equal(&place->remote, remote);
+}
+
+/* True when the next train to remote is to go one by one; when its time is over one is tried again. */
+static bool skip_train(struct pl_udp *udp, const struct pl_addr *remote)
+{
+	if (udp->refusers == 0)
+		return false;
+	struct pl_udp_refuser *place = refuser_place(udp, remote);
+	if (!is_refuser(place, remote) || place->skips_left == 0)
+		return false;
+	place->skips_left--;
+	return true;
+}
+
+static void note_refused(struct pl_udp *udp, const struct pl_addr *remote)
+{
+	struct pl_udp_refuser *place = refuser_place(udp, remote);
+	const bool is_again = is_refuser(place, remote);
+	const unsigned skips = is_again ? place->skips * 2u : PL_UDP_REFUSED_SKIPS;
+	udp->counters.trains_refused++;
+	udp->counters.trains_cut++;
+	udp->refusers += place->skips == 0;
+	place->remote = *remote;
+	place->skips = skips < PL_UDP_REFUSED_SKIPS_MAX ? (uint16_t)skips : PL_UDP_REFUSED_SKIPS_MAX;
+	place->skips_left = place->skips;
+}
+
+static void note_taken(struct pl_udp *udp, const struct pl_addr *remote)
+{
+	struct pl_udp_refuser *place = refuser_place(udp, remote);
+	if (!is_refuser(place, remote))
+		return;
+	place->skips = 0;
+	udp->refusers--;
+}
+
+/* ---- out ---- */
 
 static bool is_full(int error)
 {
 	return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM;
 }
 
-/* A train that the kernel does not cut (a device without checksums, an old driver): its datagrams one by one.  False: the
- * socket is full. */
-static bool send_cut(struct pl_udp *udp, unsigned index)
+/* Puts count datagrams of a train, from byte at on, into the next message. */
+static void put_message(struct pl_udp *udp, enum pl_udp_family family, unsigned index, uint32_t at, unsigned count)
 {
 	const struct pl_egress_train *train = &udp->egress.train[index];
-	struct msghdr *message = &udp->out[index].msg_hdr;
-	udp->counters.trains_cut++;
+	const unsigned out = udp->out_count++;
+	struct msghdr *message = &udp->out[out].msg_hdr;
+	const uint32_t left = train->size - at;
+	udp->out_part[out] = (struct pl_udp_part){ .train = (uint8_t)index, .count = (uint16_t)count };
+	udp->out_vector[out] = (struct iovec){
+		.iov_base = udp->egress.arena + train->offset + at,
+		.iov_len = count > 1 || left < train->segment ? left : train->segment,
+	};
+	message->msg_namelen = write_destination(&train->path.remote, family, &udp->out_to[out]);
 	message->msg_controllen = 0;
-	put_source(udp, &train->path.local, message, udp->out_control[index]);
+	put_source(&train->path.local, family, message);
+	if (count > 1)
+		put_control(message, IPPROTO_UDP, UDP_SEGMENT, &train->segment, sizeof train->segment);
+}
+
+/* A train that the kernel did not take, whose message has this index: its datagrams one by one, in that message's place.
+ * False: the socket is full. */
+static bool send_cut(struct pl_udp *udp, int fd, unsigned out)
+{
+	const struct pl_egress_train *train = &udp->egress.train[udp->out_part[out].train];
+	struct msghdr *message = &udp->out[out].msg_hdr;
+	message->msg_controllen = 0;
+	put_source(&train->path.local, family_of(&train->path.remote), message);
 	for (uint32_t at = 0, left = train->count; left > 0; at += train->segment, left--) {
-		udp->out_vector[index] = (struct iovec){
+		udp->out_vector[out] = (struct iovec){
 			.iov_base = udp->egress.arena + train->offset + at,
 			.iov_len = left > 1 ? train->segment : train->size - at,
 		};
 		udp->counters.syscalls++;
-		if (sendmsg(udp->fd, message, 0) >= 0)
+		if (sendmsg(fd, message, 0) >= 0) {
+			if (at == 0) /* so it was the train that was refused */
+				note_refused(udp, &train->path.remote);
 			continue;
+		}
 		if (is_full(errno)) {
 			udp->counters.send_full += left;
 			return false;
+		}
+		if (at == 0) { /* so it is the destination, and the others would fare no better */
+			udp->counters.send_failed += left;
+			return true;
 		}
 		udp->counters.send_failed++;
 	}
 	return true;
 }
 
-static void count_full(struct pl_udp *udp, unsigned from)
+static void note_sent(struct pl_udp *udp, unsigned from, unsigned count)
 {
-	for (unsigned i = from; i < udp->egress.count; i++)
-		udp->counters.send_full += udp->egress.train[i].count;
+	for (unsigned i = from; i < from + count && udp->refusers > 0; i++) {
+		if (udp->out_part[i].count > 1)
+			note_taken(udp, &udp->egress.train[udp->out_part[i].train].path.remote);
+	}
 }
 
-void pl_udp_flush(struct pl_udp *udp)
+static void count_full(struct pl_udp *udp, unsigned from)
 {
-	const unsigned count = udp->egress.count;
-	for (unsigned i = 0; i < count; i++)
-		prepare(udp, i);
-	unsigned done = 0;
-	while (done < count) {
-		const int sent = sendmmsg(udp->fd, udp->out + done, count - done, 0);
+	for (unsigned i = from; i < udp->out_count; i++)
+		udp->counters.send_full += udp->out_part[i].count;
+}
+
+static void send_messages(struct pl_udp *udp, int fd)
+{
+	for (unsigned done = 0; done < udp->out_count;) {
+		const int sent = sendmmsg(fd, udp->out + done, udp->out_count - done, 0);
 		udp->counters.syscalls++;
 		if (sent > 0) {
+			note_sent(udp, done, (unsigned)sent);
 			done += (unsigned)sent;
-		} else if (is_full(errno)) {
-			count_full(udp, done);
-			break;
-		} else if (errno != EINTR && udp->egress.train[done].count > 1) {
-			if (!send_cut(udp, done++)) {
-				count_full(udp, done);
-				break;
-			}
-		} else if (errno != EINTR) {
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		bool has_room = !is_full(errno);
+		if (has_room && udp->out_part[done].count > 1) {
+			has_room = send_cut(udp, fd, done++);
+		} else if (has_room) {
 			/* One destination's fault (or an ICMP error reported late): the others still get theirs. */
 			udp->counters.send_failed++;
 			done++;
 		}
+		if (!has_room) {
+			count_full(udp, done);
+			break;
+		}
 	}
+	udp->out_count = 0;
+}
+
+static void put_train(struct pl_udp *udp, enum pl_udp_family family, unsigned index)
+{
+	const struct pl_egress_train *train = &udp->egress.train[index];
+	const bool is_cut = train->count > 1 && skip_train(udp, &train->path.remote);
+	const unsigned step = is_cut ? 1 : train->count;
+	udp->counters.trains_cut += is_cut;
+	for (unsigned at = 0; at < train->count; at += step) {
+		if (udp->out_count == PL_EGRESS_TRAINS_MAX)
+			send_messages(udp, udp->socket[family].fd);
+		put_message(udp, family, index, at * train->segment, step);
+	}
+}
+
+/* Sends what goes to one family, and returns how many trains that was. */
+static unsigned flush_family(struct pl_udp *udp, enum pl_udp_family family)
+{
+	unsigned trains = 0;
+	for (unsigned i = 0; i < udp->egress.count; i++) {
+		const struct pl_egress_train *train = &udp->egress.train[i];
+		if (family_of(&train->path.remote) != family)
+			continue;
+		trains++;
+		if (pl_udp_has(udp, family))
+			put_train(udp, family, i);
+		else
+			udp->counters.send_failed += train->count;
+	}
+	if (udp->out_count > 0)
+		send_messages(udp, udp->socket[family].fd);
+	return trains;
+}
+
+void pl_udp_flush(struct pl_udp *udp)
+{
+	if (flush_family(udp, PL_UDP_IPV4) < udp->egress.count)
+		flush_family(udp, PL_UDP_IPV6);
 	pl_egress_clear(&udp->egress);
 }

@@ -99,12 +99,15 @@ static void take_events(struct call *call)
 /* One turn of all clients; waits a little for whatever comes first. */
 static void turn(struct call *call)
 {
-	struct pollfd fds[CLIENTS_MAX + 1] = { { .fd = pl_sfu_event_fd(call->sfu), .events = POLLIN } };
+	struct pollfd fds[CLIENTS_MAX + 1][PL_UDP_FAMILIES] = {
+		{ { .fd = pl_sfu_event_fd(call->sfu), .events = POLLIN }, { .fd = -1 } }
+	};
 	for (uint32_t i = 0; i < call->client_count; i++)
-		fds[1 + i] = (struct pollfd){ .fd = call->client[i].udp->fd, .events = POLLIN };
-	poll(fds, 1 + call->client_count, 5);
+		pl_udp_prepare_poll(call->client[i].udp, fds[1 + i]);
+	poll(fds[0], (1 + call->client_count) * PL_UDP_FAMILIES, 5);
 	take_events(call);
 	for (struct client *c = call->client; c < call->client + call->client_count; c++) {
+		pl_udp_take_poll(c->udp, fds[1 + (c - call->client)]);
 		const size_t count = pl_udp_receive(c->udp);
 		for (size_t i = 0; i < count; i++) {
 			pl_peer_feed(&c->peer, now(), c->udp->datagram[i].bytes);
