@@ -51,6 +51,7 @@ ALLOWED = {
     "dtls.c.o": r"[A-Z][A-Za-z0-9]*_\w+|OPENSSL_\w+|RAND_bytes|calloc|malloc|free|d2i_\w+|i2d_\w+|CRYPTO_\w+",
     "dtls_tail.c.o": r"EVP_\w+|OSSL_PARAM_\w+|OPENSSL_cleanse|ERR_clear_error",
     "opus.c.o": r"opus_\w+",
+    "dsp.c.o": r"__cpu_\w+",
     "conference.c.o": r"calloc|aligned_alloc|free",
     "front": r"json_\w+|jsonp?_\w+|malloc|calloc|realloc|free|strdup",
     "message": r"json_\w+|free|malloc",
