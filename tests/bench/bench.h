@@ -11,6 +11,9 @@ double pl_bench_cpu_ns(void); /* of this thread */
  * floor_name NULL and floor 0 where there is none. */
 void pl_bench_add(const char *name, double value, const char *floor_name, double floor);
 
+/* Adds a line: nanoseconds of CPU time, and how many times as long something else takes for the same. */
+void pl_bench_add_faster(const char *name, double value, const char *other_name, double other);
+
 /* Zeroed memory; aborts when there is none. */
 void *pl_bench_take(size_t count, size_t size);
 
@@ -19,5 +22,8 @@ void pl_bench_srtp(void);
 
 /* G.711, and the way from 48 kHz to it. */
 void pl_bench_g711(void);
+
+/* The mixer's kernels of each instruction set that this CPU has, beside plain C that no compiler vectorised. */
+void pl_bench_dsp(void);
 
 #endif
