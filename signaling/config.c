@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "media/dsp.h"
+
 static const struct pl_config_key KEYS[] = {
 #define X(section, name, kind, default_text, min, max, unit, what, why)               \
 	{ #section, #name, PL_CONFIG_##kind, default_text, min, max, unit, what, why, \
@@ -345,6 +347,13 @@ enum pl_err pl_config_check(const struct pl_config *config, char error[static PL
 		snprintf(error, PL_CONFIG_ERROR_SIZE,
 			"%shttp.%s is set, but http.%s is not: HTTPS needs both, HTTP none",
 			pl_config_origin(config, "http", set), set, other);
+		return PL_ERR_CONFIG;
+	}
+	enum pl_simd simd;
+	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
+	if (pl_simd_lack(simd) != NULL) {
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "%smedia.simd: %s cannot be used: %s",
+			pl_config_origin(config, "media", "simd"), pl_simd_text(simd), pl_simd_lack(simd));
 		return PL_ERR_CONFIG;
 	}
 	if (!is_readable(config, "tls_cert", config->http_tls_cert, error) ||

@@ -60,6 +60,9 @@ enum {
 	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
 		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
 		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \
+	X(media, simd, CHOICE, "auto", 0, 0, "auto|avx2|sse41|neon|plain",                                            \
+		"which instructions mix audio; auto: the fastest that this CPU has",                                  \
+		"All give the same bits; force one to rule out a processor's fault, plain takes ten times as long.")  \
 	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
 		"More than a core can serve audio to; their table is allocated at the start.")                        \
 	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \

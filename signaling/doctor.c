@@ -117,6 +117,9 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config)
 	check_config(doctor, config);
 	pl_doctor_check_cores(doctor, &topology, &plan);
 	pl_doctor_check_simd(doctor, "");
+	enum pl_simd simd;
+	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
+	pl_doctor_check_mixer(doctor, simd);
 	enum pl_srtp_backend srtp;
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &srtp));
 	pl_doctor_check_srtp(doctor, srtp);

@@ -4,6 +4,7 @@
 #ifndef PL_SIGNALING_DOCTOR_CHECKS_H
 #define PL_SIGNALING_DOCTOR_CHECKS_H
 
+#include "media/dsp.h"
 #include "media/srtp.h"
 #include "sfu/io/memory.h"
 #include "sfu/io/topology.h"
@@ -13,6 +14,8 @@
 void pl_doctor_check_cores(
 	struct pl_doctor *doctor, const struct pl_topology *topology, const struct pl_topology_plan *plan);
 void pl_doctor_check_simd(struct pl_doctor *doctor, const char *root);
+/* wanted: of the configuration. */
+void pl_doctor_check_mixer(struct pl_doctor *doctor, enum pl_simd wanted);
 void pl_doctor_check_clock_source(struct pl_doctor *doctor, const char *root);
 /* realtime_s: since 1970.  has_sync: whether the kernel's clock is disciplined, as adjtimex(2) says. */
 void pl_doctor_check_time(struct pl_doctor *doctor, int64_t realtime_s, bool has_sync);

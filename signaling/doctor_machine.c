@@ -126,6 +126,21 @@ void pl_doctor_check_simd(struct pl_doctor *doctor, const char *root)
 			name);
 }
 
+void pl_doctor_check_mixer(struct pl_doctor *doctor, enum pl_simd wanted)
+{
+	const struct pl_dsp *dsp = pl_dsp_get(wanted);
+	if (dsp == NULL) {
+		pl_doctor_tell(doctor, "mixer", PL_DOCTOR_BROKEN, "media.simd is %s, which cannot be used: %s",
+			pl_simd_text(wanted), pl_simd_lack(wanted));
+		pl_doctor_mend(doctor, "plenum --set media.simd=auto");
+		return;
+	}
+	const bool is_slow = wanted == PL_SIMD_PLAIN && pl_dsp_get(PL_SIMD_AUTO)->level != PL_SIMD_PLAIN;
+	pl_doctor_tell(doctor, "mixer", is_slow ? PL_DOCTOR_NOTE : PL_DOCTOR_OK, "%s mixes audio (media.simd is %s)%s",
+		pl_simd_text(dsp->level), pl_simd_text(wanted),
+		is_slow ? "; this CPU has instructions that take a tenth of the time" : "");
+}
+
 /* Sources that a process reads without a system call: the vDSO of x86, arm64, Hyper-V, POWER and RISC-V. */
 static bool is_fast_source(const char *name)
 {

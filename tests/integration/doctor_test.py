@@ -177,6 +177,23 @@ def test_srtp_is_the_servers():
         assert word in ("auto", named.split()[0]), named
 
 
+def test_mixer_is_refused_where_it_cannot_run():
+    """A start fails where the doctor said it would, with the same reason, and not elsewhere."""
+    for word in ("auto", "avx2", "sse41", "neon", "plain"):
+        finding = examine({"media.simd": word})["mixer"]
+        start = {"http.listen": "127.0.0.1:0", "media.port": "0", "media.simd": word}
+        if finding["state"] != "broken":
+            assert f"(media.simd is {word})" in finding["found"], finding
+            with Server(start):
+                pass
+            continue
+        assert follow(finding) == {"media.simd": "auto"}, finding
+        options = [option for key, value in start.items() for option in ("--set", f"{key}={value}")]
+        done = subprocess.run([BINARY, *options], capture_output=True, text=True, timeout=60, check=False)
+        reason = finding["found"].partition("cannot be used: ")[2]
+        assert done.returncode == 2 and f"--set: media.simd: {word} cannot be used: {reason}" in done.stderr, done
+
+
 def test_configuration():
     expect(examine({"http.tls_cert": "/no/such/file", "http.tls_key": "/no/such/file"}), "configuration", "broken",
            "/no/such/file")

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "media/dsp.h"
 #include "media/srtp.h"
 
 /* Loads text as a file of its own; the error's path is cut off. */
@@ -90,9 +91,9 @@ static void test_config_mistakes_are_explained(void **state)
 		const char *yaml, *error;
 	} mistake[] = {
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
-		{ "media:\n  colour: 1\n",
-			":2: media.colour: unknown key; there are media.address, media.port, "
-			"media.shards, media.room_spread, media.coalesce_us, media.pool_packets, media.srtp" },
+		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, "
+					   "media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
+					   "media.srtp, media.simd" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
 		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
@@ -217,7 +218,7 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
 		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
 			    "http.ping_s, media.address, media.port, media.shards, media.room_spread, "
-			    "media.coalesce_us, media.pool_packets, media.srtp, limits.participants, "
+			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, limits.participants, "
 			    "limits.rooms, limits.room_participants, limits.connections, log.level, log.format" },
 	};
 	struct pl_config config;
@@ -330,6 +331,31 @@ static void test_config_srtp_words_are_its_backends(void **state)
 	assert_false(pl_srtp_backend_parse("", &parsed));
 }
 
+/* The words of media.simd are those of the mixer, all of them; one that this CPU lacks is refused at the start, with the
+ * place where it was asked for and the reason. */
+static void test_config_simd_words_are_the_mixers(void **state)
+{
+	(void)state;
+	struct pl_config config;
+	char error[PL_CONFIG_ERROR_SIZE], assignment[64], expected[PL_CONFIG_ERROR_SIZE], words[128] = "";
+	for (enum pl_simd i = 0; i < PL_SIMD_COUNT; i++) {
+		pl_config_defaults(&config);
+		snprintf(assignment, sizeof assignment, "media.simd=%s", pl_simd_text(i));
+		assert_int_equal(pl_config_set(&config, assignment, error), PL_ERR_NONE);
+		strcat(strcat(words, i == 0 ? "" : "|"), pl_simd_text(i));
+		if (pl_simd_lack(i) == NULL) {
+			assert_int_equal(pl_config_check(&config, error), PL_ERR_NONE);
+			continue;
+		}
+		snprintf(expected, sizeof expected, "--set: media.simd: %s cannot be used: %s", pl_simd_text(i),
+			pl_simd_lack(i));
+		assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);
+		assert_string_equal(error, expected);
+	}
+	assert_int_equal(pl_config_set(&config, "media.simd=avx512", error), PL_ERR_CONFIG);
+	assert_non_null(strstr(error, words));
+}
+
 static void test_config_listen_forms(void **state)
 {
 	(void)state;
@@ -406,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_config_check_sees_what_one_key_cannot),
 		cmocka_unit_test(test_config_check_names_the_last_setter),
 		cmocka_unit_test(test_config_srtp_words_are_its_backends),
+		cmocka_unit_test(test_config_simd_words_are_the_mixers),
 		cmocka_unit_test(test_config_listen_forms),
 		cmocka_unit_test(test_config_address_lists_are_bounded),
 	};

@@ -402,6 +402,25 @@ static void test_doctor_names_the_srtp_of_a_start(void **state)
 		assert_found(PL_DOCTOR_BROKEN, "which cannot be used", "plenum --set media.srtp=auto");
 }
 
+/* What mixes is named as it will be chosen; a forced level that this CPU lacks would not start. */
+static void test_doctor_names_what_mixes(void **state)
+{
+	(void)state;
+	pl_doctor_check_mixer(&doctor, PL_SIMD_AUTO);
+	char words[64];
+	snprintf(words, sizeof words, "%s mixes audio (media.simd is auto)",
+		pl_simd_text(pl_dsp_get(PL_SIMD_AUTO)->level));
+	assert_found(PL_DOCTOR_OK, words, "");
+	pl_doctor_check_mixer(&doctor, PL_SIMD_PLAIN);
+	assert_found(pl_dsp_get(PL_SIMD_AUTO)->level == PL_SIMD_PLAIN ? PL_DOCTOR_OK : PL_DOCTOR_NOTE,
+		"plain mixes audio", "");
+	for (enum pl_simd level = 0; level < PL_SIMD_COUNT; level++) {
+		pl_doctor_check_mixer(&doctor, level);
+		if (pl_simd_lack(level) != NULL)
+			assert_found(PL_DOCTOR_BROKEN, pl_simd_lack(level), "plenum --set media.simd=auto");
+	}
+}
+
 /* The verb comes first, and takes the options of the start that it examines. */
 static void test_doctor_is_the_first_word(void **state)
 {
@@ -455,6 +474,7 @@ int main(void)
 		cmocka_unit_test_setup(test_doctor_prints_for_machines, reset),
 		cmocka_unit_test_setup(test_doctor_never_prints_half_a_command, reset),
 		cmocka_unit_test_setup(test_doctor_names_the_srtp_of_a_start, reset),
+		cmocka_unit_test_setup(test_doctor_names_what_mixes, reset),
 		cmocka_unit_test_setup(test_doctor_is_the_first_word, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
