@@ -154,28 +154,75 @@ static void apply_tracks(
 	}
 }
 
+static bool is_same_slot(const struct pl_slot_spec *a, const struct pl_slot_spec *b)
+{
+	return a->ssrc == b->ssrc && strcmp(a->mid, b->mid) == 0;
+}
+
 static int find_slot(const struct pl_slot *slot, uint8_t count, const struct pl_slot_spec *spec)
 {
 	for (uint8_t i = 0; i < count; i++) {
-		if (slot[i].spec.ssrc == spec->ssrc && strcmp(slot[i].spec.mid, spec->mid) == 0)
+		if (is_same_slot(&slot[i].spec, spec))
 			return i;
 	}
 	return -1;
 }
 
-static struct pl_slot make_slot(const struct pl_slot_spec *spec, struct pl_rng *rng)
+static struct pl_retired *find_retired(struct pl_participant *p, uint32_t ssrc)
+{
+	for (size_t i = 0; i < PL_COUNT(p->retired); i++) {
+		if (p->retired[i].ssrc == ssrc)
+			return &p->retired[i];
+	}
+	return NULL;
+}
+
+/* The slot goes.  One that has sent nothing has used no number. */
+static void retire(struct pl_participant *p, const struct pl_slot *slot)
+{
+	if (slot->rewrite.sent_last_us == INT64_MIN)
+		return;
+	struct pl_retired *place = find_retired(p, 0);
+	if (place == NULL) {
+		place = &p->retired[p->retired_next];
+		p->retired_next = (uint8_t)((p->retired_next + 1) % PL_COUNT(p->retired));
+	}
+	*place = (struct pl_retired){ slot->spec.ssrc, slot->packets, slot->octets, slot->rewrite.seq_last };
+}
+
+static struct pl_slot make_slot(struct pl_participant *p, const struct pl_slot_spec *spec, struct pl_rng *rng)
 {
 	struct pl_slot slot = { .spec = *spec };
+	struct pl_retired *before = find_retired(p, spec->ssrc);
 	/* A first number in the lower half keeps the peer's first guess of the rollover counter right even when the first
 	 * packets are reordered (RFC 3711 section 3.3.1). */
-	const uint16_t seq_first = (uint16_t)pl_rng_below(rng, 0x8000);
+	uint16_t seq_first = (uint16_t)pl_rng_below(rng, 0x8000);
+	if (before != NULL) {
+		seq_first = (uint16_t)(before->seq_last + 1);
+		slot.packets = before->packets;
+		slot.octets = before->octets;
+		*before = (struct pl_retired){ .ssrc = 0 };
+	}
 	pl_rewrite_init(&slot.rewrite, spec->ssrc, spec->clock_hz / 1000, seq_first, (uint32_t)pl_rng_next(rng));
 	return slot;
+}
+
+static int find_spec(const struct pl_description *description, const struct pl_slot_spec *spec)
+{
+	for (uint8_t i = 0; i < description->slot_count; i++) {
+		if (is_same_slot(&description->slot[i], spec))
+			return i;
+	}
+	return -1;
 }
 
 static void apply_slots(struct pl_participant *p, const struct pl_description *description, struct pl_rng *rng)
 {
 	PL_ASSERT(description->slot_count <= PL_SLOTS_MAX);
+	for (uint8_t i = 0; i < p->slots.count; i++) {
+		if (find_spec(description, &p->slot[i].spec) < 0)
+			retire(p, &p->slot[i]);
+	}
 	struct pl_slot slot[PL_SLOTS_MAX];
 	struct pl_slots slots;
 	uint16_t audio_mask = 0;
@@ -188,7 +235,7 @@ static void apply_slots(struct pl_participant *p, const struct pl_description *d
 		const struct pl_slot_spec *spec = &description->slot[i];
 		const int old = find_slot(p->slot, p->slots.count, spec);
 		if (old < 0) {
-			slot[i] = make_slot(spec, rng);
+			slot[i] = make_slot(p, spec, rng);
 			continue;
 		}
 		slot[i] = p->slot[old];

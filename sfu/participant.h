@@ -34,6 +34,16 @@ struct pl_slot {
 	uint32_t packets, octets; /* sent, as a sender report counts them */
 };
 
+/* What is left of a slot that has gone: another may get its SSRC, and goes on with its numbers.  Were one used twice under
+ * the same keys, SRTP would give the key stream away; it refuses that, and the slot would be silent. */
+struct pl_retired {
+	uint32_t ssrc; /* 0: unused */
+	uint32_t packets, octets;
+	uint16_t seq_last;
+};
+_Static_assert(
+	(int)PL_SLOT_SSRCS_MAX < (int)PL_SRTP_SSRCS_MAX, "SRTP has a place for each, and for a report without slots");
+
 enum pl_participant_state {
 	PL_PARTICIPANT_FREE,
 	PL_PARTICIPANT_LIVE,
@@ -55,6 +65,8 @@ struct pl_participant {
 	struct pl_track track[PL_TRACKS_MAX];
 	struct pl_slot slot[PL_SLOTS_MAX];
 	struct pl_slots slots; /* slots.count of slot are used */
+	struct pl_retired retired[PL_SLOT_SSRCS_MAX];
+	uint8_t retired_next; /* the one that yields when all are used: the oldest */
 
 	/* how it is found: sfu/directory.h */
 	struct pl_table_node by_source;
@@ -77,7 +89,7 @@ struct pl_participant {
 };
 
 /* Takes what an offer/answer settled.  Tracks and slots are kept by mid (a track: while its id is the same, too) with
- * their reception state and their numbering; others come and go.  speakers: the room's; removed and muted tracks
+ * their reception state and their numbering; others come and go, and a slot with the SSRC of one that has gone continues its numbering.  speakers: the room's; removed and muted tracks
  * free their place.  Credentials, fingerprint and role are the transport's matter, not this one's. */
 void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
 	struct pl_speakers *speakers, struct pl_rng *rng);

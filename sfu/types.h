@@ -14,7 +14,10 @@ enum {
 	PL_SFU_SHARDS_MAX = 64, /* media threads of one process */
 	PL_TRACKS_MAX = 8,      /* that one participant publishes */
 	PL_SLOTS_MAX = 16,      /* that one participant receives, all kinds */
-	PL_TOP_MAX = 8,         /* talkers that a room's speaker list names */
+	/* SSRCs that its slots may have had under the keys of one connection.  Twice as many as slots: so there is always one
+	 * that neither the slots of now nor those of the next offer have, however they change. */
+	PL_SLOT_SSRCS_MAX = 2 * PL_SLOTS_MAX,
+	PL_TOP_MAX = 8, /* talkers that a room's speaker list names */
 	PL_CNAME_SIZE = 17,
 };
 

@@ -92,13 +92,8 @@ static void add_track(struct pl_front *front, const struct pl_sdp_media *media, 
 	track->track = front->track_last;
 }
 
-/* One SSRC is one stream in the whole session (RFC 3550 section 8). */
-static bool is_ssrc_taken(const struct pl_sdp_offer *offer, const struct pl_description *d, uint32_t ssrc)
+static bool has_slot_with(const struct pl_description *d, uint32_t ssrc)
 {
-	for (uint8_t i = 0; i < offer->media_count; i++) {
-		if (offer->media[i].ssrc == ssrc)
-			return true;
-	}
 	for (uint8_t i = 0; i < d->slot_count; i++) {
 		if (d->slot[i].ssrc == ssrc)
 			return true;
@@ -106,13 +101,66 @@ static bool is_ssrc_taken(const struct pl_sdp_offer *offer, const struct pl_desc
 	return false;
 }
 
-static uint32_t add_slot(struct pl_front *front, const struct pl_sdp_media *media, const struct pl_description *old,
-	struct pl_description *d)
+/* One SSRC is one stream in the whole session (RFC 3550 section 8). */
+static bool is_ssrc_taken(const struct pl_sdp_offer *offer, const struct pl_description *d, uint32_t ssrc)
 {
-	const struct pl_slot_spec *before = find_slot(old, media->mid);
-	uint32_t ssrc = before != NULL ? before->ssrc : pl_front_random_id(front);
-	while (is_ssrc_taken(&front->offer, d, ssrc))
+	for (uint8_t i = 0; i < offer->media_count; i++) {
+		if (offer->media[i].ssrc == ssrc)
+			return true;
+	}
+	return has_slot_with(d, ssrc);
+}
+
+static bool had_ssrc(const struct pl_front_session *session, uint32_t ssrc)
+{
+	for (uint8_t i = 0; i < session->slot_ssrc_count; i++) {
+		if (session->slot_ssrc[i] == ssrc)
+			return true;
+	}
+	return false;
+}
+
+/* Whether SRTP's places are all taken, also by what is new in this answer. */
+static bool has_had_all(const struct pl_front_session *session, const struct pl_description *d)
+{
+	size_t count = session->slot_ssrc_count;
+	for (uint8_t i = 0; i < d->slot_count; i++)
+		count += !had_ssrc(session, d->slot[i].ssrc);
+	return count >= PL_SLOT_SSRCS_MAX;
+}
+
+/* 0 for none: a peer offers ours as its own.  No slot of now has it, for a browser would have one stream in two m-lines
+ * while it takes the answer. */
+static uint32_t longest_unused(
+	const struct pl_front *front, const struct pl_front_session *session, const struct pl_description *d)
+{
+	for (uint8_t i = 0; i < session->slot_ssrc_count; i++) {
+		const uint32_t ssrc = session->slot_ssrc[i];
+		if (!has_slot_with(&session->settled, ssrc) && !is_ssrc_taken(&front->offer, d, ssrc))
+			return ssrc;
+	}
+	return 0;
+}
+
+/* session: NULL for a new transport, which has used none. */
+static uint32_t choose_ssrc(
+	struct pl_front *front, const struct pl_front_session *session, const struct pl_description *d)
+{
+	uint32_t ssrc = session != NULL && has_had_all(session, d) ? longest_unused(front, session, d) : 0;
+	while (ssrc == 0 || is_ssrc_taken(&front->offer, d, ssrc))
 		ssrc = pl_front_random_id(front);
+	return ssrc;
+}
+
+static uint32_t add_slot(struct pl_front *front, const struct pl_front_offer *asked,
+	const struct pl_front_session *session, const struct pl_sdp_media *media, struct pl_description *d)
+{
+	const struct pl_slot_spec *before = find_slot(session != NULL ? &session->settled : NULL, media->mid);
+	uint32_t ssrc;
+	if (before != NULL && !is_ssrc_taken(&front->offer, d, before->ssrc))
+		ssrc = before->ssrc;
+	else
+		ssrc = choose_ssrc(front, asked->is_new_transport ? NULL : session, d);
 	struct pl_slot_spec *slot = &d->slot[d->slot_count++];
 	*slot = (struct pl_slot_spec){
 		.ssrc = ssrc,
@@ -124,19 +172,20 @@ static uint32_t add_slot(struct pl_front *front, const struct pl_sdp_media *medi
 	return ssrc;
 }
 
-static void settle_media(struct pl_front *front, const struct pl_front_offer *asked, const struct pl_sdp_media *media,
-	const struct pl_description *old, struct pl_description *d, struct pl_sdp_answer_media *how)
+static void settle_media(struct pl_front *front, const struct pl_front_offer *asked,
+	const struct pl_front_session *session, const struct pl_sdp_media *media, struct pl_description *d,
+	struct pl_sdp_answer_media *how)
 {
 	*how = (struct pl_sdp_answer_media){ .is_accepted = false };
 	if (!pl_sdp_is_wanted(media))
 		return;
 	unsigned direction = PL_SDP_INACTIVE;
 	if ((media->direction & PL_SDP_SEND) != 0 && d->track_count < asked->tracks_max) {
-		add_track(front, media, old, d);
+		add_track(front, media, session != NULL ? &session->settled : NULL, d);
 		direction |= PL_SDP_RECV;
 	}
 	if ((media->direction & PL_SDP_RECV) != 0 && d->slot_count < asked->slots_max) {
-		how->ssrc = add_slot(front, media, old, d);
+		how->ssrc = add_slot(front, asked, session, media, d);
 		direction |= PL_SDP_SEND;
 		/* A stream of its own for each, so that browsers do not wait for one to play the other in step. */
 		snprintf(how->stream_id, sizeof how->stream_id, "slot-%s", media->mid);
@@ -180,7 +229,7 @@ bool pl_front_settle(struct pl_front *front, const struct pl_front_session *sess
 	*description = (struct pl_description){ .track_count = 0 };
 	settle_transport(front, session, asked->is_new_transport, description);
 	for (uint8_t i = 0; i < offer->media_count; i++)
-		settle_media(front, asked, &offer->media[i], old, description, &front->answer.media[i]);
+		settle_media(front, asked, session, &offer->media[i], description, &front->answer.media[i]);
 	reserve_tagged(offer, &front->answer);
 	return true;
 }
@@ -201,10 +250,30 @@ static void carry_slots(struct pl_front_session *session, const struct pl_descri
 	}
 }
 
+/* The SSRCs of the slots become those that were used last; with a new transport they are the only ones. */
+static void note_ssrcs(struct pl_front_session *session, const struct pl_description *d, bool is_new_transport)
+{
+	if (is_new_transport)
+		session->slot_ssrc_count = 0;
+	for (uint8_t i = 0; i < d->slot_count; i++) {
+		uint32_t *all = session->slot_ssrc;
+		uint8_t at = 0;
+		while (at < session->slot_ssrc_count && all[at] != d->slot[i].ssrc)
+			at++;
+		if (at == PL_SLOT_SSRCS_MAX)
+			at = 0;
+		if (at == session->slot_ssrc_count)
+			session->slot_ssrc_count++;
+		memmove(all + at, all + at + 1, (size_t)(session->slot_ssrc_count - at - 1) * sizeof all[0]);
+		all[session->slot_ssrc_count - 1] = d->slot[i].ssrc;
+	}
+}
+
 void pl_front_settle_commit(struct pl_front *front, struct pl_front_session *session,
 	const struct pl_description *description, bool is_new_transport)
 {
 	carry_slots(session, description, is_new_transport);
+	note_ssrcs(session, description, is_new_transport);
 	session->settled = *description;
 	memcpy(session->remote_pwd, front->offer.pwd, sizeof session->remote_pwd);
 	session->sdp_version++;

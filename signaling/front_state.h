@@ -64,6 +64,10 @@ struct pl_front_session {
 	bool is_connecting;            /* has told a JOIN, and not yet heard that it is connected */
 	char remote_pwd[PL_ICE_PWD_MAX + 1];
 	uint64_t sdp_session, sdp_version; /* of the answer's o= line */
+	/* What its slots had on this peer connection, longest unused first.  SRTP keeps each for the life of the keys, so
+	 * when all places are taken an old one is given again (sfu/participant.h continues its numbers). */
+	uint32_t slot_ssrc[PL_SLOT_SSRCS_MAX];
+	uint8_t slot_ssrc_count;
 	struct pl_front_slot {
 		uint32_t source, track; /* 0: empty */
 	} slot[PL_SLOTS_MAX];           /* who is in it, as last told by the media plane */

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -455,6 +456,44 @@ static void test_conference_renegotiation_adds_a_slot(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* SSRCs come round again for those who renegotiate all day: the numbers of each go on, so neither our SRTP nor the peer's
+ * libsrtp2 refuses one packet as used, whether few were sent since or thousands. */
+static void test_conference_slots_take_old_ssrcs_again(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 60, SSRCS = 4, ROUND_MS = 500 };
+	struct pl_sim *sim = make_sim(62);
+	struct pl_sim_peer *listener = join(sim, 2, false);
+	for (int i = 0; i < 2; i++)
+		join(sim, 0, true);
+	pl_sim_run(sim, SETTLE_MS);
+	struct pl_slot_spec slot[2] = { listener->description.slot[0], listener->description.slot[1] };
+	uint16_t last[SSRCS] = { 0 };
+	for (int round = 0; round < ROUNDS; round++) {
+		const uint32_t rejected = listener->peer.drop[PL_DROP_SRTP_REPLAY];
+		const size_t had[2] = { listener->slot[0].count, listener->slot[1].count };
+		for (int i = 0; i < 2; i++) {
+			slot[i].ssrc = 5000 + (uint32_t)(2 * round + i) % SSRCS;
+			snprintf(slot[i].mid, sizeof slot[i].mid, "r%d", (2 * round + i) % 100);
+		}
+		pl_sim_take_slots(listener, slot, 2);
+		pl_sim_run(sim, ROUND_MS);
+		assert_int_equal(listener->peer.drop[PL_DROP_SRTP_REPLAY], rejected);
+		for (int i = 0; i < 2; i++) {
+			const struct pl_sim_slot *got = &listener->slot[i];
+			uint16_t *behind = &last[slot[i].ssrc - 5000];
+			assert_in_range(got->count - had[i], 22, 26); /* of the 25 that were sent */
+			assert_int_equal(got->packet[had[i]].csrc, got->packet[got->count - 1].csrc);
+			/* What was on the way when the slot went was of none any more. */
+			if (round >= SSRCS / 2)
+				assert_in_range((uint16_t)(got->packet[had[i]].seq - *behind), 1, 4);
+			*behind = got->packet[got->count - 1].seq;
+		}
+	}
+	assert_int_equal(pl_conference_counters(sim->conference).drop[PL_DROP_SRTP_SPENT], 0);
+	pl_sim_destroy(&sim);
+}
+
 /* Hanging up: the others' slots are empty at once, nothing is left behind, and nobody is told what it asked for. */
 static void test_conference_leave_leaves_nothing_behind(void **state)
 {
@@ -694,6 +733,7 @@ int main(void)
 		cmocka_unit_test(test_conference_levels_arrive_as_they_were_sent),
 		cmocka_unit_test(test_conference_join_again_replaces),
 		cmocka_unit_test(test_conference_renegotiation_adds_a_slot),
+		cmocka_unit_test(test_conference_slots_take_old_ssrcs_again),
 		cmocka_unit_test(test_conference_leave_leaves_nothing_behind),
 		cmocka_unit_test(test_conference_lost_participants_are_told),
 		cmocka_unit_test(test_conference_setup_that_never_ends_is_given_up),

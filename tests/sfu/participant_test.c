@@ -173,6 +173,69 @@ static void test_participant_update_keeps_slots_by_mid(void **state)
 	assert_int_equal(f.p.slots.source[1], 100);
 }
 
+/* Sends so many packets through the slot; returns the last number. */
+static uint16_t send(struct pl_slot *slot, int64_t now_us, uint16_t count)
+{
+	struct pl_rtp rtp = { .seq = 0 };
+	for (uint16_t i = 0; i < count; i++) {
+		rtp = (struct pl_rtp){ .ssrc = 77, .seq = (uint16_t)(500 + i), .ts = 960u * i };
+		assert_int_equal(pl_rewrite_forward(&slot->rewrite, now_us, &rtp), PL_DROP_NONE);
+		slot->packets++;
+		slot->octets += 100;
+	}
+	return rtp.seq;
+}
+
+/* Under one key no number may come twice: whatever slots come and go, an SSRC that is given again goes on behind its last
+ * number, also over its end, and counts on, as its sender reports have to. */
+static void test_participant_ssrc_given_again_goes_on(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 1);
+	uint16_t last[PL_SLOT_SSRCS_MAX] = { 0 };
+	uint32_t packets[PL_SLOT_SSRCS_MAX] = { 0 };
+	for (uint32_t round = 0; round < 200; round++) {
+		f.description.slot_count = PL_SLOTS_MAX;
+		for (uint32_t i = 0; i < PL_SLOTS_MAX; i++)
+			f.description.slot[i] =
+				slot_spec(round % 2 == 0 ? "x" : "y", 1 + (round * 7 + i) % PL_SLOT_SSRCS_MAX);
+		apply(&f);
+		for (uint32_t i = 0; i < PL_SLOTS_MAX; i++) {
+			struct pl_slot *slot = &f.p.slot[i];
+			const uint32_t at = slot->spec.ssrc - 1;
+			assert_int_equal(slot->packets, packets[at]);
+			assert_int_equal(slot->octets, 100 * packets[at]);
+			if (packets[at] > 0)
+				assert_int_equal((uint16_t)(slot->rewrite.seq_last - last[at]), 0);
+			const uint16_t more = (uint16_t)((round * 31 + i * 257) % 2900); /* sometimes none */
+			if (more == 0)
+				continue;
+			last[at] = send(slot, 1000 * round, more);
+			packets[at] += more;
+		}
+	}
+}
+
+/* SSRCs may even change places in one step. */
+static void test_participant_ssrcs_swap(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 1);
+	f.description.slot_count = 2;
+	f.description.slot[0] = slot_spec("x", 10);
+	f.description.slot[1] = slot_spec("y", 11);
+	apply(&f);
+	const uint16_t last[] = { send(&f.p.slot[0], 1, 5), send(&f.p.slot[1], 1, 9) };
+	f.description.slot[0] = slot_spec("x", 11);
+	f.description.slot[1] = slot_spec("y", 10);
+	apply(&f);
+	assert_int_equal(f.p.slot[0].rewrite.seq_last, last[1]);
+	assert_int_equal(f.p.slot[1].rewrite.seq_last, last[0]);
+	assert_int_equal(f.p.slot[0].packets, 9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +245,8 @@ int main(void)
 		cmocka_unit_test(test_participant_wrong_payload_type_latches_nothing),
 		cmocka_unit_test(test_participant_update_keeps_tracks_by_mid),
 		cmocka_unit_test(test_participant_update_keeps_slots_by_mid),
+		cmocka_unit_test(test_participant_ssrc_given_again_goes_on),
+		cmocka_unit_test(test_participant_ssrcs_swap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

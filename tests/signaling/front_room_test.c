@@ -391,6 +391,43 @@ static void test_room_offer_never_shares_an_ssrc(void **state)
 		"{'t':'answer','id':1,'slots':[{'mid':'1','ssrc':%u},{'mid':'2'}]}", now->slot[0].ssrc);
 }
 
+/* SRTP has places for 48 SSRCs for as long as the keys live.  Who renegotiates all of its slots a hundred times still hears
+ * everybody: it is given 32 of them in turn, and never one that another m-line had until now. */
+static void test_room_offers_without_end_use_few_ssrcs(void **state)
+{
+	struct house *house = *state;
+	struct pl_harness *h = &house->h;
+	uint32_t seen[PL_SLOT_SSRCS_MAX], before[PL_SLOTS_MAX] = { 0 };
+	size_t count = 0;
+	for (unsigned round = 0; round < 100; round++) {
+		char media[256] = "s0";
+		const unsigned slots = round % 3 == 2 ? 5 : PL_SLOTS_MAX;
+		for (unsigned i = 0; i < slots; i++)
+			snprintf(media + strlen(media), sizeof media - strlen(media), " r%u", 1 + i + 20 * (round % 7));
+		offer(house, 10 + round, media, 1);
+		pl_harness_expect(h, house->who[ANN].connection, "{'t':'answer','id':%u}", 10 + round);
+		const struct pl_description *now = pl_harness_take_command(h, PL_COMMAND_UPDATE)->description;
+		assert_int_equal(now->slot_count, slots);
+		for (uint8_t i = 0; i < slots; i++) {
+			const uint32_t ssrc = now->slot[i].ssrc;
+			for (uint8_t k = 0; k < PL_SLOTS_MAX; k++) {
+				assert_int_not_equal(ssrc, before[k]);
+				assert_true(k >= slots || k == i || now->slot[k].ssrc != ssrc);
+			}
+			size_t known = 0;
+			while (known < count && seen[known] != ssrc)
+				known++;
+			if (known < count)
+				continue;
+			assert_true(count < PL_COUNT(seen));
+			seen[count++] = ssrc;
+		}
+		memset(before, 0, sizeof before);
+		for (uint8_t i = 0; i < slots; i++)
+			before[i] = now->slot[i].ssrc;
+	}
+}
+
 /* ---- events of the media plane ---- */
 
 static void tell_slots(struct house *house, uint8_t count, const struct pl_harness_member *in_first)
@@ -495,6 +532,7 @@ int main(void)
 		IN_HOUSE(test_room_offer_restarts_ice),
 		IN_HOUSE(test_room_offer_that_fails_changes_nothing),
 		IN_HOUSE(test_room_offer_never_shares_an_ssrc),
+		IN_HOUSE(test_room_offers_without_end_use_few_ssrcs),
 		IN_HOUSE(test_room_slots_are_told_to_their_owner),
 		IN_HOUSE(test_room_events_about_who_left_name_nobody),
 		IN_HOUSE(test_room_connected_is_told),

@@ -380,6 +380,13 @@ static void send_update(struct pl_sim_peer *p)
 					      .description = &p->description });
 }
 
+void pl_sim_take_slots(struct pl_sim_peer *p, const struct pl_slot_spec *slot, uint8_t slots)
+{
+	memcpy(p->description.slot, slot, slots * sizeof slot[0]);
+	p->description.slot_count = slots;
+	send_update(p);
+}
+
 void pl_sim_set_slots(struct pl_sim_peer *p, uint8_t slots)
 {
 	for (uint8_t i = p->description.slot_count; i < slots; i++)

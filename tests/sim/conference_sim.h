@@ -150,6 +150,8 @@ void pl_sim_rejoin(struct pl_sim_peer *p);
 
 /* Renegotiates to another number of slots. */
 void pl_sim_set_slots(struct pl_sim_peer *p, uint8_t slots);
+/* The same with slots of the test's choice. */
+void pl_sim_take_slots(struct pl_sim_peer *p, const struct pl_slot_spec *slot, uint8_t slots);
 void pl_sim_restart_ice(struct pl_sim_peer *p);
 void pl_sim_mute(struct pl_sim_peer *p, bool is_on);
 void pl_sim_leave(struct pl_sim_peer *p); /* the command; the peer stops, too */
