@@ -95,3 +95,21 @@ enum pl_drop pl_rewrite_forward(struct pl_rewrite *rw, int64_t now_us, struct pl
 	}
 	return PL_DROP_NONE;
 }
+
+void pl_rewrite_follow(struct pl_rewrite *rw, int64_t now_us, struct pl_rtp *rtp)
+{
+	PL_ASSERT(now_us >= rw->sent_last_us);
+	const bool is_switch = rw->span == 0 || rtp->ssrc != rw->ssrc_in;
+	if (is_switch)
+		switch_source(rw, now_us, rtp);
+
+	rtp->ssrc = rw->ssrc_out;
+	rtp->seq = (uint16_t)(rw->seq_last + 1);
+	rtp->ts += rw->ts_add;
+	rtp->marker |= is_switch;
+	learn_frame(rw, 1, rtp->ts);
+	rw->span = rw->span < HALF_RANGE - 1 ? (uint16_t)(rw->span + 1) : HALF_RANGE - 1;
+	rw->seq_last = rtp->seq;
+	rw->ts_last = rtp->ts;
+	rw->sent_last_us = now_us;
+}

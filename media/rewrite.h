@@ -29,6 +29,11 @@ void pl_rewrite_reset_source(struct pl_rewrite *rw);
  * forwarded packet (its number is taken).  Nothing a peer can put into *rtp makes this assert. */
 PL_MUST_USE enum pl_drop pl_rewrite_forward(struct pl_rewrite *rw, int64_t now_us, struct pl_rtp *rtp);
 
+/* Renumbers *rtp (ssrc, seq, ts, marker), the next packet of a stream that has no numbers of its own: of a mix, of which each
+ * listener gets another choice of packets.  rtp->seq is not read: each packet gets the next number.  Timestamps keep
+ * their distance, over silence too, as long as the SSRC stays; another SSRC is a switch.  Packets come in order. */
+void pl_rewrite_follow(struct pl_rewrite *rw, int64_t now_us, struct pl_rtp *rtp);
+
 /* The outgoing timestamp that stands for now_us, for a sender report.  Valid after the first packet. */
 uint32_t pl_rewrite_ts_at(const struct pl_rewrite *rw, int64_t now_us);
 

@@ -66,3 +66,18 @@ void pl_rtp_template_write(const struct pl_rtp_template *template, const struct 
 	else
 		memset(out + template->level_at, 0, template->level_size);
 }
+
+size_t pl_rtp_template_write_list(const struct pl_rtp_template *template, const struct pl_rtp_stamp *stamp,
+	const uint32_t *csrc, uint8_t count, uint8_t out[static PL_RTP_TEMPLATE_LIST_SIZE_MAX])
+{
+	PL_ASSERT(count <= PL_RTP_TEMPLATE_CSRC_MAX);
+	uint8_t one[PL_RTP_TEMPLATE_SIZE_MAX];
+	pl_rtp_template_write(template, stamp, one);
+	const size_t rest = template->size - (CSRC_AT + 4u), csrcs = count * 4u;
+	memcpy(out, one, CSRC_AT);
+	out[0] = (uint8_t)((out[0] & 0xf0) | count);
+	for (uint8_t i = 0; i < count; i++)
+		put32(out + CSRC_AT + i * 4u, csrc[i]);
+	memcpy(out + CSRC_AT + csrcs, one + CSRC_AT + 4, rest);
+	return CSRC_AT + csrcs + rest;
+}

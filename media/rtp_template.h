@@ -7,7 +7,11 @@
 #include "media/rtp.h"
 
 /* 12 bytes, one CSRC, and an extension block with a mid of 16 bytes and a level, in the longer form of RFC 8285. */
-enum { PL_RTP_TEMPLATE_SIZE_MAX = 48 };
+enum {
+	PL_RTP_TEMPLATE_SIZE_MAX = 48,
+	PL_RTP_TEMPLATE_CSRC_MAX = 8,
+	PL_RTP_TEMPLATE_LIST_SIZE_MAX = PL_RTP_TEMPLATE_SIZE_MAX + (PL_RTP_TEMPLATE_CSRC_MAX - 1) * 4,
+};
 
 struct pl_rtp_template {
 	uint8_t size;       /* whole words */
@@ -32,5 +36,9 @@ struct pl_rtp_stamp {
 /* Writes template->size bytes to out. */
 void pl_rtp_template_write(const struct pl_rtp_template *template, const struct pl_rtp_stamp *stamp,
 	uint8_t out[static PL_RTP_TEMPLATE_SIZE_MAX]);
+
+/* The same with other CSRCs than stamp->csrc: any number up to PL_RTP_TEMPLATE_CSRC_MAX (asserts).  Returns the size. */
+size_t pl_rtp_template_write_list(const struct pl_rtp_template *template, const struct pl_rtp_stamp *stamp,
+	const uint32_t *csrc, uint8_t count, uint8_t out[static PL_RTP_TEMPLATE_LIST_SIZE_MAX]);
 
 #endif

@@ -180,6 +180,63 @@ static void test_rewrite_any_numbers_keep_the_stream_sane(void **state)
 	}
 }
 
+/* A mix has a clock and no numbers.  A listener whose packets come from the shared stream, then from its own, then after a
+ * silence from the shared one again, hears one stream without loss, in which the silence is as long as it was; and voices of
+ * others before and behind it are switches as ever. */
+static void test_rewrite_follows_a_mix(void **state)
+{
+	(void)state;
+	enum { MIX = 77, OTHER_MIX = 78 };
+	static const struct {
+		struct step step;
+		bool is_mix;
+	} of[] = {
+		{ { 0, { .ssrc = ALICE, .ts = 500, .seq = 40 }, PL_DROP_NONE, 1, 0, true }, false },
+		{ { 30, { .ssrc = MIX, .ts = 96000, .seq = 9 }, PL_DROP_NONE, 2, 1440, true }, true },
+		{ { 52, { .ssrc = MIX, .ts = 96960, .seq = 9 }, PL_DROP_NONE, 3, 2400, false }, true },
+		{ { 69, { .ssrc = MIX, .ts = 97920, .seq = 0 }, PL_DROP_NONE, 4, 3360, false }, true },
+		/* silence of 1 s; the mixer marks the first packet behind it */
+		{ { 1071, { .ssrc = MIX, .ts = 145920, .seq = 0, .marker = true }, PL_DROP_NONE, 5, 51360, true },
+			true },
+		/* the mixer began anew */
+		{ { 1090, { .ssrc = OTHER_MIX, .ts = 3 }, PL_DROP_NONE, 6, 52320, true }, true },
+		{ { 1111, { .ssrc = OTHER_MIX, .ts = 963 }, PL_DROP_NONE, 7, 53280, false }, true },
+		{ { 1131, { .ssrc = BOB, .ts = 1, .seq = 7 }, PL_DROP_NONE, 8, 54240, true }, false },
+		{ { 1151, { .ssrc = BOB, .ts = 961, .seq = 8 }, PL_DROP_NONE, 9, 55200, false }, false },
+	};
+	struct pl_rewrite rw;
+	pl_rewrite_init(&rw, OUT, 48, 1, 0);
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		struct pl_rtp rtp = of[i].step.in;
+		if (!of[i].is_mix) {
+			run(&rw, &of[i].step, 1);
+			continue;
+		}
+		pl_rewrite_follow(&rw, of[i].step.at_ms * 1000, &rtp);
+		if (rtp.ssrc != OUT || rtp.seq != of[i].step.seq || rtp.ts != of[i].step.ts ||
+			rtp.marker != of[i].step.marker)
+			fail_msg("step %zu: seq %u ts %u marker %d", i, rtp.seq, rtp.ts, rtp.marker);
+	}
+}
+
+/* An hour of a mix: its numbers wrap, and the talker behind it is a switch as any other. */
+static void test_rewrite_follows_for_an_hour(void **state)
+{
+	(void)state;
+	struct pl_rewrite rw;
+	pl_rewrite_init(&rw, OUT, 48, 65000, 7);
+	const uint32_t packets = 3600 * 50;
+	for (uint32_t i = 0; i < packets; i++) {
+		struct pl_rtp rtp = { .ssrc = ALICE, .ts = 5 + i * 960 };
+		pl_rewrite_follow(&rw, (int64_t)i * 20000, &rtp);
+		assert_int_equal(rtp.seq, (uint16_t)(65000 + i));
+		assert_int_equal(rtp.ts, 7 + i * 960);
+	}
+	const struct step step = { packets * INT64_C(20), { .ssrc = BOB, .ts = 1, .seq = 9 }, PL_DROP_NONE,
+		(uint16_t)(65000 + packets), 7 + packets * 960, true };
+	run(&rw, &step, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +247,8 @@ int main(void)
 		cmocka_unit_test(test_rewrite_gaps_stay_and_restarts_do_not),
 		cmocka_unit_test(test_rewrite_reset_makes_the_same_source_a_switch),
 		cmocka_unit_test(test_rewrite_clock_goes_on_between_packets),
+		cmocka_unit_test(test_rewrite_follows_a_mix),
+		cmocka_unit_test(test_rewrite_follows_for_an_hour),
 		cmocka_unit_test(test_rewrite_any_numbers_keep_the_stream_sane),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,37 @@ static void test_same_as_the_writer(void **state)
 	}
 }
 
+/* A mix names all who are in it, be it nobody, and its level and mid are where a receiver looks for them. */
+static void test_any_number_of_talkers(void **state)
+{
+	(void)state;
+	struct pl_rng rng;
+	pl_rng_init(&rng, 8);
+	for (int i = 0; i < 20000; i++) {
+		const struct pl_rtp_ext_ids *ids = &numberings[pl_rng_below(&rng, PL_COUNT(numberings))];
+		const char *mid = mids[pl_rng_below(&rng, PL_COUNT(mids))];
+		const struct pl_rtp_stamp stamp = random_stamp(&rng);
+		struct pl_rtp rtp = { .ssrc = 0xfedcba98,
+			.payload_type = 111,
+			.seq = stamp.seq,
+			.ts = stamp.ts,
+			.marker = stamp.marker,
+			.csrc_count = (uint8_t)pl_rng_below(&rng, PL_RTP_TEMPLATE_CSRC_MAX + 1) };
+		for (uint8_t k = 0; k < rtp.csrc_count; k++)
+			rtp.csrc[k] = (uint32_t)pl_rng_next(&rng);
+		const struct pl_rtp_ext ext = { .has = { [PL_RTP_EXT_MID] = true, [PL_RTP_EXT_AUDIO_LEVEL] = true },
+			.mid = { (const uint8_t *)mid, strlen(mid) },
+			.audio_level = stamp.level,
+			.is_voice = stamp.is_voice };
+		uint8_t stamped[PL_RTP_TEMPLATE_LIST_SIZE_MAX], plain[PL_RTP_HEADER_SIZE_MAX];
+		struct pl_rtp_template t;
+		pl_rtp_template_make(&t, 0xfedcba98, 111, mid, ids);
+		const size_t size = pl_rtp_template_write_list(&t, &stamp, rtp.csrc, rtp.csrc_count, stamped);
+		assert_int_equal(pl_rtp_write(&rtp, &ext, ids, (struct pl_span){ plain, sizeof plain }), size);
+		assert_memory_equal(stamped, plain, size);
+	}
+}
+
 /* A packet whose sender told no level has none: the place is padding, and the mid can still be read. */
 static void test_without_a_level(void **state)
 {
@@ -97,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_as_the_writer),
+		cmocka_unit_test(test_any_number_of_talkers),
 		cmocka_unit_test(test_without_a_level),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
