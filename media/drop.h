@@ -41,6 +41,8 @@
 	X(CROSS_FULL, "cross_full", "the way to the shard of another part of the room is full")           \
 	X(CROSS_REFUSED, "cross_refused", "from another shard, for a room or track without a place here") \
 	X(CROSS_LEFT, "cross_left", "from another shard, for members who have left meanwhile")            \
+	X(MIX_NO_WORKER, "mix_no_worker", "G.711 of a publisher, and there is no codec worker")           \
+	X(MIX_START, "mix_start", "of a mix, before the frame that a new listener begins with")           \
 	X(EGRESS_FULL, "egress_full", "the socket took no more")
 
 enum pl_drop {

@@ -19,6 +19,7 @@ enum {
 	PL_MIX_TALKERS = 3,     /* in one mix, unless it is configured otherwise */
 	PL_MIX_CSRC_MAX = 8,    /* talkers in one mix at most */
 	PL_MIX_EXCEPT_MAX = 16, /* streams of their own in one room */
+	PL_MIX_LOW_BPS = 32000, /* who wants less gets ROBUST */
 };
 
 /* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14). */

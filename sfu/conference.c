@@ -6,6 +6,7 @@
 #include "sfu/events.h"
 #include "sfu/intake.h"
 #include "sfu/membership.h"
+#include "sfu/mixing.h"
 #include "sfu/report.h"
 #include "sfu/spread.h"
 
@@ -28,6 +29,7 @@ static bool init_pool(struct pl_conference *c, const struct pl_conference_config
 enum pl_err pl_conference_create(struct pl_conference **conference, const struct pl_conference_config *config)
 {
 	PL_ASSERT(config->participants_max > 0 && config->rooms_max > 0);
+	PL_ASSERT(config->mix_talkers <= PL_MIX_CSRC_MAX && config->worker_count <= PL_WORKERS_MAX);
 	const size_t participants = (size_t)config->participants_max + 1;
 	const size_t timers = participants + config->rooms_max;
 	const size_t directory_buckets = pl_directory_buckets(config->participants_max);
@@ -144,7 +146,13 @@ void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl
 
 void pl_conference_cross(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
 {
-	PL_ASSERT(!pl_conference_must_drain(c) && from < c->config.shard_count && from != c->config.shard);
+	PL_ASSERT(!pl_conference_must_drain(c));
+	if (from >= PL_CROSS_WORKER(0)) {
+		PL_ASSERT(from < PL_CROSS_WORKER(c->config.worker_count));
+		count_drop(c, pl_mixing_take(c, now_us, (uint8_t)(from - PL_CROSS_WORKER(0)), message));
+		return;
+	}
+	PL_ASSERT(from < c->config.shard_count && from != c->config.shard);
 	count_drop(c, pl_spread_take(c, now_us, from, message));
 }
 
@@ -246,6 +254,8 @@ static void drain_transport(struct pl_conference *c, struct pl_participant *p, i
 	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
 		pl_queue_push(&c->notices.participants, &p->telling, p);
+		pl_room_note_fresh(p->room, p);
+		pl_spread_tell(c, p->room, now_us);
 	}
 	/* PATH: pl_transport_path() knows it already.  RTP and RTCP are taken where they come in. */
 }

@@ -28,6 +28,8 @@ struct pl_conference_config {
 	uint8_t shard_count;       /* 0 as 1: rooms do not spread */
 	const uint8_t *shard_node; /* the NUMA node of each, shard_count of them; outlives the conference */
 	uint32_t remotes_max;      /* tracks of other shards that rooms which are at home here may have */
+	uint8_t worker_count;      /* codec workers; 0: nothing is mixed or transcoded */
+	uint8_t mix_talkers;       /* in a mix, at most PL_MIX_CSRC_MAX; 0: PL_MIX_TALKERS */
 	struct pl_cross_port port;
 	uint64_t seed;         /* for what needs no secrecy, and for the hash tables */
 	int64_t ntp_offset_us; /* microseconds since 1900 = now_us + this; for sender reports */
@@ -68,7 +70,7 @@ void pl_conference_command(struct pl_conference *c, int64_t now_us, const struct
  * feed a whole batch, and drain when it ends or whenever pl_conference_must_drain (asserts). */
 void pl_conference_feed(struct pl_conference *c, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram);
 
-/* One message of another shard.  Its packet is borrowed until the next drain that is complete.  The same rules as for
+/* One message of another shard, or of a codec worker: from is PL_CROSS_WORKER() of its index.  Its packet is borrowed until the next drain that is complete.  The same rules as for
  * pl_conference_feed. */
 void pl_conference_cross(struct pl_conference *c, int64_t now_us, uint8_t from, const struct pl_cross *message);
 

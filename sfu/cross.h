@@ -85,10 +85,17 @@ static inline bool pl_cross_has_packet(const struct pl_cross *message)
 	return pl_cross_is_media(message) || message->kind == PL_CROSS_RANKING;
 }
 
-/* A shard's way out to the others.  push: false when there is no place for the message.  Otherwise its packet has a
- * reference more, which the shard gives back with pl_conference_release when the receiver is done. */
+enum { PL_WORKERS_MAX = 64 };
+
+/* Both ends of a way are numbered: shards from 0, codec workers from here on. */
+#define PL_CROSS_WORKER(index) ((uint8_t)(128 + (index)))
+
+/* A shard's way out to the others and to codec workers.  push: false when there is no place for the message.  Otherwise its
+ * packet has a reference more, which the shard gives back with pl_conference_release when the receiver is done.
+ * choose_worker: the index of the one for a room that begins to be mixed; NULL where there are none. */
 struct pl_cross_port {
-	bool (*push)(void *context, uint8_t shard, const struct pl_cross *message);
+	bool (*push)(void *context, uint8_t to, const struct pl_cross *message);
+	uint8_t (*choose_worker)(void *context);
 	void *context;
 };
 

@@ -8,6 +8,9 @@ static struct pl_event slots_event(const struct pl_participant *p)
 {
 	struct pl_event event = { .kind = PL_EVENT_SLOTS, .room = p->room_id, .source = p->source };
 	event.slots.count = p->slots.count;
+	event.slots.is_mixed = p->slots.mix != 0;
+	event.slots.group = p->slots.mix != 0 ? p->slots.mix - 1 : PL_MIX_FULL;
+	event.slots.refusal = pl_participant_refusal(p);
 	for (uint8_t i = 0; i < p->slots.count; i++) {
 		event.slots.slot[i].source = p->slots.source[i];
 		event.slots.slot[i].track = p->slots.track[i];

@@ -7,7 +7,10 @@ void pl_forward_init(struct pl_forward *f, struct pl_pool *pool, uint64_t *drop)
 
 static void append(struct pl_forward *f, struct pl_room *room, struct pl_packet *packet, bool is_borrowed)
 {
-	PL_ASSERT(f->room == NULL && !pl_forward_is_full(f) && packet->payload.size <= PL_FORWARD_PAYLOAD_SIZE_MAX);
+	const size_t more =
+		PL_MIX_IS_TRACK(packet->track) ? PL_RTP_TEMPLATE_LIST_SIZE_MAX - PL_RTP_TEMPLATE_SIZE_MAX : 0;
+	PL_ASSERT(f->room == NULL && !pl_forward_is_full(f));
+	PL_ASSERT(packet->payload.size + more <= PL_FORWARD_PAYLOAD_SIZE_MAX);
 	f->entry[f->count++] = (struct pl_forward_entry){ .packet = packet, .is_borrowed = is_borrowed };
 	const uint8_t index = (uint8_t)f->count;
 	if (room->batch == 0)
@@ -41,9 +44,10 @@ static void give_back(struct pl_forward *f, struct pl_room *room)
 {
 	for (uint8_t at = room->batch; at != 0; at = f->entry[at - 1].next) {
 		const struct pl_forward_entry *entry = &f->entry[at - 1];
+		const uint32_t track = entry->packet->track;
 		if (!entry->is_met)
-			f->drop[is_on_air(&room->speakers, entry->packet->track) ? PL_DROP_RTP_UNHEARD
-										 : PL_DROP_RTP_REPLACED]++;
+			f->drop[PL_MIX_IS_TRACK(track) || is_on_air(&room->speakers, track) ? PL_DROP_RTP_UNHEARD
+											    : PL_DROP_RTP_REPLACED]++;
 		if (!entry->is_borrowed)
 			pl_pool_release(f->pool, entry->packet);
 	}
@@ -78,8 +82,33 @@ static void give_ended_back(struct pl_forward *f)
 struct job {
 	struct pl_participant *to;
 	struct pl_slot *slot;
-	uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
+	size_t header_size;
+	uint8_t header[PL_RTP_TEMPLATE_LIST_SIZE_MAX];
 };
+
+/* A packet of a mix.  False: the listener is new, and waits for one that it can begin with. */
+static bool make_mix_job(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
+{
+	if (slot->start_wait > 0 && !packet->mix.is_start) {
+		slot->start_wait--;
+		return false;
+	}
+	slot->start_wait = 0;
+	struct pl_rtp rtp = { .ssrc = packet->ssrc, .ts = packet->ts, .marker = packet->marker };
+	pl_rewrite_follow(&slot->rewrite, now_us, &rtp);
+	const struct pl_rtp_stamp stamp = {
+		.seq = rtp.seq,
+		.ts = rtp.ts,
+		.marker = rtp.marker,
+		.has_level = packet->has_level,
+		.is_voice = packet->is_voice,
+		.level = packet->level,
+	};
+	job->header_size = pl_rtp_template_write_list(
+		&slot->header, &stamp, packet->mix.csrc, packet->mix.csrc_count, job->header);
+	job->slot = slot;
+	return true;
+}
 
 /* False: the member does not get it, it is older than the talker's first. */
 static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
@@ -101,6 +130,7 @@ static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64
 		.level = packet->level,
 	};
 	pl_rtp_template_write(&slot->header, &stamp, job->header);
+	job->header_size = slot->header.size;
 	job->slot = slot;
 	return true;
 }
@@ -142,7 +172,7 @@ static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_parti
 				struct pl_forward_entry *entry = &f->entry[f->at - 1];
 				const int found = pl_slots_find(&p->slots, entry->packet->track);
 				f->at = entry->next;
-				if (found < 0)
+				if (found < 0 || !pl_mix_is_for(&entry->packet->mix, p->source))
 					continue;
 				entry->is_met = true;
 				*to = p;
@@ -186,16 +216,18 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 		const struct pl_packet *packet = next_packet(f, &job[count].to, &slot);
 		if (packet == NULL)
 			break;
-		if (!make_job(packet, slot, now_us, &job[count])) {
-			f->drop[PL_DROP_BEFORE_SWITCH]++;
+		const bool is_mix = PL_MIX_IS_TRACK(packet->track);
+		if (is_mix ? !make_mix_job(packet, slot, now_us, &job[count])
+			   : !make_job(packet, slot, now_us, &job[count])) {
+			f->drop[is_mix ? PL_DROP_MIX_START : PL_DROP_BEFORE_SWITCH]++;
 			has_skipped = true;
 			continue;
 		}
 		struct pl_srtp *session = pl_transport_srtp(&job[count].to->transport);
-		const size_t size = slot->header.size + packet->payload.size + pl_srtp_rtp_overhead(session);
+		const size_t size = job[count].header_size + packet->payload.size + pl_srtp_rtp_overhead(session);
 		srtp[count] = (struct pl_srtp_job){
 			.srtp = session,
-			.header = { job[count].header, slot->header.size },
+			.header = { job[count].header, job[count].header_size },
 			.payload = packet->payload,
 			.out = pl_egress_reserve(egress, size, count),
 		};

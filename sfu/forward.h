@@ -8,6 +8,8 @@
 #include "sfu/egress.h"
 #include "sfu/room.h"
 
+_Static_assert((int)PL_RTP_TEMPLATE_CSRC_MAX >= (int)PL_MIX_CSRC_MAX, "a header names all who are in a mix");
+
 enum {
 	/* A longer payload would not fit a datagram with the headers that a slot needs. */
 	PL_FORWARD_PAYLOAD_SIZE_MAX = PL_DATAGRAM_SIZE_MAX - PL_RTP_TEMPLATE_SIZE_MAX,

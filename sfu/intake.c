@@ -1,5 +1,6 @@
 #include "sfu/intake.h"
 
+#include "sfu/mixing.h"
 #include "sfu/report.h"
 #include "sfu/spread.h"
 
@@ -110,6 +111,18 @@ bool pl_intake_is_heard(
 	return pl_room_packet(room, speaker, now_us, level, is_voice);
 }
 
+enum pl_drop pl_intake_publish(struct pl_conference *c, struct pl_room *room, struct pl_speaker *speaker,
+	int64_t now_us, struct pl_packet *packet)
+{
+	if (pl_spread_is_replica(c, room))
+		return pl_spread_hear(c, room, packet);
+	if (packet->coding != PL_CODING_OPUS)
+		return pl_mixing_transcode(c, room, packet);
+	const bool is_heard = pl_intake_is_heard(room, speaker, now_us, packet);
+	pl_spread_tell(c, room, now_us);
+	return is_heard ? pl_spread_pass(c, room, packet) : PL_DROP_RTP_OFF_AIR;
+}
+
 static void describe(
 	struct pl_packet *packet, const struct pl_track *track, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext)
 {
@@ -147,16 +160,9 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 	if (rtp.payload.size > PL_FORWARD_PAYLOAD_SIZE_MAX)
 		return PL_DROP_TOO_LARGE;
 	describe(packet, track, &rtp, &ext);
-	if (pl_spread_is_replica(c, p->room))
-		return pl_spread_hear(c, p->room, packet);
-	const bool is_heard = pl_intake_is_heard(p->room, &track->speaker, now_us, packet);
-	pl_spread_tell(c, p->room, now_us);
-	if (!is_heard)
-		return PL_DROP_RTP_OFF_AIR;
-	pl_spread_forward(c, p->room, packet);
-	pl_packet_hold(packet);
-	pl_forward_add(&c->forward, p->room, packet);
-	return PL_DROP_NONE;
+	packet->mix_group = p->slots.mix;
+	packet->coding = (uint8_t)track->spec.coding;
+	return pl_intake_publish(c, p->room, &track->speaker, now_us, packet);
 }
 
 static enum pl_drop feed_rtp(
@@ -187,10 +193,12 @@ static enum pl_drop feed_rtcp(
 	struct pl_report_read read;
 	drop = pl_report_read(p, now_us, plain, &p->room->speakers, &read);
 	c->counters.nacks_in += read.nacks;
-	if (read.has_ended) {
+	if (read.has_ended)
 		pl_room_refit(p->room, now_us);
+	if (read.loss_changed)
+		pl_room_rechoose(p->room, p, now_us);
+	if (read.has_ended || read.loss_changed)
 		pl_spread_tell(c, p->room, now_us);
-	}
 	return drop;
 }
 

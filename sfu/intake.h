@@ -14,6 +14,11 @@ PL_MUST_USE enum pl_drop pl_intake_feed(
 bool pl_intake_is_heard(
 	struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, const struct pl_packet *packet);
 
+/* What a member publishes goes to everybody who is to hear it, by way of home or a codec worker where need be; the caller
+ * keeps its reference.  PL_DROP_NONE: whatever becomes of it now is counted where it ends. */
+PL_MUST_USE enum pl_drop pl_intake_publish(struct pl_conference *c, struct pl_room *room, struct pl_speaker *speaker,
+	int64_t now_us, struct pl_packet *packet);
+
 /* Does one step of one of the handshakes that wait; its transport then may have outputs. */
 PL_MUST_USE enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us);
 

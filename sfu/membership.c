@@ -32,7 +32,8 @@ struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id,
 		return NULL;
 	pl_room_init(room, id, &c->timers, PL_TIMER_ROOM, &c->notices);
 	room->home = home;
-	room->speakers.is_replica = home != c->config.shard;
+	room->speakers.is_replica = room->speakers.notes_silenced = home != c->config.shard;
+	room->mix_talkers = c->config.mix_talkers != 0 ? c->config.mix_talkers : PL_MIX_TALKERS;
 	pl_table_insert(&c->rooms_by_id, &room->by_id, room_hash(c, id), room);
 	c->counters.rooms++;
 	return room;
@@ -67,6 +68,7 @@ static struct pl_participant *acquire_participant(struct pl_conference *c, uint3
 		.source = source,
 		.timer = { .owner = p, .kind = PL_TIMER_PARTICIPANT },
 		.report_us = INT64_MAX,
+		.loss = { .bad_since_us = INT64_MAX, .good_since_us = INT64_MAX },
 	};
 	return p;
 }
@@ -162,6 +164,7 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 		return false;
 	}
 	p->state = PL_PARTICIPANT_LIVE;
+	p->can_mix = c->config.worker_count > 0;
 	c->occupied++;
 	c->counters.participants++;
 	pl_directory_add(&c->directory, p);
@@ -207,6 +210,18 @@ static void mute(struct pl_conference *c, struct pl_participant *p, int64_t now_
 	pl_spread_tell(c, p->room, now_us);
 }
 
+static void set_mode(
+	struct pl_conference *c, struct pl_participant *p, int64_t now_us, const struct pl_command *command)
+{
+	p->audio_mode = command->audio_mode;
+	p->mix_wish = command->mix_wish;
+	pl_room_rechoose(p->room, p, now_us);
+	pl_spread_tell(c, p->room, now_us);
+	/* It is the answer, even when nothing has changed. */
+	p->tell_slots = true;
+	pl_queue_push(&c->notices.participants, &p->telling, p);
+}
+
 void pl_membership_command(struct pl_conference *c, int64_t now_us, const struct pl_command *command)
 {
 	PL_ASSERT(command->source != 0);
@@ -228,6 +243,10 @@ void pl_membership_command(struct pl_conference *c, int64_t now_us, const struct
 	case PL_COMMAND_MUTE:
 		if (is_live)
 			mute(c, p, now_us, command->track, command->is_on);
+		break;
+	case PL_COMMAND_MODE:
+		if (is_live)
+			set_mode(c, p, now_us, command);
 		break;
 	case PL_COMMAND_LEAVE:
 		if (p != NULL)

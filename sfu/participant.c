@@ -2,6 +2,14 @@
 
 #include <string.h>
 
+enum {
+	/* Of 256, as reports have it.  Bad for so long is lossy, and good for so long is not. */
+	LOSS_BAD = 20,
+	LOSS_GOOD = 5,
+	LOSS_BAD_MS = 5000,
+	LOSS_GOOD_MS = 30000,
+};
+
 static bool is_used(const struct pl_track *track)
 {
 	return track->spec.track != 0;
@@ -250,6 +258,59 @@ static void apply_slots(struct pl_participant *p, const struct pl_description *d
 	p->slots = slots;
 }
 
+/* ---- talkers or the mix ---- */
+
+static enum pl_mix_group choose_group(const struct pl_participant *p, const struct pl_slot_spec *spec)
+{
+	if (spec->coding == PL_CODING_PCMU)
+		return PL_MIX_PCMU;
+	if (spec->coding == PL_CODING_PCMA)
+		return PL_MIX_PCMA;
+	const bool is_narrow = spec->bitrate_max_bps > 0 && spec->bitrate_max_bps < PL_MIX_LOW_BPS;
+	if (is_narrow || p->loss.is_lossy || p->mix_wish == PL_MIX_ROBUST)
+		return PL_MIX_ROBUST;
+	return p->mix_wish == PL_MIX_STEREO ? PL_MIX_STEREO : PL_MIX_FULL;
+}
+
+void pl_participant_choose_mix(struct pl_participant *p)
+{
+	const int first = pl_slots_audio_first(&p->slots);
+	p->slots.mix = 0;
+	if (first < 0)
+		return;
+	const struct pl_slot_spec *spec = &p->slot[first].spec;
+	const bool is_alone = p->audio_mode == PL_AUDIO_AUTO && pl_slots_audio_count(&p->slots) == 1;
+	/* Opus in a slot for G.711 would be noise: without a worker that one is silent. */
+	if (spec->coding != PL_CODING_OPUS || (p->can_mix && (p->audio_mode == PL_AUDIO_MIXED || is_alone)))
+		p->slots.mix = (uint8_t)(choose_group(p, spec) + 1);
+}
+
+enum pl_mode_refusal pl_participant_refusal(const struct pl_participant *p)
+{
+	const int first = pl_slots_audio_first(&p->slots);
+	const bool needs_mix =
+		first >= 0 && (p->audio_mode == PL_AUDIO_MIXED || p->slot[first].spec.coding != PL_CODING_OPUS);
+	return needs_mix && !p->can_mix ? PL_MODE_NO_WORKER : PL_MODE_GRANTED;
+}
+
+bool pl_loss_note(struct pl_loss *loss, int64_t now_us, uint8_t fraction_lost)
+{
+	const bool was_lossy = loss->is_lossy;
+	if (fraction_lost <= LOSS_BAD)
+		loss->bad_since_us = INT64_MAX;
+	else if (loss->bad_since_us == INT64_MAX)
+		loss->bad_since_us = now_us;
+	if (fraction_lost > LOSS_GOOD)
+		loss->good_since_us = INT64_MAX;
+	else if (loss->good_since_us == INT64_MAX)
+		loss->good_since_us = now_us;
+	if (loss->bad_since_us <= now_us - LOSS_BAD_MS * INT64_C(1000))
+		loss->is_lossy = true;
+	else if (loss->good_since_us <= now_us - LOSS_GOOD_MS * INT64_C(1000))
+		loss->is_lossy = false;
+	return loss->is_lossy != was_lossy;
+}
+
 void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
 	struct pl_speakers *speakers, struct pl_rng *rng)
 {
@@ -258,14 +319,23 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 	p->cname[sizeof p->cname - 1] = '\0';
 	apply_tracks(p, description, speakers);
 	apply_slots(p, description, rng);
+	p->audio_mode = description->audio_mode;
+	p->mix_wish = description->mix_wish;
+	pl_participant_choose_mix(p);
 }
 
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us)
 {
+	const int first = pl_slots_audio_first(&p->slots);
+	const bool was_mixed = first >= 0 && PL_MIX_IS_TRACK(p->slots.track[first]);
 	const uint32_t changed = pl_slots_update(&p->slots, speakers, p->source, now_us);
 	for (uint8_t i = 0; i < p->slots.count; i++) {
-		/* Two talkers may have chosen the same SSRC, so the rewriter cannot see every change by itself. */
-		if ((changed >> i & 1) != 0)
+		/* Two talkers may have chosen the same SSRC, so the rewriter cannot see every change by itself.  All groups of a
+		 * room's mix have one clock: there the stream goes on. */
+		if ((changed >> i & 1) == 0)
+			continue;
+		p->slot[i].start_wait = PL_SLOT_START_WAIT;
+		if (i != first || !was_mixed || !PL_MIX_IS_TRACK(p->slots.track[i]))
 			pl_rewrite_reset_source(&p->slot[i].rewrite);
 	}
 	return changed != 0;

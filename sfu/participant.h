@@ -16,6 +16,10 @@
 
 struct pl_room;
 
+/* Packets of a mix that a new listener waits for one that can be decoded without those before it: longer than a mixer lets
+ * anybody wait. */
+enum { PL_SLOT_START_WAIT = 15 };
+
 /* A published stream.  It never moves in memory while it is used: the room's ranking points to its speaker. */
 struct pl_track {
 	struct pl_track_spec spec; /* spec.track is 0 in an unused place */
@@ -32,6 +36,13 @@ struct pl_slot {
 	struct pl_rewrite rewrite;
 	struct pl_rtp_template header;
 	uint32_t packets, octets; /* sent, as a sender report counts them */
+	uint8_t start_wait;       /* so many packets of a mix may pass until the one to begin with comes */
+};
+
+/* How long a listener's reports have told of loss, or of none.  INT64_MAX: the last one did not. */
+struct pl_loss {
+	int64_t bad_since_us, good_since_us;
+	bool is_lossy;
 };
 
 /* What is left of a slot that has gone: another may get its SSRC, and goes on with its numbers.  Were one used twice under
@@ -67,6 +78,10 @@ struct pl_participant {
 	struct pl_slots slots; /* slots.count of slot are used */
 	struct pl_retired retired[PL_SLOT_SSRCS_MAX];
 	uint8_t retired_next; /* the one that yields when all are used: the oldest */
+	enum pl_audio_mode audio_mode;
+	enum pl_mix_group mix_wish;
+	bool can_mix; /* there are codec workers */
+	struct pl_loss loss;
 
 	/* how it is found: sfu/directory.h */
 	struct pl_table_node by_source;
@@ -93,6 +108,16 @@ struct pl_participant {
  * free their place.  Credentials, fingerprint and role are the transport's matter, not this one's. */
 void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
 	struct pl_speakers *speakers, struct pl_rng *rng);
+
+/* Chooses between talkers and the mix, and the mix's group, by what the participant wants, what its slots take, and how its
+ * network is.  The slots are to be fitted after it. */
+void pl_participant_choose_mix(struct pl_participant *p);
+
+/* Why it hears otherwise than it asked for. */
+enum pl_mode_refusal pl_participant_refusal(const struct pl_participant *p);
+
+/* A report of a slot's receiver.  Returns true when the listener counts as lossy since, or no longer. */
+bool pl_loss_note(struct pl_loss *loss, int64_t now_us, uint8_t fraction_lost);
 
 /* NULL when it publishes no such track. */
 struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t track);

@@ -113,6 +113,17 @@ static uint32_t count_nacks(struct pl_bytes items)
 	return count;
 }
 
+/* What the listener reports of a mix: forwarded talkers have bitrates of their own. */
+static void note_loss(struct pl_participant *p, int64_t now_us, const struct pl_rtcp *rtcp, struct pl_report_read *read)
+{
+	const int slot = pl_slots_audio_first(&p->slots);
+	for (uint8_t i = 0; slot >= 0 && p->slots.mix != 0 && i < rtcp->report.block_count; i++) {
+		const struct pl_rtcp_block *block = &rtcp->report.block[i];
+		if (block->ssrc == p->slot[slot].spec.ssrc)
+			read->loss_changed |= pl_loss_note(&p->loss, now_us, block->fraction_lost);
+	}
+}
+
 static void take(struct pl_participant *p, int64_t now_us, const struct pl_rtcp *rtcp, struct pl_speakers *speakers,
 	struct pl_report_read *read)
 {
@@ -122,6 +133,10 @@ static void take(struct pl_participant *p, int64_t now_us, const struct pl_rtcp 
 		track = pl_participant_track_by_ssrc(p, rtcp->ssrc);
 		if (track != NULL)
 			pl_reception_sr(&track->reception, now_us, rtcp->report.ntp);
+		note_loss(p, now_us, rtcp, read);
+		break;
+	case PL_RTCP_RR:
+		note_loss(p, now_us, rtcp, read);
 		break;
 	case PL_RTCP_BYE:
 		for (uint8_t i = 0; i < rtcp->bye.source_count; i++) {
@@ -135,7 +150,6 @@ static void take(struct pl_participant *p, int64_t now_us, const struct pl_rtcp 
 	case PL_RTCP_NACK:
 		read->nacks += count_nacks(rtcp->nack.items);
 		break;
-	case PL_RTCP_RR:
 	case PL_RTCP_SDES:
 	case PL_RTCP_OTHER:
 		break;

@@ -23,8 +23,9 @@ size_t pl_report_write(
 
 /* What a compound packet held besides sender reports, which it notes by itself. */
 struct pl_report_read {
-	uint32_t nacks; /* packets asked for again */
-	bool has_ended; /* a track went off air by BYE */
+	uint32_t nacks;    /* packets asked for again */
+	bool has_ended;    /* a track went off air by BYE */
+	bool loss_changed; /* p->loss.is_lossy did */
 };
 
 /* Reads a decrypted compound packet.  speakers: the room's.  *read is valid in any case: what stands before a

@@ -52,17 +52,25 @@ void pl_room_refit(struct pl_room *room, int64_t now_us)
 	look_soon(room, now_us);
 }
 
-/* Whoever has most slots, and is on air itself, hears that many others. */
+/* Whoever has most slots, and is on air itself, hears that many others.  A mix has its number of talkers. */
 void pl_room_resize(struct pl_room *room)
 {
+	room->groups = 0;
+	for (uint8_t i = 0; i < PL_MIX_GROUPS; i++)
+		room->groups = (uint8_t)(room->groups | (room->members_by_group[i] > 0) << i);
 	if (room->speakers.is_replica)
 		return;
 	uint8_t slots = pl_room_slots_max(room);
 	for (uint64_t left = room->replicas; left != 0; left &= left - 1) {
-		const uint8_t there = room->replica_slots[__builtin_ctzll(left)];
+		const int shard = __builtin_ctzll(left);
+		const uint8_t there = room->replica_slots[shard];
 		slots = there > slots ? there : slots;
+		room->groups |= room->replica_groups[shard];
 	}
-	pl_speakers_resize(&room->speakers, (uint8_t)(slots + 1));
+	uint8_t places = (uint8_t)(slots + 1);
+	if (room->groups != 0 && places < room->mix_talkers)
+		places = room->mix_talkers;
+	pl_speakers_resize(&room->speakers, places);
 }
 
 uint8_t pl_room_slots_max(const struct pl_room *room)
@@ -71,6 +79,38 @@ uint8_t pl_room_slots_max(const struct pl_room *room)
 	while (slots > 0 && room->members_by_slots[slots] == 0)
 		slots--;
 	return slots;
+}
+
+/* A member's slots are what they are: until uncount. */
+static void count(struct pl_room *room, const struct pl_participant *p)
+{
+	room->members_by_slots[pl_slots_talkers_max(&p->slots)]++;
+	if (p->slots.mix != 0)
+		room->members_by_group[p->slots.mix - 1]++;
+}
+
+static void uncount(struct pl_room *room, const struct pl_participant *p)
+{
+	room->members_by_slots[pl_slots_talkers_max(&p->slots)]--;
+	if (p->slots.mix != 0)
+		room->members_by_group[p->slots.mix - 1]--;
+}
+
+void pl_room_note_fresh(struct pl_room *room, const struct pl_participant *p)
+{
+	if (p->slots.mix != 0 && p->transport.state == PL_TRANSPORT_CONNECTED)
+		room->fresh = (uint8_t)(room->fresh | 1u << (p->slots.mix - 1));
+}
+
+/* p has changed, and hears what it hears from now on.  was: its slots.mix before. */
+static void settle(struct pl_room *room, struct pl_participant *p, int64_t now_us, uint8_t was)
+{
+	count(room, p);
+	if (p->slots.mix != was)
+		pl_room_note_fresh(room, p);
+	pl_room_resize(room);
+	pl_room_refit(room, now_us);
+	refit_member(room, p, now_us);
 }
 
 void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
@@ -85,10 +125,7 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 		room->first = p;
 	room->last = p;
 	room->member_count++;
-	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
-	pl_room_resize(room);
-	pl_room_refit(room, now_us);
-	refit_member(room, p, now_us);
+	settle(room, p, now_us, 0);
 }
 
 void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_us)
@@ -105,7 +142,7 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 	p->room = NULL;
 	p->room_next = p->room_prev = NULL;
 	room->member_count--;
-	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
+	uncount(room, p);
 	pl_participant_fall_silent(p, &room->speakers);
 	pl_room_resize(room);
 	pl_room_refit(room, now_us);
@@ -114,12 +151,18 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
 	const struct pl_description *description, struct pl_rng *rng)
 {
-	room->members_by_slots[pl_slots_audio_count(&p->slots)]--;
+	const uint8_t was = p->slots.mix;
+	uncount(room, p);
 	pl_participant_apply(p, description, &room->speakers, rng);
-	room->members_by_slots[pl_slots_audio_count(&p->slots)]++;
-	pl_room_resize(room);
-	pl_room_refit(room, now_us);
-	refit_member(room, p, now_us);
+	settle(room, p, now_us, was);
+}
+
+void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t now_us)
+{
+	const uint8_t was = p->slots.mix;
+	uncount(room, p);
+	pl_participant_choose_mix(p);
+	settle(room, p, now_us, was);
 }
 
 void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count)

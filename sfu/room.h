@@ -19,7 +19,11 @@ struct pl_room {
 	struct pl_room *next_free;
 	struct pl_participant *first, *last;
 	uint32_t member_count;
-	uint32_t members_by_slots[PL_SLOTS_MAX + 1]; /* how many have so many audio slots */
+	uint32_t members_by_slots[PL_SLOTS_MAX + 1]; /* how many hear so many talkers in slots of their own */
+	uint32_t members_by_group[PL_MIX_GROUPS];    /* how many hear that mix */
+	uint8_t groups;      /* bit i: enum pl_mix_group i has listeners: here, and at home those of replicas, too */
+	uint8_t fresh;       /* bit i: enum pl_mix_group i has got a listener, and that is not told yet */
+	uint8_t mix_talkers; /* in the mix */
 	struct pl_speakers speakers;
 	uint32_t fitted; /* the generation that the members' slots are fitted to */
 	struct pl_timers *timers;
@@ -39,25 +43,33 @@ struct pl_room {
 	uint64_t untold;                /* home: bit i: shard i has not got the ranking of told */
 	uint32_t told;                  /* home: the generation that was told last */
 	uint8_t replica_slots[PL_SFU_SHARDS_MAX];
-	bool is_open;    /* replica: home was told of its members, and of slots_told */
-	bool is_refused; /* replica: ... and has not answered yet, or has no place for the room */
-	uint8_t slots_told;
-	uint32_t opening;                               /* replica: the number of what home was told */
-	int64_t open_us;                                /* replica: when */
+	uint8_t replica_groups[PL_SFU_SHARDS_MAX]; /* 0 where there is no replica */
+	bool is_open;                              /* replica: home was told of its members, and of slots_told */
+	bool is_refused;                 /* replica: ... and has not answered yet, or has no place for the room */
+	uint8_t slots_told, groups_told; /* groups_told: home: what the worker knows of */
+	uint32_t opening;                /* replica: the number of what home was told */
+	int64_t open_us;                 /* replica: when */
 	struct pl_speaker shadow[PL_SPEAKERS_CAPACITY]; /* replica: what speakers.on_air points to */
 	uint8_t top_count;                              /* the speaker list as last found */
 	uint32_t top[PL_TOP_MAX];
 	uint32_t dominant;
+
+	/* Home: what a codec worker does for the room, see sfu/mixing.h. */
+	uint8_t worker;      /* its index + 1; 0: none */
+	bool is_transcoding; /* it has state for a publisher of G.711 */
+	uint8_t mixed_count; /* tracks that it mixes */
+	uint32_t mixed[PL_MIX_CSRC_MAX];
+	uint32_t mixed_for; /* the generation that mixed was looked through for */
 };
 
 /* timers, notices: the conference's.  timer_kind: the conference's mark for the room's timer. */
 void pl_room_init(
 	struct pl_room *room, uint32_t id, struct pl_timers *timers, uint8_t timer_kind, struct pl_notices *notices);
 
-/* How many audio slots a member has at most. */
+/* How many talkers a member hears at most in slots of their own; 0: all hear the mix, or nothing. */
 uint8_t pl_room_slots_max(const struct pl_room *room);
 
-/* Another shard's members have other slots: makes as many places as anybody can hear. */
+/* Members have other slots, or those of another shard: makes as many places on air as anybody can hear. */
 void pl_room_resize(struct pl_room *room);
 
 /* Takes an empty room out of the conference's timers and notices. */
@@ -72,6 +84,12 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 /* A member's tracks and slots change to the description; everybody's slots are fitted. */
 void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
 	const struct pl_description *description, struct pl_rng *rng);
+
+/* A member that hears a mix begins to: its transport is connected, or it has heard something else before. */
+void pl_room_note_fresh(struct pl_room *room, const struct pl_participant *p);
+
+/* What a member hears, talkers or the mix, may have to be another: its mode has changed, or its network. */
+void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t now_us);
 
 /* Takes one packet's level.  Returns true when it may be forwarded. */
 bool pl_room_packet(struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);

@@ -31,11 +31,25 @@ uint8_t pl_slots_audio_count(const struct pl_slots *slots)
 	return count;
 }
 
+int pl_slots_audio_first(const struct pl_slots *slots)
+{
+	for (uint8_t i = 0; i < slots->count; i++) {
+		if (is_audio(slots, i))
+			return i;
+	}
+	return -1;
+}
+
+uint8_t pl_slots_talkers_max(const struct pl_slots *slots)
+{
+	return slots->mix != 0 ? 0 : pl_slots_audio_count(slots);
+}
+
 /* Lists whom this listener is to hear. */
 static uint8_t choose(const struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self,
 	const struct pl_speaker *wanted[static PL_SLOTS_MAX])
 {
-	const uint8_t room = pl_slots_audio_count(slots);
+	const uint8_t room = pl_slots_talkers_max(slots);
 	uint8_t count = 0;
 	for (uint8_t i = 0; i < speakers->count && count < room; i++) {
 		if (speakers->on_air[i]->source != self)
@@ -59,7 +73,7 @@ static uint8_t choose_slot(const struct pl_slots *slots, uint32_t source)
 {
 	uint8_t best = PL_SLOTS_MAX;
 	for (uint8_t i = 0; i < slots->count; i++) {
-		if (!is_audio(slots, i) || slots->source[i] != 0)
+		if (!is_audio(slots, i) || slots->track[i] != 0)
 			continue;
 		if (slots->last[i] == source)
 			return i;
@@ -70,18 +84,41 @@ static uint8_t choose_slot(const struct pl_slots *slots, uint32_t source)
 	return best;
 }
 
+static void free_slot(struct pl_slots *slots, uint8_t slot, int64_t now_us)
+{
+	slots->source[slot] = 0;
+	slots->track[slot] = 0;
+	slots->freed_us[slot] = now_us;
+}
+
+/* The mix is in the first audio slot, and nothing anywhere else. */
+static uint32_t update_to_mix(struct pl_slots *slots, int64_t now_us)
+{
+	const int first = pl_slots_audio_first(slots);
+	const uint32_t mix = PL_MIX_TRACK(slots->mix - 1);
+	uint32_t changed = 0;
+	for (uint8_t i = 0; i < slots->count; i++) {
+		if (slots->track[i] == (i == first ? mix : 0))
+			continue;
+		free_slot(slots, i, now_us);
+		slots->track[i] = i == first ? mix : 0;
+		changed |= 1u << i;
+	}
+	return changed;
+}
+
 uint32_t pl_slots_update(struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self, int64_t now_us)
 {
+	if (slots->mix != 0)
+		return update_to_mix(slots, now_us);
 	const struct pl_speaker *wanted[PL_SLOTS_MAX];
 	const uint8_t count = choose(slots, speakers, self, wanted);
 	uint32_t changed = 0;
 
 	for (uint8_t i = 0; i < slots->count; i++) {
-		if (slots->source[i] == 0 || (is_audio(slots, i) && is_wanted(wanted, count, slots->track[i])))
+		if (slots->track[i] == 0 || (is_audio(slots, i) && is_wanted(wanted, count, slots->track[i])))
 			continue;
-		slots->source[i] = 0;
-		slots->track[i] = 0;
-		slots->freed_us[i] = now_us;
+		free_slot(slots, i, now_us);
 		changed |= 1u << i;
 	}
 	for (uint8_t i = 0; i < count; i++) {
@@ -99,7 +136,7 @@ uint32_t pl_slots_update(struct pl_slots *slots, const struct pl_speakers *speak
 int pl_slots_find(const struct pl_slots *slots, uint32_t track)
 {
 	for (uint8_t i = 0; i < slots->count; i++) {
-		if (slots->track[i] == track && slots->source[i] != 0)
+		if (slots->track[i] == track)
 			return i;
 	}
 	return -1;

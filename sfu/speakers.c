@@ -71,10 +71,10 @@ static void note_silenced(struct pl_speakers *s, uint32_t track)
 
 void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker)
 {
-	if (s->is_replica) {
+	if (s->notes_silenced)
 		note_silenced(s, speaker->track);
+	if (s->is_replica)
 		return;
-	}
 	if (s->waiting == speaker)
 		s->waiting = NULL;
 	if (s->dominant == speaker->source)

@@ -43,8 +43,9 @@ struct pl_speakers {
 	uint32_t dominant;                               /* source, 0 for none */
 	int64_t dominant_us;                             /* since when */
 	uint32_t generation;                             /* rises when the ranking changes */
-	/* Another shard chooses (sfu/spread.h): on_air is what it told, and what is removed here is to be told there. */
-	bool is_replica;
+	bool is_replica; /* another shard chooses (sfu/spread.h): on_air is what it told */
+	/* What is removed here is to be told elsewhere: by a replica to its home, by home to a codec worker. */
+	bool notes_silenced;
 	uint8_t silenced_count;
 	uint32_t silenced[PL_TRACKS_MAX]; /* tracks; 0 in the last for more than fit */
 };

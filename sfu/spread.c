@@ -4,6 +4,7 @@
 
 #include "sfu/intake.h"
 #include "sfu/membership.h"
+#include "sfu/mixing.h"
 
 _Static_assert(PL_SFU_SHARDS_MAX <= 64, "masks have a bit for each shard");
 _Static_assert(
@@ -21,9 +22,9 @@ static uint8_t first_of(uint64_t shards)
 	return (uint8_t)__builtin_ctzll(shards);
 }
 
-static bool push(struct pl_conference *c, uint8_t shard, const struct pl_cross *message)
+bool pl_spread_push(struct pl_conference *c, uint8_t to, const struct pl_cross *message)
 {
-	if (!c->config.port.push(c->config.port.context, shard, message))
+	if (!c->config.port.push(c->config.port.context, to, message))
 		return false;
 	if (pl_cross_has_packet(message))
 		pl_packet_hold(message->packet);
@@ -53,7 +54,7 @@ static int64_t tell_ranking(struct pl_conference *c, struct pl_room *room)
 		.kind = PL_CROSS_RANKING, .count = s->count, .room = room->id, .packet = packet
 	};
 	for (uint64_t left = room->untold; left != 0; left &= left - 1) {
-		if (push(c, first_of(left), &message))
+		if (pl_spread_push(c, first_of(left), &message))
 			room->untold &= ~bit(first_of(left));
 	}
 	pl_pool_release(&c->pool, packet);
@@ -68,7 +69,7 @@ static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
 		const struct pl_cross message = {
 			.kind = PL_CROSS_SILENT, .room = room->id, .track = s->silenced[s->silenced_count - 1]
 		};
-		if (room->is_open && !push(c, room->home, &message))
+		if (room->is_open && !pl_spread_push(c, room->home, &message))
 			return false;
 		s->silenced_count--;
 	}
@@ -78,14 +79,21 @@ static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
 static bool tell_open(struct pl_conference *c, struct pl_room *room, int64_t now_us)
 {
 	const struct pl_cross message = {
-		.kind = PL_CROSS_OPEN, .slots = pl_room_slots_max(room), .room = room->id, .opening = c->openings + 1
+		.kind = PL_CROSS_OPEN,
+		.slots = pl_room_slots_max(room),
+		.groups = room->groups,
+		.fresh = room->fresh,
+		.room = room->id,
+		.opening = c->openings + 1,
 	};
-	if (!push(c, room->home, &message))
+	if (!pl_spread_push(c, room->home, &message))
 		return false;
 	room->opening = ++c->openings;
 	room->open_us = now_us;
 	room->is_open = room->is_refused = true;
 	room->slots_told = message.slots;
+	room->groups_told = message.groups;
+	room->fresh = 0;
 	return true;
 }
 
@@ -95,12 +103,13 @@ static int64_t tell_home(struct pl_conference *c, struct pl_room *room, int64_t 
 		return PL_SPREAD_RETRY_US;
 	if (room->member_count == 0) {
 		const struct pl_cross message = { .kind = PL_CROSS_CLOSE, .room = room->id };
-		if (room->is_open && !push(c, room->home, &message))
+		if (room->is_open && !pl_spread_push(c, room->home, &message))
 			return PL_SPREAD_RETRY_US;
 		room->is_open = room->is_refused = false;
 		return 0;
 	}
-	const bool is_untold = !room->is_open || room->slots_told != pl_room_slots_max(room);
+	const bool is_untold = !room->is_open || room->slots_told != pl_room_slots_max(room) ||
+			       room->groups_told != room->groups || room->fresh != 0;
 	const bool is_overdue = room->is_refused && now_us - room->open_us >= PL_SPREAD_ANSWER_US;
 	if ((is_untold || is_overdue) && !tell_open(c, room, now_us))
 		return PL_SPREAD_RETRY_US;
@@ -110,9 +119,11 @@ static int64_t tell_home(struct pl_conference *c, struct pl_room *room, int64_t 
 void pl_spread_tell(struct pl_conference *c, struct pl_room *room, int64_t now_us)
 {
 	const bool is_home = !pl_spread_is_replica(c, room);
-	if (is_home && room->replicas == 0)
+	if (is_home && room->replicas == 0 && !pl_mixing_is_told(c, room))
 		return;
-	const int64_t wait_us = is_home ? tell_ranking(c, room) : tell_home(c, room, now_us);
+	int64_t wait_us = is_home ? tell_ranking(c, room) : tell_home(c, room, now_us);
+	if (is_home && !pl_mixing_tell(c, room))
+		wait_us = PL_SPREAD_RETRY_US;
 	if (wait_us == 0) {
 		pl_queue_remove(&c->spreading, &room->spreading);
 		return;
@@ -124,7 +135,7 @@ void pl_spread_tell(struct pl_conference *c, struct pl_room *room, int64_t now_u
 
 bool pl_spread_is_needed(const struct pl_conference *c, const struct pl_room *room)
 {
-	return pl_spread_is_replica(c, room) ? room->is_open : room->replicas != 0;
+	return pl_spread_is_replica(c, room) ? room->is_open : room->replicas != 0 || pl_mixing_is_needed(room);
 }
 
 void pl_spread_retry(struct pl_conference *c, int64_t now_us)
@@ -150,7 +161,7 @@ enum pl_drop pl_spread_hear(struct pl_conference *c, struct pl_room *room, struc
 	if (!room->is_open)
 		return PL_DROP_CROSS_FULL;
 	const struct pl_cross message = { .kind = PL_CROSS_HEAR, .room = room->id, .packet = packet };
-	return push(c, room->home, &message) ? PL_DROP_NONE : PL_DROP_CROSS_FULL;
+	return pl_spread_push(c, room->home, &message) ? PL_DROP_NONE : PL_DROP_CROSS_FULL;
 }
 
 /* Those of the shards that are on one node with shard. */
@@ -167,21 +178,44 @@ static uint64_t on_node_of(const struct pl_conference *c, uint8_t shard, uint64_
 static void forward_to(struct pl_conference *c, uint32_t room, uint8_t shard, uint64_t relay, struct pl_packet *packet)
 {
 	const struct pl_cross message = { .kind = PL_CROSS_FORWARD, .room = room, .relay = relay, .packet = packet };
-	if (!push(c, shard, &message))
+	if (!pl_spread_push(c, shard, &message))
 		c->counters.drop[PL_DROP_CROSS_FULL]++;
 }
 
-void pl_spread_forward(struct pl_conference *c, const struct pl_room *room, struct pl_packet *packet)
+void pl_spread_forward(struct pl_conference *c, uint32_t room, uint64_t replicas, struct pl_packet *packet)
 {
-	const uint64_t near = on_node_of(c, c->config.shard, room->replicas);
+	const uint64_t near = on_node_of(c, c->config.shard, replicas);
 	for (uint64_t left = near; left != 0; left &= left - 1)
-		forward_to(c, room->id, first_of(left), 0, packet);
-	for (uint64_t far = room->replicas & ~near; far != 0;) {
+		forward_to(c, room, first_of(left), 0, packet);
+	for (uint64_t far = replicas & ~near; far != 0;) {
 		const uint8_t shard = first_of(far);
 		const uint64_t there = on_node_of(c, shard, far);
-		forward_to(c, room->id, shard, there & ~bit(shard), packet);
+		forward_to(c, room, shard, there & ~bit(shard), packet);
 		far &= ~there;
 	}
+}
+
+/* The replicas where somebody hears talkers in slots of their own. */
+static uint64_t replicas_with_slots(const struct pl_room *room)
+{
+	uint64_t shards = 0;
+	for (uint64_t left = room->replicas; left != 0; left &= left - 1) {
+		if (room->replica_slots[first_of(left)] > 0)
+			shards |= bit(first_of(left));
+	}
+	return shards;
+}
+
+enum pl_drop pl_spread_pass(struct pl_conference *c, struct pl_room *room, struct pl_packet *packet)
+{
+	const uint64_t replicas = replicas_with_slots(room);
+	const bool is_mixed = pl_mixing_hear(c, room, packet);
+	pl_spread_forward(c, room->id, replicas, packet);
+	if (pl_room_slots_max(room) == 0)
+		return replicas != 0 || is_mixed ? PL_DROP_NONE : PL_DROP_RTP_UNHEARD;
+	pl_packet_hold(packet);
+	pl_forward_add(&c->forward, room, packet);
+	return PL_DROP_NONE;
 }
 
 /* ---- what comes in ---- */
@@ -218,6 +252,22 @@ static struct pl_remote *add_remote(
 	return remote;
 }
 
+struct pl_speaker *pl_spread_speaker(const struct pl_conference *c, const struct pl_room *room, uint32_t track)
+{
+	struct pl_remote *remote = find_remote(c, track);
+	return remote != NULL && remote->room == room ? &remote->speaker : NULL;
+}
+
+uint64_t pl_spread_shards_of(const struct pl_room *room, uint32_t source)
+{
+	uint64_t shards = 0;
+	for (const struct pl_remote *remote = room->remotes; remote != NULL; remote = remote->next) {
+		if (remote->speaker.source == source)
+			shards |= bit(remote->shard);
+	}
+	return shards;
+}
+
 static void remove_remote(struct pl_conference *c, struct pl_remote *remote)
 {
 	struct pl_room *room = remote->room;
@@ -245,8 +295,7 @@ static void silence(struct pl_conference *c, struct pl_room *room, int64_t now_u
 	pl_room_refit(room, now_us);
 }
 
-/* Our own copy; NULL when there is no buffer. */
-static struct pl_packet *copy(struct pl_conference *c, const struct pl_packet *packet)
+struct pl_packet *pl_spread_copy(struct pl_conference *c, const struct pl_packet *packet)
 {
 	struct pl_packet *own = pl_pool_take_reserve(&c->pool);
 	if (own == NULL)
@@ -260,6 +309,10 @@ static struct pl_packet *copy(struct pl_conference *c, const struct pl_packet *p
 	own->has_level = packet->has_level;
 	own->is_voice = packet->is_voice;
 	own->level = packet->level;
+	own->mix_group = packet->mix_group;
+	own->coding = packet->coding;
+	if (PL_MIX_IS_TRACK(packet->track))
+		own->mix = packet->mix;
 	memcpy(own->data, packet->payload.data, packet->payload.size);
 	own->payload = (struct pl_bytes){ own->data, packet->payload.size };
 	c->counters.copied++;
@@ -276,25 +329,23 @@ static enum pl_drop take_hear(
 		return PL_DROP_CROSS_REFUSED;
 	if (remote->room != room || remote->shard != from)
 		return PL_DROP_RTP_UNKNOWN_TRACK;
-	const bool is_heard = pl_intake_is_heard(room, &remote->speaker, now_us, packet);
+	const bool is_opus = packet->coding == PL_CODING_OPUS;
+	const bool is_heard = is_opus && pl_intake_is_heard(room, &remote->speaker, now_us, packet);
 	pl_spread_tell(c, room, now_us);
-	if (!is_heard)
+	if (is_opus && !is_heard)
 		return PL_DROP_RTP_OFF_AIR;
-	struct pl_packet *own = copy(c, packet);
+	struct pl_packet *own = pl_spread_copy(c, packet);
 	if (own == NULL)
 		return PL_DROP_POOL_LOW;
-	pl_spread_forward(c, room, own);
-	if (room->member_count > 0)
-		pl_forward_add(&c->forward, room, own);
-	else
-		pl_pool_release(&c->pool, own);
-	return PL_DROP_NONE;
+	const enum pl_drop drop = is_opus ? pl_spread_pass(c, room, own) : pl_mixing_transcode(c, room, own);
+	pl_pool_release(&c->pool, own);
+	return drop;
 }
 
 /* The first of a node: the packet is copied once, and goes on to the others. */
 static enum pl_drop take_relay(struct pl_conference *c, struct pl_room *room, const struct pl_cross *message)
 {
-	struct pl_packet *own = copy(c, message->packet);
+	struct pl_packet *own = pl_spread_copy(c, message->packet);
 	if (own == NULL)
 		return PL_DROP_POOL_LOW;
 	for (uint64_t left = message->relay; left != 0; left &= left - 1)
@@ -360,9 +411,11 @@ static enum pl_drop take_open(
 	room->replicas |= bit(from);
 	room->untold |= bit(from);
 	room->replica_slots[from] = message->slots;
+	room->replica_groups[from] = message->groups;
+	room->fresh |= message->fresh;
 	pl_room_resize(room);
 	pl_room_refit(room, now_us);
-	(void)push(c, from, &answer); /* where it finds no place it is asked for again */
+	(void)pl_spread_push(c, from, &answer); /* where it finds no place it is asked for again */
 	pl_spread_tell(c, room, now_us);
 	return PL_DROP_NONE;
 }
@@ -381,6 +434,7 @@ static enum pl_drop take_at_home(
 	if (message->kind == PL_CROSS_CLOSE) {
 		room->replicas &= ~bit(from);
 		room->untold &= ~bit(from);
+		room->replica_groups[from] = 0;
 		silence(c, room, now_us, from, 0);
 		pl_room_resize(room);
 		pl_room_refit(room, now_us);

@@ -32,8 +32,22 @@ bool pl_spread_is_needed(const struct pl_conference *c, const struct pl_room *ro
 /* Replica: takes a packet of one of its members home. */
 PL_MUST_USE enum pl_drop pl_spread_hear(struct pl_conference *c, struct pl_room *room, struct pl_packet *packet);
 
-/* Home: takes a packet that is heard to the replicas. */
-void pl_spread_forward(struct pl_conference *c, const struct pl_room *room, struct pl_packet *packet);
+/* Home: takes a packet that is heard to everybody: to this shard's members, to the replicas, into the mix.  The caller's
+ * reference stays the caller's. */
+PL_MUST_USE enum pl_drop pl_spread_pass(struct pl_conference *c, struct pl_room *room, struct pl_packet *packet);
+
+/* Home: takes a packet to these replicas (bit i: shard i). */
+void pl_spread_forward(struct pl_conference *c, uint32_t room, uint64_t replicas, struct pl_packet *packet);
+
+/* Home: the speaker of another shard's track, and the shards where a source publishes (bit i: shard i); NULL, 0: none. */
+struct pl_speaker *pl_spread_speaker(const struct pl_conference *c, const struct pl_room *room, uint32_t track);
+uint64_t pl_spread_shards_of(const struct pl_room *room, uint32_t source);
+
+/* Our own copy of a packet that is borrowed, with one reference; NULL when there is no buffer. */
+struct pl_packet *pl_spread_copy(struct pl_conference *c, const struct pl_packet *packet);
+
+/* Has a message taken by another end of the rings (PL_CROSS_WORKER for codec workers).  False: there is no place for it now. */
+bool pl_spread_push(struct pl_conference *c, uint8_t to, const struct pl_cross *message);
 
 /* Takes one message of shard from.  Its packet is borrowed until the conference is drained. */
 PL_MUST_USE enum pl_drop pl_spread_take(

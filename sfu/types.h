@@ -7,6 +7,7 @@
 
 #include "media/dtls.h"
 #include "media/ice.h"
+#include "media/mix.h"
 #include "media/rtp.h"
 #include "media/transport.h"
 
@@ -31,6 +32,7 @@ struct pl_track_spec {
 	uint32_t clock_hz;
 	uint8_t payload_type;
 	enum pl_kind kind;
+	enum pl_coding coding; /* of audio; G.711 becomes Opus on its way, by a codec worker */
 	bool is_muted;
 };
 
@@ -41,6 +43,21 @@ struct pl_slot_spec {
 	uint32_t clock_hz;
 	uint8_t payload_type;
 	enum pl_kind kind;
+	enum pl_coding coding;    /* of audio; one that takes G.711 is always mixed */
+	uint32_t bitrate_max_bps; /* that the receiver wants at most (fmtp maxaveragebitrate); 0: it has not said */
+};
+
+/* How a participant's audio slots are filled. */
+enum pl_audio_mode {
+	PL_AUDIO_FORWARD, /* a talker in each */
+	PL_AUDIO_MIXED,   /* all talkers in the first, the others are empty */
+	PL_AUDIO_AUTO,    /* forward with two audio slots or more, mixed with one: the only way to hear more than one */
+};
+
+/* Why it is not as it was asked for. */
+enum pl_mode_refusal {
+	PL_MODE_GRANTED,
+	PL_MODE_NO_WORKER, /* the media plane has no codec workers: mixed is forwarded, and G.711 hears nothing */
 };
 
 /* All that one offer/answer settled.  An m-line may be both a track and a slot. */
@@ -51,6 +68,8 @@ struct pl_description {
 	struct pl_fingerprint fingerprint;
 	struct pl_rtp_ext_ids ext_ids; /* one numbering for the bundle, RFC 8843 section 9.2 */
 	char cname[PL_CNAME_SIZE];     /* of the streams we send */
+	enum pl_audio_mode audio_mode;
+	enum pl_mix_group mix_wish; /* of one that is mixed: FULL, ROBUST or STEREO */
 	uint8_t track_count, slot_count;
 	struct pl_track_spec track[PL_TRACKS_MAX];
 	struct pl_slot_spec slot[PL_SLOTS_MAX]; /* the order is the slot number */
@@ -62,6 +81,7 @@ enum pl_command_kind {
 	PL_COMMAND_UPDATE, /* source, description: tracks and slots added, removed or kept by mid; ICE restart when the
 	                    * local ufrag is new.  The DTLS association stays */
 	PL_COMMAND_MUTE,   /* source, track, is_on */
+	PL_COMMAND_MODE,   /* source, audio_mode, mix_wish: replaces those of the description; a SLOTS event follows */
 	PL_COMMAND_LEAVE,  /* source: closed with close_notify; no event follows */
 };
 
@@ -73,6 +93,8 @@ struct pl_command {
 	uint32_t source; /* the participant's numeric id, its CSRC; unique in the node, not 0 */
 	uint32_t track;
 	bool is_on;
+	enum pl_audio_mode audio_mode;
+	enum pl_mix_group mix_wish;
 	struct pl_description *description; /* heap; the receiver frees it with free() */
 };
 
@@ -90,6 +112,9 @@ struct pl_event {
 	union {
 		struct {
 			uint8_t count;
+			bool is_mixed; /* the first audio slot has the mix: source 0, track PL_MIX_TRACK(group) */
+			enum pl_mix_group group;
+			enum pl_mode_refusal refusal;
 			struct {
 				uint32_t source, track; /* both 0 when empty */
 			} slot[PL_SLOTS_MAX];

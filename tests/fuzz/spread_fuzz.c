@@ -195,18 +195,9 @@ static void talk(struct world *w, unsigned person, uint8_t level)
 	packet->level = level;
 	packet->data[0] = (uint8_t)person;
 	packet->payload = (struct pl_bytes){ packet->data, 1 };
-	if (pl_spread_is_replica(c, p->room)) {
-		const enum pl_drop drop = pl_spread_hear(c, p->room, packet);
-		PL_ASSERT(drop == PL_DROP_NONE || drop == PL_DROP_CROSS_FULL);
-	} else {
-		const bool is_heard = pl_intake_is_heard(p->room, &p->track[0].speaker, w->now_us, packet);
-		pl_spread_tell(c, p->room, w->now_us);
-		if (is_heard) {
-			pl_spread_forward(c, p->room, packet);
-			pl_packet_hold(packet);
-			pl_forward_add(&c->forward, p->room, packet);
-		}
-	}
+	const enum pl_drop drop = pl_intake_publish(c, p->room, &p->track[0].speaker, w->now_us, packet);
+	PL_ASSERT(drop == PL_DROP_NONE || drop == PL_DROP_CROSS_FULL || drop == PL_DROP_RTP_OFF_AIR ||
+		  drop == PL_DROP_RTP_UNHEARD);
 	pl_pool_release(&c->pool, packet);
 	drain(w, c);
 }
