@@ -236,6 +236,121 @@ static void test_participant_ssrcs_swap(void **state)
 	assert_int_equal(f.p.slot[0].packets, 9);
 }
 
+/* Who hears talkers and who the mix, and which: by what it wants, by what its slots take, by what the server can. */
+static void test_participant_chooses_between_talkers_and_the_mix(void **state)
+{
+	(void)state;
+	enum { NO_MIX = -1, NARROW_BPS = 20000, WIDE_BPS = 40000 };
+	static const struct {
+		enum pl_audio_mode mode;
+		enum pl_mix_group wish;
+		uint8_t slots;
+		enum pl_coding coding;
+		uint32_t bitrate_max_bps;
+		bool is_lossy, can_mix;
+		int group;
+		enum pl_mode_refusal refusal;
+	} of[] = {
+		{ PL_AUDIO_FORWARD, 0, 3, 0, 0, false, true, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 1, 0, 0, false, true, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 3, 0, 0, false, true, PL_MIX_FULL, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 0, 0, 0, false, true, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 3, 0, 0, false, false, NO_MIX, PL_MODE_NO_WORKER },
+		{ PL_AUDIO_AUTO, 0, 2, 0, 0, false, true, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_AUTO, 0, 1, 0, 0, false, true, PL_MIX_FULL, PL_MODE_GRANTED },
+		{ PL_AUDIO_AUTO, 0, 1, 0, 0, false, false, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, 0, false, true, PL_MIX_STEREO, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, 0, true, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, PL_MIX_ROBUST, 1, 0, 0, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 1, 0, NARROW_BPS, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 1, 0, WIDE_BPS, false, true, PL_MIX_FULL, PL_MODE_GRANTED },
+		/* G.711 cannot be forwarded what others send: it hears the mix, or nothing. */
+		{ PL_AUDIO_FORWARD, 0, 3, PL_CODING_PCMU, 0, true, true, PL_MIX_PCMU, PL_MODE_GRANTED },
+		{ PL_AUDIO_AUTO, PL_MIX_STEREO, 2, PL_CODING_PCMA, 0, false, true, PL_MIX_PCMA, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 1, PL_CODING_PCMA, 0, false, false, PL_MIX_PCMA, PL_MODE_NO_WORKER },
+	};
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		struct fixture f;
+		init(&f, 1);
+		f.description.slot_count = of[i].slots;
+		for (uint8_t k = 0; k < of[i].slots; k++) {
+			f.description.slot[k] = slot_spec(k == 0 ? "x" : k == 1 ? "y" : "z", 50u + k);
+			f.description.slot[k].coding = of[i].coding;
+			f.description.slot[k].bitrate_max_bps = of[i].bitrate_max_bps;
+		}
+		f.description.audio_mode = of[i].mode;
+		f.description.mix_wish = of[i].wish;
+		f.p.can_mix = of[i].can_mix;
+		f.p.loss.is_lossy = of[i].is_lossy;
+		apply(&f);
+		if (f.p.slots.mix - 1 != of[i].group || pl_participant_refusal(&f.p) != of[i].refusal)
+			fail_msg("case %zu: mix %d, refusal %d", i, f.p.slots.mix - 1, pl_participant_refusal(&f.p));
+	}
+}
+
+/* One bad report is a bad second; five seconds of them are a bad network, and half a minute of good ones a good one. */
+static void test_participant_loss_has_to_last(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t at_s;
+		uint8_t lost; /* of 256 */
+		bool changes, is_lossy;
+	} of[] = {
+		{ 1, 255, false, false },
+		{ 5, 21, false, false },
+		{ 5, 20, false, false }, /* a better one between */
+		{ 6, 80, false, false },
+		{ 10, 80, false, false },
+		{ 11, 80, true, true },
+		{ 12, 0, false, true },
+		{ 41, 5, false, true },
+		{ 41, 6, false, true }, /* not so good */
+		{ 42, 0, false, true },
+		{ 71, 0, false, true },
+		{ 72, 0, true, false },
+		{ 300, 0, false, false },
+	};
+	struct pl_loss loss = { .bad_since_us = INT64_MAX, .good_since_us = INT64_MAX };
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		const bool changes = pl_loss_note(&loss, of[i].at_s * 1000000, of[i].lost);
+		if (changes != of[i].changes || loss.is_lossy != of[i].is_lossy)
+			fail_msg("report %zu", i);
+	}
+}
+
+/* From talkers to the mix is a switch, from one quality to another is none: their clock is the same. */
+static void test_participant_groups_are_one_stream(void **state)
+{
+	(void)state;
+	struct fixture f;
+	init(&f, 1);
+	f.description.slot_count = 1;
+	f.description.slot[0] = slot_spec("x", 50);
+	f.p.can_mix = true;
+	apply(&f);
+	f.p.slot[0].rewrite.span = 7;
+	static const struct {
+		enum pl_audio_mode mode;
+		enum pl_mix_group wish;
+		bool goes_on;
+	} of[] = {
+		{ PL_AUDIO_MIXED, PL_MIX_FULL, false },
+		{ PL_AUDIO_MIXED, PL_MIX_ROBUST, true },
+		{ PL_AUDIO_AUTO, PL_MIX_FULL, true },
+	};
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		f.p.audio_mode = of[i].mode;
+		f.p.mix_wish = of[i].wish;
+		f.p.slot[0].start_wait = 0;
+		pl_participant_choose_mix(&f.p);
+		assert_true(pl_participant_refit(&f.p, &f.speakers, 0));
+		assert_int_equal(f.p.slot[0].rewrite.span, of[i].goes_on ? 7 : 0);
+		assert_int_equal(f.p.slot[0].start_wait, PL_SLOT_START_WAIT);
+		f.p.slot[0].rewrite.span = 7;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +362,9 @@ int main(void)
 		cmocka_unit_test(test_participant_update_keeps_slots_by_mid),
 		cmocka_unit_test(test_participant_ssrc_given_again_goes_on),
 		cmocka_unit_test(test_participant_ssrcs_swap),
+		cmocka_unit_test(test_participant_chooses_between_talkers_and_the_mix),
+		cmocka_unit_test(test_participant_loss_has_to_last),
+		cmocka_unit_test(test_participant_groups_are_one_stream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

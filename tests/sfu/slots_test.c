@@ -167,6 +167,41 @@ static void test_slots_any_ranking_fits(void **state)
 	}
 }
 
+/* The mix is in the first audio slot and nothing is anywhere else, whoever talks; and who has heard it can hear talkers
+ * again, each in the slot that it had. */
+static void test_slots_mix_flows_into_the_first_audio_slot(void **state)
+{
+	(void)state;
+	struct pl_slots slots;
+	pl_slots_init(&slots, 4, 0xe); /* slot 0 takes video */
+	update(&slots, 9, 0, SOURCES_OF(1, 2));
+	assert_slots(&slots, SOURCES_OF(0, 1, 2, 0));
+
+	slots.mix = PL_MIX_ROBUST + 1;
+	assert_int_equal(pl_slots_talkers_max(&slots), 0);
+	assert_int_equal(update(&slots, 9, 1, SOURCES_OF(1, 2)), 6);
+	assert_int_equal(pl_slots_find(&slots, PL_MIX_TRACK(PL_MIX_ROBUST)), 1);
+	assert_int_equal(pl_slots_find(&slots, PL_MIX_TRACK(PL_MIX_FULL)), -1);
+	assert_int_equal(pl_slots_find(&slots, TRACK + 1), -1);
+	assert_int_equal(slots.source[1], 0);
+	assert_int_equal(slots.track[0] | slots.track[2] | slots.track[3], 0);
+	assert_int_equal(update(&slots, 9, 2, SOURCES_OF(2, 3, 1)), 0);
+
+	slots.mix = PL_MIX_FULL + 1;
+	assert_int_equal(update(&slots, 9, 3, SOURCES_OF(2, 3, 1)), 2);
+	assert_int_equal(pl_slots_find(&slots, PL_MIX_TRACK(PL_MIX_FULL)), 1);
+
+	slots.mix = 0;
+	assert_int_equal(update(&slots, 9, 4, SOURCES_OF(2, 1)), 6);
+	assert_slots(&slots, SOURCES_OF(0, 1, 2, 0));
+	assert_int_equal(pl_slots_find(&slots, PL_MIX_TRACK(PL_MIX_FULL)), -1);
+
+	pl_slots_init(&slots, 1, 0);
+	slots.mix = PL_MIX_FULL + 1;
+	assert_int_equal(update(&slots, 9, 5, SOURCES_OF(1)), 0);
+	assert_int_equal(pl_slots_find(&slots, PL_MIX_TRACK(PL_MIX_FULL)), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_slots_returning_voice_gets_its_old_slot),
 		cmocka_unit_test(test_slots_audio_flows_into_audio_slots_only),
 		cmocka_unit_test(test_slots_carried_slot_goes_on),
+		cmocka_unit_test(test_slots_mix_flows_into_the_first_audio_slot),
 		cmocka_unit_test(test_slots_none_is_fine),
 		cmocka_unit_test(test_slots_any_ranking_fits),
 	};
