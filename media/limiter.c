@@ -49,13 +49,14 @@ static float gain_of(struct pl_limiter *limiter, const struct pl_dsp *dsp, float
 	return risen < limiter->need_min ? risen : limiter->need_min;
 }
 
-/* Turns one block down: on its way from the gain of the last sample to end, and to gain halfway where the frame begins
- * with more than could be known. */
+/* Turns one block down, on a line from the gain of the last sample to end.  Where a frame begins louder than could be
+ * known, that gain is above the block's own: what is left below full scale has room for 1 dB of it, and a larger drop is
+ * made in a quarter of the block. */
 static void turn_down(struct pl_limiter *limiter, const struct pl_dsp *dsp, float *x, size_t n, float gain, float end)
 {
 	size_t done = 0;
-	if (limiter->gain > gain) {
-		done = n / 2;
+	if (limiter->gain * PL_LIMITER_THRESHOLD > gain) {
+		done = n / 4;
 		dsp->ramp_clamp(x, limiter->gain, gain, done);
 		limiter->gain = gain;
 	}

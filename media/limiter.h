@@ -26,7 +26,7 @@ void pl_limiter_init(struct pl_limiter *limiter, uint32_t rate_hz, uint32_t chan
 /* Limits the next frame of n samples in place.  Afterwards each is within -1 and 1.  A frame whose peak is not above
  * PL_LIMITER_THRESHOLD is left as it is, bit by bit, unless the gain is still recovering from an earlier one.  NaN,
  * infinities and what is beyond PL_LIMITER_SANE_MAX become 0, and leave no trace in the state.  Only where the first
- * block of a frame is louder than all that was known before may single tops be cut, for half a block at most.
+ * block of a frame needs more than 1 dB less than all that was known before may single tops be cut, for a quarter of a block.
  * dsp may be another one in each call: the result has the same bits. */
 void pl_limiter_apply(struct pl_limiter *limiter, const struct pl_dsp *dsp, float *x, size_t n);
 
