@@ -187,10 +187,11 @@ static bool wait_for_work(struct pl_shard *shard)
  * has a millisecond, wait no longer. */
 static void gather(const struct pl_shard *shard)
 {
-	if (shard->config.coalesce_us == 0 || shard->is_behind || shard->udp.has_more ||
-		pl_conference_has_handshakes(shard->conference))
+	const bool is_pressed =
+		shard->is_behind || shard->udp.has_more || pl_conference_has_handshakes(shard->conference);
+	const int64_t until_us = pl_gather_until(&shard->gather, is_pressed);
+	if (until_us == INT64_MIN)
 		return;
-	const int64_t until_us = shard->turn_us + shard->config.coalesce_us;
 	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
@@ -214,11 +215,12 @@ static int64_t tick(struct pl_shard *shard)
 void pl_shard_run(struct pl_shard *shard)
 {
 	shard->published_us = monotonic_us();
+	shard->gather.window_us = shard->config.coalesce_us;
 	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
 		const bool has_datagrams = wait_for_work(shard);
 		gather(shard);
 		const int64_t now_us = monotonic_us();
-		shard->turn_us = now_us;
+		pl_gather_begin(&shard->gather, now_us);
 		shard->is_behind = false;
 		drain(shard, now_us); /* events that waited for room in the ring */
 		take_commands(shard, now_us);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "sfu/gather.h"
 #include "sfu/io/udp.h"
 #include "sfu/shard.h"
 
@@ -32,7 +33,8 @@ struct pl_shard {
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
 	uint64_t events_delayed, waits;
-	int64_t published_us, turn_us;
+	int64_t published_us;
+	struct pl_gather gather;
 	bool is_behind; /* the last turn left something over that had come */
 	_Atomic uint64_t published[PL_SHARD_COUNTER_WORDS];
 	/* The start: written by the thread before is_settled is posted, constant after. */

@@ -494,6 +494,35 @@ static void test_conference_slots_take_old_ssrcs_again(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* SRTP refuses what it has no place for: no datagram leaves for it, nothing else of the same turn is lost, and it is counted,
+ * packet by packet, but not as sent. */
+static void test_conference_what_srtp_refuses_is_not_sent(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(63);
+	struct pl_sim_peer *listener = join(sim, 1, false), *other = join(sim, 1, false), *talker = join(sim, 0, true);
+	pl_sim_run(sim, SETTLE_MS);
+	struct pl_slot_spec slot = listener->description.slot[0];
+	for (uint32_t i = 0; i < PL_SRTP_SSRCS_MAX; i++) {
+		slot.ssrc = 7000 + i; /* one more in each offer, which signaling does not do */
+		pl_sim_take_slots(listener, &slot, 1);
+		pl_sim_run(sim, 100);
+	}
+	struct pl_conference_counters before = pl_conference_counters(sim->conference);
+	const size_t heard = listener->slot[0].count, heard_by_other = other->slot[0].count;
+	const uint32_t sent = talker->packets_sent;
+	pl_sim_run(sim, 2000);
+	const struct pl_conference_counters after = pl_conference_counters(sim->conference);
+	const uint32_t more = talker->packets_sent - sent;
+	/* And its reports, which have no SSRC to come from. */
+	assert_in_range(after.drop[PL_DROP_SRTP_SPENT] - before.drop[PL_DROP_SRTP_SPENT], more - 2, more + 4);
+	assert_in_range(after.rtp_out - before.rtp_out, more - 2, more + 2);
+	assert_int_equal(listener->slot[0].count, heard);
+	assert_in_range(other->slot[0].count - heard_by_other, more - 2, more + 2);
+	assert_share(other, talker, SETTLE_MS, pl_sim_now_ms(sim) - 100, 1, 1);
+	pl_sim_destroy(&sim);
+}
+
 /* Hanging up: the others' slots are empty at once, nothing is left behind, and nobody is told what it asked for. */
 static void test_conference_leave_leaves_nothing_behind(void **state)
 {
@@ -734,6 +763,7 @@ int main(void)
 		cmocka_unit_test(test_conference_join_again_replaces),
 		cmocka_unit_test(test_conference_renegotiation_adds_a_slot),
 		cmocka_unit_test(test_conference_slots_take_old_ssrcs_again),
+		cmocka_unit_test(test_conference_what_srtp_refuses_is_not_sent),
 		cmocka_unit_test(test_conference_leave_leaves_nothing_behind),
 		cmocka_unit_test(test_conference_lost_participants_are_told),
 		cmocka_unit_test(test_conference_setup_that_never_ends_is_given_up),

@@ -35,6 +35,7 @@ struct call {
 	struct pl_srtp_engine *srtp;       /* theirs, too */
 	bool has_libsrtp;
 	bool is_one_room; /* over all shards, at home on the first */
+	uint32_t coalesce_us;
 	struct client client[CLIENTS_MAX];
 	uint32_t client_count;
 	int64_t until_us;
@@ -190,13 +191,14 @@ static bool is_everybody_there(const struct call *call)
 }
 
 /* The prestate is what the server is to encrypt with, NULL: what it likes best. */
-static int start_clients(void **state, uint32_t count, bool is_one_room)
+static int start_clients(void **state, uint32_t count, bool is_one_room, uint32_t coalesce_us)
 {
 	const enum pl_srtp_backend *wanted = *state;
 	struct call *call = calloc(1, sizeof *call);
 	assert_non_null(call);
 	call->until_us = now() + LIMIT_US;
 	call->is_one_room = is_one_room;
+	call->coalesce_us = coalesce_us;
 	char error[300];
 	const struct pl_sfu_config config = {
 		.shards = SHARDS,
@@ -205,6 +207,7 @@ static int start_clients(void **state, uint32_t count, bool is_one_room)
 		.srtp = wanted != NULL ? *wanted : PL_SRTP_AUTO,
 		.participants_max = 16,
 		.rooms_max = 4,
+		.coalesce_us = coalesce_us,
 	};
 	assert_int_equal(pl_sfu_create(&call->sfu, &config, error, sizeof error), PL_ERR_NONE);
 	assert_int_equal(pl_dtls_identity_create(&call->identity), PL_ERR_NONE);
@@ -226,17 +229,22 @@ static int start_clients(void **state, uint32_t count, bool is_one_room)
 
 static int start(void **state)
 {
-	return start_clients(state, 2, false);
+	return start_clients(state, 2, false, 0);
 }
 
 static int start_rooms(void **state)
 {
-	return start_clients(state, CLIENTS_MAX, false);
+	return start_clients(state, CLIENTS_MAX, false, 0);
 }
 
 static int start_one_room(void **state)
 {
-	return start_clients(state, CLIENTS_MAX, true);
+	return start_clients(state, CLIENTS_MAX, true, 0);
+}
+
+static int start_gathering(void **state)
+{
+	return start_clients(state, 2, false, 20000);
 }
 
 static int stop(void **state)
@@ -303,6 +311,37 @@ static struct pl_sfu_counters counters_of(const struct call *call, size_t shard)
 	struct pl_sfu_counters counters;
 	pl_sfu_shard_counters(call->sfu, shard, &counters);
 	return counters;
+}
+
+/* media.coalesce_us is there for the system calls that it saves: however long the packets take to come, the shard does not
+ * look for them more than once a window, and all of them are delivered. */
+static void test_sfu_gathered_packets_cost_few_calls(void **state)
+{
+	enum { PACKETS = 400, CALLS_PER_TURN = 8, PUBLISHED_US = 600000 };
+	struct call *call = *state;
+	struct client *ann = &call->client[0], *bob = &call->client[1];
+	while (bob->rtp_got < 20) { /* the handshakes are over, and so is what they leave */
+		talk(ann);
+		turn(call);
+	}
+	for (int64_t from_us = now(); now() - from_us < PUBLISHED_US;)
+		turn(call);
+	const struct pl_sfu_counters before = counters_of(call, ann->shard);
+	const int64_t from_us = now();
+	const uint32_t got = bob->rtp_got;
+	for (int i = 0; i < PACKETS; i++) {
+		const struct timespec pause = { .tv_nsec = 1000000 };
+		talk(ann);
+		nanosleep(&pause, NULL);
+	}
+	while (bob->rtp_got < got + PACKETS)
+		turn(call);
+	for (int64_t end_us = now(); now() - end_us < PUBLISHED_US;)
+		turn(call);
+	const struct pl_sfu_counters after = counters_of(call, ann->shard);
+	const uint64_t turns = (uint64_t)((now() - from_us + PUBLISHED_US) / call->coalesce_us) + 1;
+	assert_int_equal(after.conference.rtp_out - before.conference.rtp_out, PACKETS);
+	assert_in_range(after.syscalls - before.syscalls, 1, turns * CALLS_PER_TURN);
 }
 
 /* A room on each shard, all talking at once: everybody hears their room and nobody else, events of all shards come
@@ -516,6 +555,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sfu_two_people_hear_each_other, start, stop),
 		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &openssl),
 		cmocka_unit_test_prestate_setup_teardown(test_sfu_two_people_hear_each_other, start, stop, &libsrtp2),
+		cmocka_unit_test_setup_teardown(test_sfu_gathered_packets_cost_few_calls, start_gathering, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_rooms_on_their_shards_share_nothing, start_rooms, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_a_room_over_all_shards_loses_nothing, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
