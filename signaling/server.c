@@ -161,7 +161,7 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		server->open_count--;
 		return 0;
 	case LWS_CALLBACK_HTTP:
-		return pl_http_request(server, wsi, session, in);
+		return pl_http_request(server, wsi, session, in, size);
 	case LWS_CALLBACK_HTTP_BODY:
 		return pl_whip_body(session, (struct pl_bytes){ in, size });
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:

@@ -242,11 +242,15 @@ static int respond_redirect(struct lws *wsi, struct pl_session *session)
 	return respond_text(wsi, session, &answer, "This server speaks HTTPS.\n");
 }
 
-int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
+int pl_http_request(
+	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size)
 {
 	static const struct pl_http_answer plain = { .status = "200 OK", .type = "text/plain; charset=utf-8" };
 	static const struct pl_http_answer ending = {
 		.status = "503 Service Unavailable", .type = "text/plain; charset=utf-8", .extra = "Retry-After: 5\r\n"
+	};
+	static const struct pl_http_answer bad_path = {
+		.status = "400 Bad Request", .type = "text/plain; charset=utf-8", .closes = true
 	};
 	static const struct pl_http_answer wrong_method = {
 		.status = "405 Method Not Allowed", .extra = "Allow: GET, HEAD\r\n", .closes = true
@@ -260,6 +264,9 @@ int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session
 	};
 
 	server->http_requests++;
+	/* An escaped NUL.  libwebsockets ends the connection at most of them, and lets one through behind a slash. */
+	if (strlen(path) != path_size)
+		return respond_text(wsi, session, &bad_path, "A path has no NUL byte.\n");
 	if (is_in_clear(server, wsi))
 		return pl_front_http_is_path(path) ? respond_text(wsi, session, &in_clear, IN_CLEAR)
 						   : respond_redirect(wsi, session);

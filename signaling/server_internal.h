@@ -90,7 +90,8 @@ struct pl_http_answer {
 };
 
 /* server_http.c: callbacks of libwebsockets; returning not 0 closes the connection. */
-int pl_http_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path);
+int pl_http_request(
+	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size);
 int pl_http_writeable(struct lws *wsi, struct pl_session *session);
 int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind);
 void pl_http_closed(struct pl_session *session);
