@@ -37,6 +37,9 @@
 	X(RTCP_MALFORMED, "rtcp_malformed", "not a well-formed RTCP packet")                              \
 	X(SRTP_SPENT, "srtp_spent", "not sent: the keys have no number or no SSRC left for it")           \
 	X(BEFORE_SWITCH, "before_switch", "older than the first forwarded packet of its talker")          \
+	X(COMFORT_NOISE, "comfort_noise", "comfort noise of a G.711 publisher: nothing to play")          \
+	X(TRANSCODE_LATE, "transcode_late", "G.711 that came twice, or after its place was filled")       \
+	X(TRANSCODE_RATE, "transcode_rate", "G.711 that came faster than it can be played")               \
 	X(POOL_LOW, "pool_low", "fewer than 5 % of the packet buffers are free")                          \
 	X(CROSS_FULL, "cross_full", "the way to the shard of another part of the room is full")           \
 	X(CROSS_REFUSED, "cross_refused", "from another shard, for a room or track without a place here") \

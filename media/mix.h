@@ -22,8 +22,9 @@ enum {
 	PL_MIX_LOW_BPS = 32000, /* who wants less gets ROBUST */
 };
 
-/* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14). */
-enum pl_coding { PL_CODING_OPUS, PL_CODING_PCMU, PL_CODING_PCMA };
+/* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14); comfort noise (RFC 3389) comes in
+ * its stream, numbered with it, where there is nothing to hear. */
+enum pl_coding { PL_CODING_OPUS, PL_CODING_PCMU, PL_CODING_PCMA, PL_CODING_COMFORT_NOISE };
 
 /* The track of a group's packets: above all ids that signaling gives. */
 #define PL_MIX_TRACK(group)    (UINT32_C(0xffffff00) + (uint32_t)(group))
