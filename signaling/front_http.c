@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "signaling/front_state.h"
+#include "signaling/text.h"
 
 #define SDP_TYPE      "application/sdp"
 #define FRAGMENT_TYPE "application/trickle-ice-sdpfrag"
@@ -15,26 +16,16 @@ enum { HEAD_SIZE = 1024, BUSY_S = 1, ENDING_S = 5 };
 /* ---- responses ---- */
 
 struct head {
-	char text[HEAD_SIZE];
-	size_t used;
+	struct pl_text text;
+	char bytes[HEAD_SIZE];
 };
-
-PL_PRINTF(2, 3) static void put(struct head *head, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	const int size = vsnprintf(head->text + head->used, sizeof head->text - head->used, format, args);
-	va_end(args);
-	PL_ASSERT(size >= 0 && (size_t)size < sizeof head->text - head->used);
-	head->used += (size_t)size;
-}
 
 /* Any page may be a client, and has to see what it needs of the answer (Fetch standard, section 3.2.3). */
 static void begin(struct head *head)
 {
-	head->used = 0;
-	put(head, "Access-Control-Allow-Origin: *\r\n"
-		  "Access-Control-Expose-Headers: Location, ETag, Link, Retry-After\r\n");
+	head->text = pl_text_begin(head->bytes, sizeof head->bytes);
+	pl_text_put(&head->text, "Access-Control-Allow-Origin: *\r\n"
+				 "Access-Control-Expose-Headers: Location, ETag, Link, Retry-After\r\n");
 }
 
 static struct pl_front_text *text_of(const char *bytes, size_t size)
@@ -48,7 +39,8 @@ static struct pl_front_text *text_of(const char *bytes, size_t size)
 static void respond(struct pl_front *front, const struct pl_front_http_request *http, uint16_t status,
 	const struct head *head, struct pl_front_text *body)
 {
-	pl_front_respond(front, http->request, status, text_of(head->text, head->used), body);
+	PL_ASSERT(pl_text_fits(&head->text));
+	pl_front_respond(front, http->request, status, text_of(head->bytes, head->text.used), body);
 }
 
 /* The same words as on a WebSocket.  retry_ms: 0 for not at all. */
@@ -60,10 +52,10 @@ static void respond_error(struct pl_front *front, const struct pl_front_http_req
 	pl_front_write_open(&w, NULL, '{');
 	pl_front_write_string(&w, "code", code);
 	pl_front_write_string(&w, "msg", msg);
-	put(head, "Content-Type: application/json\r\n");
+	pl_text_put(&head->text, "Content-Type: application/json\r\n");
 	if (retry_ms > 0) {
 		pl_front_write_int(&w, "retry_after_ms", retry_ms);
-		put(head, "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
+		pl_text_put(&head->text, "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
 	}
 	pl_front_write_close(&w, '}');
 	respond(front, http, status, head, pl_front_write_end_part(&w));
@@ -110,9 +102,9 @@ static void fail(
 	struct head head;
 	begin(&head);
 	if (fault == PL_FAULT_BAD_TYPE && http->method == PL_FRONT_HTTP_POST)
-		put(&head, "Accept-Post: " SDP_TYPE "\r\n");
+		pl_text_put(&head.text, "Accept-Post: " SDP_TYPE "\r\n");
 	else if (fault == PL_FAULT_BAD_TYPE)
-		put(&head, "Accept-Patch: " FRAGMENT_TYPE "\r\n");
+		pl_text_put(&head.text, "Accept-Patch: " FRAGMENT_TYPE "\r\n");
 	const bool may_retry = fault == PL_FAULT_BUSY || fault == PL_FAULT_RATE;
 	respond_error(front, http, status_of(fault), &head, pl_fault_name(fault), msg, may_retry ? BUSY_S * 1000 : 0);
 }
@@ -209,20 +201,20 @@ static bool has_command(struct pl_front *front, const struct pl_front_http_reque
 static void put_location(struct head *head, const struct pl_front_session *session)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~";
-	put(head, "Location: %s/", API_PATHS[session->api]);
+	pl_text_put(&head->text, "Location: %s/", API_PATHS[session->api]);
 	for (const char *at = session->room->name; *at != '\0'; at++) {
 		if (strchr(plain, *at) != NULL)
-			put(head, "%c", *at);
+			pl_text_put(&head->text, "%c", *at);
 		else
-			put(head, "%%%02X", (unsigned char)*at); /* RFC 3986 section 2.1 */
+			pl_text_put(&head->text, "%%%02X", (unsigned char)*at); /* RFC 3986 section 2.1 */
 	}
-	put(head, "/%s\r\n", session->id);
+	pl_text_put(&head->text, "/%s\r\n", session->id);
 }
 
 /* An ICE session is what its credentials are; the user name is no secret. */
 static void put_etag(struct head *head, const struct pl_front_session *session)
 {
-	put(head, "ETag: \"%s\"\r\n", session->settled.local.ufrag);
+	pl_text_put(&head->text, "ETag: \"%s\"\r\n", session->settled.local.ufrag);
 }
 
 static void refuse(struct pl_front *front, const struct pl_front_http_request *http, const char *code,
@@ -278,7 +270,7 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 
 	struct head head;
 	begin(&head);
-	put(&head, "Content-Type: " SDP_TYPE "\r\nAccept-Patch: " FRAGMENT_TYPE "\r\n");
+	pl_text_put(&head.text, "Content-Type: " SDP_TYPE "\r\nAccept-Patch: " FRAGMENT_TYPE "\r\n");
 	put_location(&head, session);
 	put_etag(&head, session);
 	const size_t size = pl_front_make_answer(front, session);
@@ -378,7 +370,7 @@ static void respond_restart(
 	const size_t size = pl_sdp_write_fragment(&answer, text);
 	struct head head;
 	begin(&head);
-	put(&head, "Content-Type: " FRAGMENT_TYPE "\r\n");
+	pl_text_put(&head.text, "Content-Type: " FRAGMENT_TYPE "\r\n");
 	put_etag(&head, session);
 	respond(front, http, 200, &head, text_of(text, size));
 }
@@ -434,7 +426,7 @@ static void delete (struct pl_front *front, const struct pl_front_http_request *
 
 static void put_allow(struct head *head, const struct target *target)
 {
-	put(head, "Allow: %s\r\n", target->session != NULL ? "OPTIONS, PATCH, DELETE" : "OPTIONS, POST");
+	pl_text_put(&head->text, "Allow: %s\r\n", target->session != NULL ? "OPTIONS, PATCH, DELETE" : "OPTIONS, POST");
 }
 
 /* Also what browsers ask before they let a page of elsewhere do anything (Fetch standard, section 4.8). */
@@ -443,10 +435,10 @@ static void options(struct pl_front *front, const struct pl_front_http_request *
 	struct head head;
 	begin(&head);
 	put_allow(&head, target);
-	put(&head, "Access-Control-Allow-Methods: OPTIONS, POST, PATCH, DELETE\r\n"
-		   "Access-Control-Allow-Headers: Authorization, Content-Type, If-Match\r\n"
-		   "Access-Control-Max-Age: 7200\r\n"
-		   "Accept-Post: " SDP_TYPE "\r\nAccept-Patch: " FRAGMENT_TYPE "\r\n");
+	pl_text_put(&head.text, "Access-Control-Allow-Methods: OPTIONS, POST, PATCH, DELETE\r\n"
+				"Access-Control-Allow-Headers: Authorization, Content-Type, If-Match\r\n"
+				"Access-Control-Max-Age: 7200\r\n"
+				"Accept-Post: " SDP_TYPE "\r\nAccept-Patch: " FRAGMENT_TYPE "\r\n");
 	respond(front, http, 200, &head, NULL);
 }
 

@@ -1,46 +1,31 @@
 #include "signaling/metrics.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-struct writer {
-	char *text;
-	size_t used;
-};
+#include "signaling/text.h"
 
-PL_PRINTF(2, 3) static void put(struct writer *w, const char *format, ...)
+static void put_head(struct pl_text *w, const char *name, const char *type, const char *help)
 {
-	va_list args;
-	va_start(args, format);
-	const int size = vsnprintf(w->text + w->used, PL_METRICS_SIZE_MAX - w->used, format, args);
-	va_end(args);
-	PL_ASSERT(size >= 0 && (size_t)size < PL_METRICS_SIZE_MAX - w->used);
-	w->used += (size_t)size;
+	pl_text_put(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void put_head(struct writer *w, const char *name, const char *type, const char *help)
-{
-	put(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void put_whole(struct writer *w, const char *name, const char *type, const char *help, uint64_t value)
+static void put_whole(struct pl_text *w, const char *name, const char *type, const char *help, uint64_t value)
 {
 	put_head(w, name, type, help);
-	put(w, "%s %" PRIu64 "\n", name, value);
+	pl_text_put(w, "%s %" PRIu64 "\n", name, value);
 }
 
 /* Names of the process_ family are Prometheus' own, so that its ready-made dashboards find them. */
-static void put_process(struct writer *w, const struct pl_metrics_process *process)
+static void put_process(struct pl_text *w, const struct pl_metrics_process *process)
 {
 	put_head(w, "process_cpu_seconds_total", "counter", "CPU time of all threads, user and system");
-	put(w, "process_cpu_seconds_total %.3f\n", process->cpu_s);
+	pl_text_put(w, "process_cpu_seconds_total %.3f\n", process->cpu_s);
 	put_head(w, "process_start_time_seconds", "gauge", "start of the process, in seconds since 1970");
-	put(w, "process_start_time_seconds %.2f\n", process->started_s);
+	pl_text_put(w, "process_start_time_seconds %.2f\n", process->started_s);
 	put_whole(w, "process_resident_memory_bytes", "gauge", "resident memory", process->resident_bytes);
 	put_whole(w, "process_open_fds", "gauge", "open file descriptors", process->fds);
 	put_head(w, "plenum_build_info", "gauge", "always 1; the labels say what runs");
-	put(w, "plenum_build_info{version=\"%s\"} 1\n", PLENUM_VERSION);
+	pl_text_put(w, "plenum_build_info{version=\"%s\"} 1\n", PLENUM_VERSION);
 }
 
 #define FRONT_LIST(X)                                                                                     \
@@ -56,14 +41,14 @@ static void put_process(struct writer *w, const struct pl_metrics_process *proce
 	X(messages_in, "plenum_messages_in_total", "counter", "signaling messages received")              \
 	X(messages_out, "plenum_messages_out_total", "counter", "signaling messages sent")
 
-static void put_front(struct writer *w, const struct pl_front_counters *front)
+static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 {
 #define X(field, name, type, help) put_whole(w, name, type, help, front->field);
 	FRONT_LIST(X)
 #undef X
 	put_head(w, "plenum_faults_total", "counter", "signaling messages answered with err, by its code");
 	for (int fault = PL_FAULT_NONE + 1; fault < PL_FAULT_COUNT; fault++)
-		put(w, "plenum_faults_total{code=\"%s\"} %" PRIu64 "\n", pl_fault_name((enum pl_fault)fault),
+		pl_text_put(w, "plenum_faults_total{code=\"%s\"} %" PRIu64 "\n", pl_fault_name((enum pl_fault)fault),
 			front->faults[fault]);
 }
 
@@ -93,25 +78,25 @@ static void put_front(struct writer *w, const struct pl_front_counters *front)
 	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \
 	X(events_delayed, "plenum_events_delayed_total", "counter", "times that events waited for signaling")
 
-static void put_media(struct writer *w, const struct pl_sfu_counters *shard, size_t shards)
+static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, size_t shards)
 {
 #define X(field, name, type, help)          \
 	put_head(w, name, type, help);      \
 	for (size_t i = 0; i < shards; i++) \
-		put(w, "%s{shard=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)shard[i].field);
+		pl_text_put(w, "%s{shard=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)shard[i].field);
 	MEDIA_LIST(X)
 #undef X
 	put_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
 	for (size_t i = 0; i < shards; i++) {
 		for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++)
-			put(w, "plenum_drops_total{reason=\"%s\",shard=\"%zu\"} %" PRIu64 "\n",
+			pl_text_put(w, "plenum_drops_total{reason=\"%s\",shard=\"%zu\"} %" PRIu64 "\n",
 				pl_drop_name((enum pl_drop)drop), i, shard[i].conference.drop[drop]);
 	}
 }
 
 size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_METRICS_SIZE_MAX])
 {
-	struct writer writer = { .text = text };
+	struct pl_text writer = pl_text_begin(text, PL_METRICS_SIZE_MAX);
 	put_process(&writer, &metrics->process);
 	put_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
 		!metrics->is_ending);
@@ -121,5 +106,6 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_front(&writer, metrics->front);
 	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
 	put_media(&writer, metrics->shard, metrics->shard_count);
+	PL_ASSERT(pl_text_fits(&writer));
 	return writer.used;
 }

@@ -1,26 +1,7 @@
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "signaling/sdp.h"
-
-struct writer {
-	char *text;
-	size_t size, used; /* used stays below size; size when it did not fit */
-};
-
-PL_PRINTF(2, 3) static void put(struct writer *w, const char *format, ...)
-{
-	if (w->used >= w->size)
-		return;
-	va_list args;
-	va_start(args, format);
-	const int length = vsnprintf(w->text + w->used, w->size - w->used, format, args);
-	va_end(args);
-	const bool fits = length >= 0 && (size_t)length < w->size - w->used;
-	w->used = fits ? w->used + (size_t)length : w->size;
-}
+#include "signaling/text.h"
 
 static const char *direction_name(enum pl_sdp_direction direction)
 {
@@ -39,31 +20,32 @@ static enum pl_sdp_direction reversed(enum pl_sdp_direction direction)
 		(direction & PL_SDP_SEND ? PL_SDP_RECV : 0) | (direction & PL_SDP_RECV ? PL_SDP_SEND : 0));
 }
 
-static void put_session(struct writer *w, const struct pl_sdp_answer *answer)
+static void put_session(struct pl_text *w, const struct pl_sdp_answer *answer)
 {
 	const struct pl_sdp_offer *offer = answer->offer;
-	put(w, "v=0\r\no=- %" PRIu64 " %" PRIu64 " IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", answer->session_id,
+	pl_text_put(w, "v=0\r\no=- %" PRIu64 " %" PRIu64 " IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", answer->session_id,
 		answer->session_version);
 	/* The first one named has the transport (RFC 9143 section 7.3.1). */
-	put(w, "a=group:BUNDLE %s", offer->media[offer->tagged].mid);
+	pl_text_put(w, "a=group:BUNDLE %s", offer->media[offer->tagged].mid);
 	for (uint8_t i = 0; i < offer->media_count; i++) {
 		if (answer->media[i].is_accepted && i != offer->tagged)
-			put(w, " %s", offer->media[i].mid);
+			pl_text_put(w, " %s", offer->media[i].mid);
 	}
-	put(w, "\r\na=ice-lite\r\na=msid-semantic:WMS *\r\n");
+	pl_text_put(w, "\r\na=ice-lite\r\na=msid-semantic:WMS *\r\n");
 	if (offer->has_allow_mixed)
-		put(w, "a=extmap-allow-mixed\r\n");
+		pl_text_put(w, "a=extmap-allow-mixed\r\n");
 }
 
-static void put_rejected(struct writer *w, const struct pl_sdp_media *media)
+static void put_rejected(struct pl_text *w, const struct pl_sdp_media *media)
 {
-	put(w, "m=%s 0 %s %s\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n", media->type_name, media->protocol, media->formats);
+	pl_text_put(w, "m=%s 0 %s %s\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n", media->type_name, media->protocol,
+		media->formats);
 	if (media->mid[0] != '\0')
-		put(w, "a=mid:%s\r\n", media->mid);
+		pl_text_put(w, "a=mid:%s\r\n", media->mid);
 }
 
 /* The m= line and its address: those of the default candidate (RFC 8839 section 4.2.1.2). */
-static void put_destination(struct writer *w, const struct pl_sdp_answer *answer, const struct pl_sdp_media *media)
+static void put_destination(struct pl_text *w, const struct pl_sdp_answer *answer, const struct pl_sdp_media *media)
 {
 	char ip[PL_ADDR_TEXT_SIZE] = "0.0.0.0";
 	bool is_ipv4 = true;
@@ -74,11 +56,11 @@ static void put_destination(struct writer *w, const struct pl_sdp_answer *answer
 		is_ipv4 = pl_addr_is_ipv4(first);
 		port = first->port;
 	}
-	put(w, "m=audio %u %s %u\r\nc=IN IP%c %s\r\n", port, media->protocol, media->opus_payload_type,
+	pl_text_put(w, "m=audio %u %s %u\r\nc=IN IP%c %s\r\n", port, media->protocol, media->opus_payload_type,
 		is_ipv4 ? '4' : '6', ip);
 }
 
-static void put_transport(struct writer *w, const struct pl_sdp_answer *answer)
+static void put_transport(struct pl_text *w, const struct pl_sdp_answer *answer)
 {
 	static const char *const hash_names[] = {
 		[PL_FINGERPRINT_SHA256] = "sha-256",
@@ -86,27 +68,27 @@ static void put_transport(struct writer *w, const struct pl_sdp_answer *answer)
 		[PL_FINGERPRINT_SHA512] = "sha-512",
 	};
 	char fingerprint[PL_FINGERPRINT_TEXT_SIZE];
-	put(w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
-	put(w, "a=fingerprint:%s %s\r\n", hash_names[answer->fingerprint->hash],
+	pl_text_put(w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
+	pl_text_put(w, "a=fingerprint:%s %s\r\n", hash_names[answer->fingerprint->hash],
 		pl_fingerprint_format(answer->fingerprint, fingerprint));
-	put(w, "a=setup:%s\r\n", answer->role == PL_DTLS_ACTIVE ? "active" : "passive");
+	pl_text_put(w, "a=setup:%s\r\n", answer->role == PL_DTLS_ACTIVE ? "active" : "passive");
 }
 
 /* Host candidates, RFC 8839 section 5.1; priorities by RFC 8445 section 5.1.2.1 (126 for host, 1 component). */
-static void put_candidates(struct writer *w, const struct pl_addr *candidates, size_t count)
+static void put_candidates(struct pl_text *w, const struct pl_addr *candidates, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct pl_addr *addr = &candidates[i];
 		const uint32_t priority = 126u << 24 | (uint32_t)(65535 - i) << 8 | 255;
 		char ip[PL_ADDR_TEXT_SIZE];
-		put(w, "a=candidate:%zu 1 udp %" PRIu32 " %s %u typ host\r\n", i + 1, priority,
+		pl_text_put(w, "a=candidate:%zu 1 udp %" PRIu32 " %s %u typ host\r\n", i + 1, priority,
 			pl_addr_format_ip(addr, ip), addr->port);
 	}
-	put(w, "a=end-of-candidates\r\n");
+	pl_text_put(w, "a=end-of-candidates\r\n");
 }
 
 /* Only what the server reads or writes itself: agreeing to more would promise it. */
-static void put_extensions(struct writer *w, const struct pl_sdp_answer *answer, const struct pl_sdp_media *media)
+static void put_extensions(struct pl_text *w, const struct pl_sdp_answer *answer, const struct pl_sdp_media *media)
 {
 	static const enum pl_rtp_ext_kind kinds[] = { PL_RTP_EXT_MID, PL_RTP_EXT_AUDIO_LEVEL };
 	for (size_t i = 0; i < PL_COUNT(kinds); i++) {
@@ -114,35 +96,35 @@ static void put_extensions(struct writer *w, const struct pl_sdp_answer *answer,
 		const enum pl_sdp_direction direction = media->ext_direction[kinds[i]];
 		if (id == 0 || id != answer->offer->ext_ids.id[kinds[i]] || direction == PL_SDP_INACTIVE)
 			continue;
-		put(w, "a=extmap:%u", id);
+		pl_text_put(w, "a=extmap:%u", id);
 		if (direction != PL_SDP_SENDRECV)
-			put(w, "/%s", direction_name(reversed(direction)));
-		put(w, " %s\r\n", pl_rtp_ext_uri(kinds[i]));
+			pl_text_put(w, "/%s", direction_name(reversed(direction)));
+		pl_text_put(w, " %s\r\n", pl_rtp_ext_uri(kinds[i]));
 	}
 }
 
-static void put_accepted(struct writer *w, const struct pl_sdp_answer *answer, uint8_t index)
+static void put_accepted(struct pl_text *w, const struct pl_sdp_answer *answer, uint8_t index)
 {
 	const struct pl_sdp_media *media = &answer->offer->media[index];
 	const struct pl_sdp_answer_media *how = &answer->media[index];
 	const unsigned opus = media->opus_payload_type;
 	put_destination(w, answer, media);
-	put(w, "a=mid:%s\r\na=%s\r\na=rtcp-mux\r\n", media->mid, direction_name(how->direction));
+	pl_text_put(w, "a=mid:%s\r\na=%s\r\na=rtcp-mux\r\n", media->mid, direction_name(how->direction));
 	put_transport(w, answer);
 	if (index == answer->offer->tagged)
 		put_candidates(w, answer->candidates, answer->candidate_count);
-	put(w, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", opus, opus);
+	pl_text_put(w, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", opus, opus);
 	put_extensions(w, answer, media);
 	if (how->ssrc != 0)
-		put(w, "a=msid:%s %s\r\na=ssrc:%" PRIu32 " cname:%s\r\n", how->stream_id, how->track_id, how->ssrc,
-			answer->cname);
+		pl_text_put(w, "a=msid:%s %s\r\na=ssrc:%" PRIu32 " cname:%s\r\n", how->stream_id, how->track_id,
+			how->ssrc, answer->cname);
 }
 
 size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char *text, size_t text_size)
 {
 	const struct pl_sdp_offer *offer = answer->offer;
 	PL_ASSERT(offer->tagged < offer->media_count && answer->media[offer->tagged].is_accepted);
-	struct writer w = { text, text_size, 0 };
+	struct pl_text w = pl_text_begin(text, text_size);
 	put_session(&w, answer);
 	for (uint8_t i = 0; i < offer->media_count; i++) {
 		if (answer->media[i].is_accepted)
@@ -150,15 +132,16 @@ size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char *text, size_
 		else
 			put_rejected(&w, &offer->media[i]);
 	}
-	return w.used < w.size ? w.used : 0;
+	return pl_text_fits(&w) ? w.used : 0;
 }
 
 size_t pl_sdp_write_fragment(const struct pl_sdp_fragment_answer *answer, char text[static PL_SDP_FRAGMENT_SIZE_MAX])
 {
-	struct writer w = { text, PL_SDP_FRAGMENT_SIZE_MAX, 0 };
-	put(&w, "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF %u\r\na=mid:%s\r\n", answer->payload_type, answer->mid);
-	put(&w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
+	struct pl_text w = pl_text_begin(text, PL_SDP_FRAGMENT_SIZE_MAX);
+	pl_text_put(
+		&w, "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF %u\r\na=mid:%s\r\n", answer->payload_type, answer->mid);
+	pl_text_put(&w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
 	put_candidates(&w, answer->candidates, answer->candidate_count);
-	PL_ASSERT(w.used < w.size);
+	PL_ASSERT(pl_text_fits(&w));
 	return w.used;
 }

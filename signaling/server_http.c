@@ -1,10 +1,11 @@
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "signaling/metrics.h"
 #include "signaling/server_internal.h"
 #include "signaling/static.h"
+#include "signaling/text.h"
 
 enum { HEADER_SIZE = 2048, HOST_SIZE = 128, ETAGS_SIZE = 256, KEY_SIZE = 24 /* 16 bytes in base64 */ };
 
@@ -41,29 +42,13 @@ static void write_connect_sources(struct lws *wsi, char *text, size_t size)
 		snprintf(text, size, "'self'");
 }
 
-struct head {
-	unsigned char room[LWS_PRE];
-	char text[HEADER_SIZE];
-	size_t used;
-};
-
-PL_PRINTF(2, 3) static void put(struct head *head, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	const int size = vsnprintf(head->text + head->used, sizeof(head->text) - head->used, format, args);
-	va_end(args);
-	PL_ASSERT(size >= 0 && (size_t)size < sizeof(head->text) - head->used);
-	head->used += (size_t)size;
-}
-
 /* The page's own files only, no frames around it, and of the machine the microphone alone.  Other sites may load
  * plenum.js: the files are public and say nothing about who asks. */
-static void put_page_headers(struct head *head, struct lws *wsi, const char *etag)
+static void put_page_headers(struct pl_text *head, struct lws *wsi, const char *etag)
 {
 	char connect[2 * HOST_SIZE + 32];
 	write_connect_sources(wsi, connect, sizeof(connect));
-	put(head,
+	pl_text_put(head,
 		"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
 		"data:; "
 		"font-src 'self'; media-src 'self' blob:; connect-src %s; base-uri 'none'; form-action 'none'; "
@@ -72,7 +57,7 @@ static void put_page_headers(struct head *head, struct lws *wsi, const char *eta
 		"Referrer-Policy: no-referrer\r\nAccess-Control-Allow-Origin: *\r\n",
 		connect);
 	if (etag != NULL)
-		put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
+		pl_text_put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
 }
 
 static bool closes(struct lws *wsi, const struct pl_http_answer *answer)
@@ -83,20 +68,22 @@ static bool closes(struct lws *wsi, const struct pl_http_answer *answer)
 /* has_length: a 304 has no body, and so no length of one (RFC 9110 section 15.4.5). */
 static bool send_head(struct lws *wsi, const struct pl_http_answer *answer, size_t size, bool has_length)
 {
-	struct head head = { .used = 0 };
-	put(&head, "HTTP/1.1 %s\r\nX-Content-Type-Options: nosniff\r\n", answer->status);
+	unsigned char room[LWS_PRE + HEADER_SIZE];
+	struct pl_text head = pl_text_begin((char *)room + LWS_PRE, HEADER_SIZE);
+	pl_text_put(&head, "HTTP/1.1 %s\r\nX-Content-Type-Options: nosniff\r\n", answer->status);
 	if (answer->type != NULL)
-		put(&head, "Content-Type: %s\r\n", answer->type);
+		pl_text_put(&head, "Content-Type: %s\r\n", answer->type);
 	if (has_length)
-		put(&head, "Content-Length: %zu\r\n", size);
+		pl_text_put(&head, "Content-Length: %zu\r\n", size);
 	if (answer->is_page)
 		put_page_headers(&head, wsi, answer->etag);
 	else
-		put(&head, "Cache-Control: no-store\r\n");
+		pl_text_put(&head, "Cache-Control: no-store\r\n");
 	if (closes(wsi, answer))
-		put(&head, "Connection: close\r\n");
-	put(&head, "%s\r\n", answer->extra == NULL ? "" : answer->extra);
-	return lws_write(wsi, (unsigned char *)head.text, head.used, LWS_WRITE_HTTP_HEADERS) == (int)head.used;
+		pl_text_put(&head, "Connection: close\r\n");
+	pl_text_put(&head, "%s\r\n", answer->extra == NULL ? "" : answer->extra);
+	PL_ASSERT(pl_text_fits(&head));
+	return lws_write(wsi, room + LWS_PRE, head.used, LWS_WRITE_HTTP_HEADERS) == (int)head.used;
 }
 
 static int complete(struct lws *wsi, bool is_last)

@@ -1,9 +1,10 @@
 #include "tests/load/sdp.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "signaling/text.h"
 
 enum {
 	ID_AUDIO_LEVEL = 1,
@@ -11,56 +12,40 @@ enum {
 	CANDIDATE_PRIORITY = 0x7effffff, /* host, component 1: RFC 8445 section 5.1.2.1 */
 };
 
-struct writer {
-	char *text;
-	size_t size, used; /* used is size when something did not fit */
-};
-
-PL_PRINTF(2, 3) static void put(struct writer *w, const char *format, ...)
-{
-	if (w->used >= w->size)
-		return;
-	va_list args;
-	va_start(args, format);
-	const int length = vsnprintf(w->text + w->used, w->size - w->used, format, args);
-	va_end(args);
-	const bool fits = length >= 0 && (size_t)length < w->size - w->used;
-	w->used = fits ? w->used + (size_t)length : w->size;
-}
-
-static void put_media(struct writer *w, const struct load_offer *offer, uint32_t mid, bool is_sending)
+static void put_media(struct pl_text *w, const struct load_offer *offer, uint32_t mid, bool is_sending)
 {
 	char ip[PL_ADDR_TEXT_SIZE], fingerprint[PL_FINGERPRINT_TEXT_SIZE];
 	const char *family = pl_addr_is_ipv4(&offer->candidate) ? "IP4" : "IP6";
 	pl_addr_format_ip(&offer->candidate, ip);
-	put(w, "m=audio %u UDP/TLS/RTP/SAVPF %d\r\nc=IN %s %s\r\n", offer->candidate.port, LOAD_OPUS_PAYLOAD_TYPE,
-		family, ip);
-	put(w, "a=mid:%u\r\na=%s\r\na=rtcp-mux\r\n", mid, is_sending ? "sendonly" : "recvonly");
-	put(w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", offer->ice.ufrag, offer->ice.pwd);
-	put(w, "a=fingerprint:sha-256 %s\r\na=setup:actpass\r\n",
+	pl_text_put(w, "m=audio %u UDP/TLS/RTP/SAVPF %d\r\nc=IN %s %s\r\n", offer->candidate.port,
+		LOAD_OPUS_PAYLOAD_TYPE, family, ip);
+	pl_text_put(w, "a=mid:%u\r\na=%s\r\na=rtcp-mux\r\n", mid, is_sending ? "sendonly" : "recvonly");
+	pl_text_put(w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", offer->ice.ufrag, offer->ice.pwd);
+	pl_text_put(w, "a=fingerprint:sha-256 %s\r\na=setup:actpass\r\n",
 		pl_fingerprint_format(offer->fingerprint, fingerprint));
-	put(w, "a=rtpmap:%d opus/48000/2\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n", LOAD_OPUS_PAYLOAD_TYPE,
+	pl_text_put(w, "a=rtpmap:%d opus/48000/2\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n", LOAD_OPUS_PAYLOAD_TYPE,
 		LOAD_OPUS_PAYLOAD_TYPE);
-	put(w, "a=extmap:%d %s\r\na=extmap:%d %s\r\n", ID_AUDIO_LEVEL, pl_rtp_ext_uri(PL_RTP_EXT_AUDIO_LEVEL), ID_MID,
-		pl_rtp_ext_uri(PL_RTP_EXT_MID));
+	pl_text_put(w, "a=extmap:%d %s\r\na=extmap:%d %s\r\n", ID_AUDIO_LEVEL, pl_rtp_ext_uri(PL_RTP_EXT_AUDIO_LEVEL),
+		ID_MID, pl_rtp_ext_uri(PL_RTP_EXT_MID));
 	if (is_sending)
-		put(w, "a=msid:load microphone\r\na=ssrc:%" PRIu32 " cname:load\r\n", offer->ssrc);
+		pl_text_put(w, "a=msid:load microphone\r\na=ssrc:%" PRIu32 " cname:load\r\n", offer->ssrc);
 	if (mid == 0) /* the bundle's transport is the first one's, RFC 9143 section 7.2 */
-		put(w, "a=candidate:1 1 udp %d %s %u typ host\r\na=end-of-candidates\r\n", CANDIDATE_PRIORITY, ip,
-			offer->candidate.port);
+		pl_text_put(w, "a=candidate:1 1 udp %d %s %u typ host\r\na=end-of-candidates\r\n", CANDIDATE_PRIORITY,
+			ip, offer->candidate.port);
 }
 
 size_t load_sdp_write_offer(const struct load_offer *offer, char *text, size_t text_size)
 {
-	struct writer w = { text, text_size, 0 };
+	struct pl_text w = pl_text_begin(text, text_size);
 	const uint32_t count = offer->slots + (offer->is_sending ? 1 : 0);
-	put(&w, "v=0\r\no=- %" PRIu64 " 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE", offer->session_id);
+	pl_text_put(
+		&w, "v=0\r\no=- %" PRIu64 " 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE", offer->session_id);
 	for (uint32_t mid = 0; mid < count; mid++)
-		put(&w, " %u", mid);
-	put(&w, "\r\na=ice-options:ice2\r\na=msid-semantic:WMS *\r\n");
+		pl_text_put(&w, " %u", mid);
+	pl_text_put(&w, "\r\na=ice-options:ice2\r\na=msid-semantic:WMS *\r\n");
 	for (uint32_t mid = 0; mid < count; mid++)
 		put_media(&w, offer, mid, mid == 0 && offer->is_sending);
-	return w.used < w.size ? w.used : 0;
+	return pl_text_fits(&w) ? w.used : 0;
 }
 
 /* ---- the answer ---- */
