@@ -46,6 +46,10 @@
 	X(CROSS_LEFT, "cross_left", "from another shard, for members who have left meanwhile")            \
 	X(MIX_NO_WORKER, "mix_no_worker", "G.711 of a publisher, and there is no codec worker")           \
 	X(MIX_START, "mix_start", "of a mix, before the frame that a new listener begins with")           \
+	X(VOICE_MALFORMED, "voice_malformed", "not a well-formed Opus packet, for the mix")               \
+	X(VOICE_DUPLICATE, "voice_duplicate", "packet of a talker that waits to be mixed already")        \
+	X(VOICE_LATE, "voice_late", "packet that came after its time in the mix")                         \
+	X(VOICE_FULL, "voice_full", "more of one talker waits to be mixed than may")                      \
 	X(EGRESS_FULL, "egress_full", "the socket took no more")
 
 enum pl_drop {
