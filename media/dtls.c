@@ -4,13 +4,11 @@
 #include <string.h>
 
 #include <openssl/bio.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "media/dtls_certificate.h"
 #include "media/dtls_tail.h"
 
 /* Retransmission by our clock.  OpenSSL decides when to send a flight again by comparing the wall clock with a
@@ -32,8 +30,6 @@ enum {
 	TIMER_US_NEVER = 1000 * 1000000,
 
 	CERTIFICATE_SIZE_MAX = 16384, /* a peer's chain; a WebRTC certificate has 300 to 1,000 bytes */
-	CERTIFICATE_DAYS = 3650,      /* nobody checks it: the fingerprint is what is trusted */
-	BACKDATE_S = 86400,
 };
 
 /* RFC 8422 curves and AEAD suites alone.  We sign with ECDSA; a peer that is the DTLS server may have RSA. */
@@ -184,29 +180,6 @@ static unsigned int timer_length(SSL *ssl, unsigned int current_us)
 
 /* --- Identity --- */
 
-static const EVP_MD *hash_function(enum pl_fingerprint_hash hash)
-{
-	switch (hash) {
-	case PL_FINGERPRINT_SHA384:
-		return EVP_sha384();
-	case PL_FINGERPRINT_SHA512:
-		return EVP_sha512();
-	case PL_FINGERPRINT_SHA256:
-	default:
-		return EVP_sha256();
-	}
-}
-
-static bool digest_certificate(const X509 *certificate, struct pl_fingerprint *fp)
-{
-	unsigned int size = 0;
-	_Static_assert(PL_FINGERPRINT_SIZE_MAX >= EVP_MAX_MD_SIZE, "every digest fits");
-	if (X509_digest(certificate, hash_function(fp->hash), fp->bytes, &size) != 1)
-		return false;
-	fp->size = (uint8_t)size;
-	return true;
-}
-
 /* Trust is the fingerprint of the offer, not a chain (RFC 8827 section 6.5): this takes the place of OpenSSL's
  * verification, so that a wrong certificate gets its alert and ends the handshake. */
 static int verify_fingerprint(X509_STORE_CTX *store, void *unused)
@@ -214,30 +187,11 @@ static int verify_fingerprint(X509_STORE_CTX *store, void *unused)
 	(void)unused;
 	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	const struct pl_dtls *dtls = SSL_get_app_data(ssl);
-	const X509 *certificate = X509_STORE_CTX_get0_cert(store);
-	struct pl_fingerprint seen = { .hash = dtls->peer.hash };
 
-	if (certificate != NULL && digest_certificate(certificate, &seen) && seen.size == dtls->peer.size &&
-		CRYPTO_memcmp(seen.bytes, dtls->peer.bytes, seen.size) == 0)
+	if (pl_dtls_certificate_is(X509_STORE_CTX_get0_cert(store), &dtls->peer))
 		return 1;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
 	return 0;
-}
-
-/* The name and the serial number say nothing about us, as browsers do it (RFC 8827 section 6.5). */
-static bool fill_certificate(X509 *certificate, EVP_PKEY *key)
-{
-	uint64_t serial;
-	X509_NAME *name = X509_get_subject_name(certificate);
-
-	return RAND_bytes((unsigned char *)&serial, sizeof serial) == 1 &&
-	       X509_set_version(certificate, X509_VERSION_3) == 1 &&
-	       ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1 &&
-	       X509_gmtime_adj(X509_getm_notBefore(certificate), -BACKDATE_S) != NULL &&
-	       X509_time_adj_ex(X509_getm_notAfter(certificate), CERTIFICATE_DAYS, 0, NULL) != NULL &&
-	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"WebRTC", -1, -1, 0) == 1 &&
-	       X509_set_issuer_name(certificate, name) == 1 && X509_set_pubkey(certificate, key) == 1 &&
-	       X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
 static bool set_up_ctx(SSL_CTX *ctx)
@@ -260,8 +214,8 @@ static bool set_up_ctx(SSL_CTX *ctx)
 enum pl_err pl_dtls_identity_create(struct pl_dtls_identity **identity)
 {
 	enum pl_err err = PL_ERR_CRYPTO;
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
+	EVP_PKEY *key = NULL;
+	X509 *certificate = NULL;
 	struct pl_dtls_identity *made = calloc(1, sizeof *made);
 
 	*identity = NULL;
@@ -272,11 +226,10 @@ enum pl_err pl_dtls_identity_create(struct pl_dtls_identity **identity)
 	made->fingerprint.hash = PL_FINGERPRINT_SHA256;
 	made->method = create_bio_method();
 	made->ctx = SSL_CTX_new(DTLS_method());
-	if (key == NULL || certificate == NULL || made->method == NULL || made->ctx == NULL)
+	if (made->method == NULL || made->ctx == NULL || !pl_dtls_certificate_make(&certificate, &key))
 		goto done;
-	if (!fill_certificate(certificate, key) || !digest_certificate(certificate, &made->fingerprint) ||
-		!set_up_ctx(made->ctx) || SSL_CTX_use_certificate(made->ctx, certificate) != 1 ||
-		SSL_CTX_use_PrivateKey(made->ctx, key) != 1)
+	if (!pl_dtls_certificate_digest(certificate, &made->fingerprint) || !set_up_ctx(made->ctx) ||
+		SSL_CTX_use_certificate(made->ctx, certificate) != 1 || SSL_CTX_use_PrivateKey(made->ctx, key) != 1)
 		goto done;
 	*identity = made;
 	made = NULL;
@@ -303,21 +256,6 @@ void pl_dtls_identity_destroy(struct pl_dtls_identity **identity)
 const struct pl_fingerprint *pl_dtls_identity_fingerprint(const struct pl_dtls_identity *identity)
 {
 	return &identity->fingerprint;
-}
-
-const char *pl_fingerprint_format(const struct pl_fingerprint *fp, char text[static PL_FINGERPRINT_TEXT_SIZE])
-{
-	static const char digits[] = "0123456789ABCDEF";
-	char *at = text;
-
-	for (uint8_t i = 0; i < fp->size; i++) {
-		if (i > 0)
-			*at++ = ':';
-		*at++ = digits[fp->bytes[i] >> 4];
-		*at++ = digits[fp->bytes[i] & 15];
-	}
-	*at = '\0';
-	return text;
 }
 
 /* --- Association --- */

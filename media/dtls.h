@@ -3,8 +3,8 @@
  * clock (RFC 6347 section 4.2.4), never by OpenSSL's, which would read the wall clock.  No cookie exchange:
  * only a path that passed a connectivity check gets here, which proves the same.
  * What stays of an association after its handshake is media/dtls_tail.h's.
- * The only file that names OpenSSL's SSL API is dtls.c.  Thread: the shard that owns the session; an
- * identity may be shared by all threads once it is made. */
+ * The only file that names OpenSSL's SSL API is dtls.c; the certificate is dtls_certificate.c's.
+ * Thread: the shard that owns the session; an identity may be shared by all threads once it is made. */
 #ifndef PL_MEDIA_DTLS_H
 #define PL_MEDIA_DTLS_H
 

@@ -24,7 +24,7 @@ INCLUDES = {
 INCLUDES_OF_FILE = {r"signaling/doctor[a-z_]*\.[ch]": r"(media|signaling|sfu/io)/"}
 # Who names a library: its header -> the only files that may include it.
 WRAPPERS = {
-    r"openssl/": r"media/(dtls|dtls_tail|srtp_crypto_evp)\.c|signaling/certificate\.c|signaling/random\.c|tests/.*",
+    r"openssl/": r"media/(dtls|dtls_tail|dtls_certificate|srtp_crypto_evp)\.c|signaling/certificate\.c|signaling/random\.c|tests/.*",
     r"srtp2?/": r"media/srtp_libsrtp\.c|tests/.*",
     r"intel-ipsec-mb\.h": r"media/srtp_crypto_imb\.c|tests/.*",
     r"stun/|nice/": r"media/ice\.c|tests/.*",
@@ -49,6 +49,7 @@ ALLOWED = {
     "srtp_crypto_evp.c.o": r"EVP_\w+|ERR_clear_error|SHA1_\w+|OpenSSL_version|calloc|free",
     "srtp_crypto_imb.c.o": r"(alloc|free|init)_mb_mgr\w*|imb_get_\w+|__cpu_\w+|calloc|free",
     "dtls.c.o": r"[A-Z][A-Za-z0-9]*_\w+|OPENSSL_\w+|RAND_bytes|calloc|malloc|free|d2i_\w+|i2d_\w+|CRYPTO_\w+",
+    "dtls_certificate.c.o": r"X509_\w+|EVP_\w+|ASN1_\w+|RAND_bytes|CRYPTO_memcmp",
     "dtls_tail.c.o": r"EVP_\w+|OSSL_PARAM_\w+|OPENSSL_cleanse|ERR_clear_error",
     "opus.c.o": r"opus_\w+",
     "dsp.c.o": r"__cpu_\w+",
