@@ -345,13 +345,7 @@ static void restart(struct pl_front *front, struct pl_front_session *session, co
 	pl_front_random_text(front, d->local.pwd, PL_ICE_LOCAL_PWD_SIZE - 1, true);
 	memcpy(d->remote_ufrag, fragment->ufrag, sizeof d->remote_ufrag);
 	memcpy(session->remote_pwd, fragment->pwd, sizeof session->remote_pwd);
-	const struct pl_command command = {
-		.kind = PL_COMMAND_UPDATE,
-		.shard = session->shard,
-		.home = session->room->home,
-		.room = session->room->id,
-		.source = session->source,
-	};
+	const struct pl_command command = pl_front_command_of(session, PL_COMMAND_UPDATE);
 	pl_front_command(front, &command, d);
 }
 

@@ -143,13 +143,7 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 
 static void command_join(struct pl_front *front, struct pl_front_session *session)
 {
-	const struct pl_command command = {
-		.kind = PL_COMMAND_JOIN,
-		.shard = session->shard,
-		.home = session->room->home,
-		.room = session->room->id,
-		.source = session->source,
-	};
+	const struct pl_command command = pl_front_command_of(session, PL_COMMAND_JOIN);
 	pl_front_command(front, &command, &session->settled);
 	pl_front_session_set_connecting(front, session, true);
 }

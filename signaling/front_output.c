@@ -129,13 +129,7 @@ void pl_front_command(
 
 void pl_front_command_leave(struct pl_front *front, const struct pl_front_session *session)
 {
-	const struct pl_command command = {
-		.kind = PL_COMMAND_LEAVE,
-		.shard = session->shard,
-		.home = session->room->home,
-		.room = session->room->id,
-		.source = session->source,
-	};
+	const struct pl_command command = pl_front_command_of(session, PL_COMMAND_LEAVE);
 	if (pl_front_can_command(front, session->shard)) {
 		pl_front_command(front, &command, NULL);
 		return;

@@ -44,13 +44,7 @@ static void offer(struct pl_front *front, struct pl_front_session *session, cons
 		return;
 	const struct pl_description before = session->settled;
 	pl_front_settle_commit(front, session, &description, false);
-	const struct pl_command command = {
-		.kind = PL_COMMAND_UPDATE,
-		.shard = session->shard,
-		.home = session->room->home,
-		.room = session->room->id,
-		.source = session->source,
-	};
+	const struct pl_command command = pl_front_command_of(session, PL_COMMAND_UPDATE);
 	pl_front_command(front, &command, &session->settled);
 
 	struct pl_front_writer w;
@@ -92,15 +86,9 @@ static void mute(struct pl_front *front, struct pl_front_session *session, const
 		return;
 	track->is_muted = request->is_on;
 	pl_front_session_refresh(session);
-	const struct pl_command command = {
-		.kind = PL_COMMAND_MUTE,
-		.shard = session->shard,
-		.home = session->room->home,
-		.room = session->room->id,
-		.source = session->source,
-		.track = track->track,
-		.is_on = request->is_on,
-	};
+	struct pl_command command = pl_front_command_of(session, PL_COMMAND_MUTE);
+	command.track = track->track;
+	command.is_on = request->is_on;
 	pl_front_command(front, &command, NULL);
 	reply_ok(front, session->connection, request);
 	pl_front_tell_track(front, session, "update", track, NULL);

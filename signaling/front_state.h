@@ -160,6 +160,18 @@ void pl_front_close(struct pl_front *front, struct pl_front_connection *connecti
 void pl_front_respond(struct pl_front *front, uint64_t request, uint16_t status, struct pl_front_text *head,
 	struct pl_front_text *body);
 
+/* A command about the session's participant; what else its kind wants is the caller's to set. */
+static inline struct pl_command pl_front_command_of(const struct pl_front_session *session, enum pl_command_kind kind)
+{
+	return (struct pl_command){
+		.kind = kind,
+		.shard = session->shard,
+		.home = session->room->home,
+		.room = session->room->id,
+		.source = session->source,
+	};
+}
+
 /* True when the shard can take one more, those that wait counted. */
 PL_MUST_USE bool pl_front_can_command(struct pl_front *front, uint8_t shard);
 /* Only after pl_front_can_command for command->shard.  description: NULL, or copied. */
