@@ -8,7 +8,8 @@
 #include "sfu/sfu.h"
 #include "signaling/front.h"
 
-enum { PL_METRICS_SIZE_MAX = 16384 + PL_SFU_SHARDS_MAX * 4096 };
+/* For each shard a line of less than 96 bytes for each reason of drops and each of fewer than 32 other counters. */
+enum { PL_METRICS_SIZE_MAX = 16384 + PL_SFU_SHARDS_MAX * (PL_DROP_COUNT + 32) * 96 };
 
 /* What the process costs; a value that /proc does not tell is 0. */
 struct pl_metrics_process {
