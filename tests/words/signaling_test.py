@@ -52,9 +52,9 @@ def fields():
     assert enumerators["SECRET_MAX"] == "PL_ID_TEXT_SIZE - 1"
     values = {"SECRET_MAX": constant("PL_ID_TEXT_SIZE") - 1, "PL_ID_TEXT_SIZE - 1": constant("PL_ID_TEXT_SIZE") - 1,
               "TOKEN_MAX": int(enumerators["TOKEN_MAX"]), "INT64_C(9007199254740991)": 2**53 - 1}
-    table = r"static const struct field (\w+)_fields\[\] = \{(.*?)\{ \.name = NULL \}"
+    table = r"static const struct pl_field (\w+)_fields\[\] = \{(.*?)\{ \.name = NULL \}"
     for name, body in re.findall(table, MESSAGE_C, re.S):
-        found = re.findall(r'\{ "(\w+)", FIELD_\w+, (true|false), ([^,]+), ([^,]+), [^}]+\}', body)
+        found = re.findall(r'\{ "(\w+)", PL_FIELD_\w+, (true|false), ([^,]+), ([^,]+), [^}]+\}', body)
         assert len(found) == body.count('{ "'), name
         tables[name] = {
             field: (required == "true", int(least), int(most) if most.isdigit() else values.get(most) or constant(most))
