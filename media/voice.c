@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "media/delay.h"
+#include "media/dsp.h"
 #include "media/jitter.h"
 #include "media/splice.h"
 
@@ -53,9 +54,10 @@ struct pl_voice {
 	struct pl_delay delay;
 
 	/* The sound. */
-	bool is_cut;            /* what is heard fades at once, because the stream behind it is gone */
-	uint32_t concealed_run; /* samples concealed one after the other */
-	uint32_t held;          /* of those the ones made while nothing at all was there: it may still come */
+	const struct pl_dsp *dsp; /* of this pull */
+	bool is_cut;              /* what is heard fades at once, because the stream behind it is gone */
+	uint32_t concealed_run;   /* samples concealed one after the other */
+	uint32_t held;            /* of those the ones made while nothing at all was there: it may still come */
 	float gain;
 	uint32_t unspliced; /* pulls since a splice was wanted, or made */
 	float fec_wish;     /* losses of the last seconds that waiting for one packet more would have mended */
@@ -238,13 +240,6 @@ enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_p
 
 /* ---- sound ---- */
 
-static void ramp(float *x, size_t count, float from, float to)
-{
-	const float step = (to - from) / (float)count;
-	for (size_t i = 0; i < count; i++)
-		x[i] *= from + step * (float)i;
-}
-
 /* Sound that was said: from silence, or from a fade, it comes back at once. */
 static void append_said(struct pl_voice *v, size_t count)
 {
@@ -255,7 +250,7 @@ static void append_said(struct pl_voice *v, size_t count)
 		return;
 	const size_t left = (size_t)((1 - v->gain) * FADE_IN) + 1, length = left < count ? left : count;
 	const float gain = left <= count ? 1 : v->gain + (float)count / FADE_IN;
-	ramp(x, length, v->gain, gain);
+	v->dsp->ramp(x, v->gain, gain, length);
 	v->gain = gain;
 }
 
@@ -269,7 +264,7 @@ static void append_concealed(struct pl_voice *v, size_t count)
 	float gain = 1 - ((float)v->concealed_run - FADE_OUT_FROM) / (FADE_OUT_TO - FADE_OUT_FROM);
 	gain = gain < 0 ? 0 : gain < v->gain ? gain : v->gain;
 	if (v->gain < 1 || gain < 1)
-		ramp(x, count, v->gain, gain);
+		v->dsp->ramp(x, v->gain, gain, count);
 	v->gain = gain;
 }
 
@@ -494,7 +489,7 @@ static void fade_away(struct pl_voice *v, float *pcm)
 {
 	if (v->pcm_count < CUT_FADE)
 		conceal(v, whole_units(CUT_FADE - v->pcm_count));
-	ramp(v->pcm, CUT_FADE, 1, 0);
+	v->dsp->ramp(v->pcm, 1, 0, CUT_FADE);
 	memcpy(pcm, v->pcm, CUT_FADE * sizeof *pcm);
 	memset(pcm + CUT_FADE, 0, (PL_VOICE_FRAME - CUT_FADE) * sizeof *pcm);
 	v->is_cut = false;
@@ -518,8 +513,8 @@ static void play(struct pl_voice *v, float *pcm)
 
 bool pl_voice_pull(struct pl_voice *v, int64_t now_us, const struct pl_dsp *dsp, float pcm[static PL_VOICE_FRAME])
 {
-	(void)dsp;
 	size_t offset;
+	v->dsp = dsp;
 	keep_time(v, now_us);
 	bool is_heard = true;
 	if (v->is_cut) {

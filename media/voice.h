@@ -12,13 +12,13 @@
 #define PL_MEDIA_VOICE_H
 
 #include "media/drop.h"
+#include "media/dsp.h"
 #include "media/opus.h"
 #include "media/pool.h"
 
 enum { PL_VOICE_TICK_US = 20000, PL_VOICE_FRAME = PL_OPUS_FRAME };
 
 struct pl_voice;
-struct pl_dsp;
 
 /* Of one voice with its decoder: a multiple of 64, for memory aligned to 64. */
 size_t pl_voice_bytes(void);

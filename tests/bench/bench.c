@@ -454,6 +454,7 @@ int main(int argc, char **argv)
 	bench_ring();
 	bench_pool();
 	pl_bench_dsp();
+	pl_bench_voice();
 	pl_bench_srtp();
 	pl_bench_g711();
 	bench_forwarding((uint32_t)receivers);

@@ -23,6 +23,9 @@ void pl_bench_srtp(void);
 /* G.711, and the way from 48 kHz to it. */
 void pl_bench_g711(void);
 
+/* A talker of the mix beside the bare decoder. */
+void pl_bench_voice(void);
+
 /* The mixer's kernels of each instruction set that this CPU has, beside plain C that no compiler vectorised. */
 void pl_bench_dsp(void);
 

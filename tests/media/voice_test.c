@@ -226,7 +226,7 @@ static bool tick(struct world *w)
 	deliver_until(w, w->tick_us);
 	assert_true(w->heard_count + PL_VOICE_FRAME <= w->heard_max);
 	float *pcm = w->heard + w->heard_count;
-	const bool is_heard = pl_voice_pull(w->voice, w->tick_us, NULL, pcm);
+	const bool is_heard = pl_voice_pull(w->voice, w->tick_us, pl_dsp_get(PL_SIMD_AUTO), pcm);
 	if (!is_heard)
 		memset(pcm, 0, PL_VOICE_FRAME * sizeof *pcm);
 	for (size_t i = 0; i < PL_VOICE_FRAME; i++)
@@ -725,7 +725,7 @@ static void test_voice_takes_anything(void **state)
 			assert_true(drop == PL_DROP_NONE || drop == PL_DROP_VOICE_LATE ||
 				    drop == PL_DROP_VOICE_DUPLICATE || drop == PL_DROP_VOICE_FULL);
 			if (pl_rng_below(&w->rng, 100) < (seed % 3 == 0 ? 5 : 60)) {
-				if (pl_voice_pull(w->voice, now_us, NULL, pcm))
+				if (pl_voice_pull(w->voice, now_us, pl_dsp_get(PL_SIMD_AUTO), pcm))
 					for (size_t i = 0; i < PL_VOICE_FRAME; i++)
 						assert_true(isfinite(pcm[i]) && fabsf(pcm[i]) < 8);
 				now_us += pl_rng_below(&w->rng, 100) == 0 ? 3000000 : pl_rng_below(&w->rng, 40000);
