@@ -50,6 +50,9 @@
 	X(VOICE_DUPLICATE, "voice_duplicate", "packet of a talker that waits to be mixed already")        \
 	X(VOICE_LATE, "voice_late", "packet that came after its time in the mix")                         \
 	X(VOICE_FULL, "voice_full", "more of one talker waits to be mixed than may")                      \
+	X(MIX_CLOSED, "mix_closed", "for the mix of a room in which nobody hears one")                    \
+	X(MIX_SURPLUS, "mix_surplus", "of a talker where louder ones have all places in the mix")         \
+	X(MIX_FULL, "mix_full", "of a talker for whom the codec worker has no place")                     \
 	X(EGRESS_FULL, "egress_full", "the socket took no more")
 
 enum pl_drop {

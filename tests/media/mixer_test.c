@@ -1,0 +1,542 @@
+/* media/mixer: everybody hears all but itself, for K + 1 encodes, and notices no change of streams. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/mixing.h"
+#include "tests/support/sound.h"
+
+enum { FRAME = PL_OPUS_FRAME, VOICES = 16, ENCODERS = 32 };
+enum { ALICE, BOB, CAROL, DAVE, ERIN, LISTENERS };
+
+static int begin(void **state)
+{
+	static struct pl_mixing w;
+	pl_mixing_init(&w, VOICES, ENCODERS, 0);
+	*state = &w;
+	return 0;
+}
+
+static int begin_with_eight(void **state)
+{
+	static struct pl_mixing w;
+	pl_mixing_init(&w, VOICES, ENCODERS, PL_MIXER_TALKERS_MAX);
+	*state = &w;
+	return 0;
+}
+
+static int end(void **state)
+{
+	pl_mixing_fini(*state);
+	return 0;
+}
+
+/* How loud a sine is in what a person heard in the last ticks. */
+static double loudness(const struct pl_mixing *w, unsigned person, uint32_t ticks, double hz)
+{
+	return pl_sound_amplitude(pl_mixing_heard(w, person, w->ticks - ticks), (size_t)ticks * FRAME, hz);
+}
+
+/* The largest click in the ticks from one on. */
+static double click(const struct pl_mixing *w, unsigned person, uint32_t from, uint32_t ticks)
+{
+	const float *pcm = pl_mixing_heard(w, person, from);
+	return pl_sound_click(pcm, (size_t)ticks * FRAME, pcm - 2);
+}
+
+static uint64_t encoded(const struct pl_mixing *w)
+{
+	return w->pools.counters.encoded_own + w->pools.counters.encoded_shared;
+}
+
+/* ---- who hears whom, and what it costs ---- */
+
+/* Who did not hear somebody, or heard an echo of itself, would hang up. */
+static void test_everybody_hears_all_but_itself(void **state)
+{
+	struct pl_mixing *w = *state;
+	static const double hz[] = { 440, 1100, 2300 };
+	for (unsigned i = 0; i < LISTENERS; i++)
+		pl_mixing_listen(w, i, PL_MIX_FULL);
+	for (unsigned i = 0; i < PL_COUNT(hz); i++)
+		pl_mixing_talk(w, i, hz[i], 0.2);
+	pl_mixing_run(w, 100);
+	for (unsigned person = 0; person < LISTENERS; person++) {
+		const struct pl_mixing_frame *frame = &w->person[person].frame[w->ticks - 1];
+		assert_int_equal(frame->is_own, person < PL_COUNT(hz));
+		assert_int_equal(frame->csrc_count, person < PL_COUNT(hz) ? 2 : 3);
+		for (unsigned talker = 0; talker < PL_COUNT(hz); talker++) {
+			const double heard = loudness(w, person, 50, hz[talker]);
+			if (person == talker)
+				assert_true(heard < 0.002);
+			else
+				assert_true(heard > 0.17 && heard < 0.23);
+		}
+	}
+}
+
+/* A room with ten thousand listeners costs what one with two of them costs. */
+static void test_k_plus_one_encodes(void **state)
+{
+	struct pl_mixing *w = *state;
+	for (unsigned i = 0; i < PL_MIXING_PEOPLE; i++)
+		pl_mixing_listen(w, i, PL_MIX_FULL);
+	for (unsigned i = 0; i < 3; i++)
+		pl_mixing_talk(w, i, 300 + 500 * i, 0.2);
+	pl_mixing_run(w, 20);
+	const uint64_t before = encoded(w);
+	pl_mixing_run(w, 100);
+	assert_int_equal(encoded(w) - before, 400);
+	assert_int_equal(w->packets, 4);
+	assert_int_equal(w->last_except_count, 3);
+}
+
+/* A talker who listens by other means costs no encoder. */
+static void test_talkers_who_hear_no_mix_share_nothing(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	for (unsigned i = 0; i < 3; i++)
+		pl_mixing_talk(w, i, 300 + 500 * i, 0.2);
+	pl_mixing_run(w, 50);
+	assert_int_equal(w->packets, 1);
+	assert_int_equal(w->last_except_count, 0);
+	assert_int_equal(w->pools.encoders.used, 1);
+}
+
+static void test_groups_hear_the_same_in_their_qualities(void **state)
+{
+	struct pl_mixing *w = *state;
+	static const enum pl_mix_group group[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_PCMU, PL_MIX_PCMA };
+	for (unsigned i = 0; i < PL_COUNT(group); i++) {
+		pl_mixing_listen(w, i, group[i]);
+		pl_mixing_listen(w, 4 + i, group[i]);
+	}
+	pl_mixing_talk(w, 4, 440, 0.2); /* each a listener of another group; the loudest three are heard */
+	pl_mixing_talk(w, 5, 1000, 0.2);
+	pl_mixing_talk(w, 6, 1700, 0.2);
+	pl_mixing_run(w, 150);
+	assert_int_equal(w->packets, 4 + 3);
+	for (unsigned person = 0; person < 8; person++) {
+		const bool is_narrow = group[person % 4] == PL_MIX_PCMU || group[person % 4] == PL_MIX_PCMA;
+		for (unsigned talker = 4; talker < 7; talker++) {
+			/* G.711 has a sixth of the samples: each tick has them at its begin. */
+			double heard = 0;
+			for (uint32_t tick = w->ticks - 50; tick < w->ticks; tick++) {
+				const float *pcm = pl_mixing_heard(w, person, tick);
+				const double hz = w->person[talker].hz;
+				heard += (is_narrow ? pl_sound_amplitude(pcm, FRAME / 6, 6 * hz)
+						    : pl_sound_amplitude(pcm, FRAME, hz)) /
+					 50;
+			}
+			if (person == talker)
+				assert_true(heard < 0.03);
+			else
+				assert_true(heard > 0.13 && heard < 0.27);
+		}
+		const struct pl_mixing_frame *frame = w->person[person].frame;
+		assert_int_equal(frame[w->ticks - 1].ts - frame[w->ticks - 2].ts, is_narrow ? 160 : 960);
+	}
+}
+
+/* ---- changing streams ---- */
+
+/* Packets of a person's own stream and of another one's are the same bytes. */
+static void assert_same_packets(const struct pl_mixing *a, unsigned person_a, const struct pl_mixing *b,
+	unsigned person_b, uint32_t from, uint32_t ticks)
+{
+	for (uint32_t tick = from; tick < from + ticks; tick++) {
+		const struct pl_mixing_frame *x = &a->person[person_a].frame[tick],
+					     *y = &b->person[person_b].frame[tick];
+		assert_true(x->has_packet && y->has_packet);
+		assert_int_equal(x->size, y->size);
+		assert_memory_equal(x->payload, y->payload, x->size);
+	}
+}
+
+/* Whoever begins to talk hears on as if nothing had happened: to the last bit what he would have heard in silence. */
+static void test_own_stream_continues_the_shared_one(void **state)
+{
+	static const enum pl_mix_group group[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_PCMU };
+	struct pl_mixing *w = *state;
+	for (unsigned i = 0; i < PL_COUNT(group); i++) {
+		static struct pl_mixing silent;
+		pl_mixing_fini(w);
+		pl_mixing_init(w, VOICES, ENCODERS, 0);
+		pl_mixing_init(&silent, VOICES, ENCODERS, 0);
+		struct pl_mixing *const world[] = { w, &silent };
+		for (unsigned k = 0; k < 2; k++) {
+			pl_mixing_listen(world[k], BOB, group[i]);
+			pl_mixing_listen(world[k], DAVE, group[i]);
+			pl_mixing_talk(world[k], ALICE, 440, 0.9);
+			pl_mixing_talk(world[k], CAROL, 1300, 0.9); /* together they keep the limiter busy */
+			pl_mixing_run(world[k], 60);
+		}
+		pl_mixing_talk(w, BOB, 3000, 0.9);
+		pl_mixing_run(w, 60);
+		pl_mixing_run(&silent, 60);
+		assert_true(w->person[BOB].frame[w->ticks - 1].is_own);
+		assert_false(silent.person[BOB].frame[silent.ticks - 1].is_own);
+		assert_same_packets(w, BOB, &silent, BOB, 20, 100);
+		assert_int_equal(w->pools.counters.copied, 1);
+		pl_mixing_fini(&silent);
+	}
+}
+
+/* Bob says something and is silent again: he comes back to the shared stream, in time, and nobody hears the change. */
+static void test_returns_to_the_shared_stream_at_a_quiet_frame(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_talk(w, BOB, 1300, 0.3);
+	pl_mixing_run(w, 60);
+	pl_mixing_mute(w, BOB);
+	pl_mixing_run(w, PL_MIXER_RETURN_TICKS + 10);
+	assert_true(w->person[BOB].frame[w->ticks - 1].is_own); /* Alice has not paused */
+	pl_mixing_talk(w, ALICE, 440, 0.0005);
+	pl_mixing_run(w, 10);
+	assert_false(w->person[BOB].frame[w->ticks - 1].is_own);
+	assert_int_equal(w->pools.counters.returned, 1);
+	assert_int_equal(w->pools.counters.returned_loud, 0);
+	assert_int_equal(w->packets, 1);
+}
+
+static void test_returns_at_the_latest_after_some_seconds(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_talk(w, BOB, 1300, 0.3);
+	pl_mixing_run(w, 60);
+	pl_mixing_mute(w, BOB);
+	pl_mixing_run(w, PL_MIXER_RETURN_TICKS_MAX + 10);
+	assert_false(w->person[BOB].frame[w->ticks - 1].is_own);
+	assert_int_equal(w->pools.counters.returned_loud, 1);
+}
+
+/* The bound of all changes: three times the sharpest bend that the sines themselves have, decoded, when nothing changes.  A
+ * jump of 1 % of full scale would be ten times as much. */
+static void test_no_change_clicks(void **state)
+{
+	struct pl_mixing *w = *state;
+	for (unsigned i = BOB; i <= DAVE; i++)
+		pl_mixing_listen(w, i, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 300, 0.3);
+	pl_mixing_talk(w, BOB, 500, 0.3);
+	pl_mixing_talk(w, CAROL, 700, 0.3);
+	pl_mixing_run(w, 100);
+	const double steady = click(w, DAVE, w->ticks - 50, 50);
+	const uint32_t changes = w->ticks;
+	for (int round = 0; round < 6; round++) {
+		for (unsigned person = BOB; person <= CAROL; person++) {
+			pl_mixing_mute(w, person);
+			pl_mixing_run(w, round % 2 == 0 ? 12 : PL_MIXER_RETURN_TICKS_MAX + 20);
+			pl_mixing_talk(w, person, w->person[person].hz, 0.3);
+			pl_mixing_run(w, 37);
+		}
+	}
+	assert_true(w->pools.counters.returned_loud >= 6);
+	for (unsigned person = BOB; person <= DAVE; person++) {
+		const double worst = click(w, person, changes, w->ticks - changes);
+		print_message("steady %.5f, person %u: %.5f\n", steady, person, worst);
+		assert_true(worst < 3 * steady);
+	}
+}
+
+/* ---- who is in the mix ---- */
+
+/* Six talk: the loudest three are heard, and stay until somebody is clearly louder. */
+static void test_the_loudest_are_heard(void **state)
+{
+	struct pl_mixing *w = *state;
+	static const double hz[] = { 300, 700, 1100, 1900, 2500 };
+	pl_mixing_listen(w, ERIN + 1, PL_MIX_FULL);
+	for (unsigned i = 0; i < 5; i++) {
+		pl_mixing_talk(w, i, hz[i], i < 3 ? 0.1 : 0.13); /* louder, but not clearly */
+		pl_mixing_run(w, 10);
+	}
+	pl_mixing_run(w, 100);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(loudness(w, ERIN + 1, 50, hz[i]) > 0.05, i < 3);
+	assert_int_equal(w->pools.counters.displaced, 0);
+	w->person[DAVE].amplitude = 0.4;
+	w->person[BOB].amplitude = 0.05;
+	pl_mixing_run(w, 100);
+	assert_int_equal(w->pools.counters.displaced, 1);
+	assert_true(loudness(w, ERIN + 1, 50, hz[DAVE]) > 0.3);
+	assert_true(loudness(w, ERIN + 1, 50, hz[BOB]) < 0.002);
+	assert_int_equal(w->person[ERIN + 1].frame[w->ticks - 1].csrc_count, 3);
+	/* One more has no place, not even to be compared. */
+	pl_mixing_talk(w, 7, 4000, 0.1);
+	const uint32_t drops = w->drops;
+	pl_mixing_run(w, 10);
+	assert_int_equal(w->drops - drops, 10);
+}
+
+/* Eight shout, in phase: eight times full scale.  It must be turned down, not cut: the harmonics that cutting makes (a
+ * clipped sine has -10 dB of the third) stay 40 dB below.  Nothing wraps. */
+static void test_eight_who_shout_do_not_distort(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, PL_MIXING_PEOPLE - 1, PL_MIX_FULL);
+	pl_mixing_listen(w, 0, PL_MIX_FULL);
+	for (unsigned i = 0; i < 8; i++)
+		pl_mixing_talk(w, i, 440, 1);
+	pl_mixing_run(w, 150);
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned person = i == 0 ? PL_MIXING_PEOPLE - 1 : 0;
+		const double tone = loudness(w, person, 50, 440);
+		double harmonics = 0;
+		for (int k = 2; k <= 10; k++)
+			harmonics += pow(loudness(w, person, 50, 440 * k), 2);
+		print_message("tone %.3f, THD %.1f dB\n", tone, 10 * log10(harmonics / (tone * tone)));
+		assert_true(tone > 0.75 && tone < 1);
+		assert_true(10 * log10(harmonics / (tone * tone)) < -40);
+		const float *pcm = pl_mixing_heard(w, person, w->ticks - 100);
+		for (size_t k = 0; k < (size_t)100 * FRAME; k++)
+			assert_true(fabsf(pcm[k]) < 1.2F);
+		assert_true(click(w, person, w->ticks - 100, 100) < 0.02);
+	}
+}
+
+/* A talker who shouts does not hear the others pump: the limiter of its stream knows nothing of its voice. */
+static void test_own_voice_does_not_pump_the_others(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_talk(w, BOB, 1000, 1);
+	pl_mixing_run(w, 100);
+	assert_true(fabs(loudness(w, BOB, 50, 440) - 0.3) < 0.02);
+	assert_true(loudness(w, DAVE, 50, 440) < 0.25); /* who hears both, hears both turned down */
+}
+
+/* ---- silence ---- */
+
+static void test_silence_costs_nothing(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_PCMU);
+	assert_true(pl_mixer_is_idle(&w->mixer));
+	pl_mixing_run(w, 5);
+	assert_int_equal(w->pools.encoders.most, 0);
+
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_run(w, 50);
+	assert_false(pl_mixer_is_idle(&w->mixer));
+	pl_mixing_mute(w, ALICE);
+	const uint32_t muted = w->ticks;
+	uint32_t last = muted;
+	while (!pl_mixer_is_idle(&w->mixer)) {
+		pl_mixing_run(w, 1);
+		last = w->packets > 0 ? w->ticks : last;
+		assert_true(w->ticks < muted + 2 * PL_MIXER_LINGER_TICKS);
+	}
+	/* The frame in which she faded, and the tail, which is silent at its end. */
+	assert_in_range(last, muted + PL_MIXER_TAIL, muted + PL_MIXER_TAIL + 1);
+	assert_true(pl_sound_rms(pl_mixing_heard(w, BOB, last - 2), FRAME) < 1e-4);
+	assert_int_equal(w->pools.encoders.used, 0);
+	assert_int_equal(w->pools.voices.used, 0);
+
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	const uint32_t again = w->ticks;
+	pl_mixing_run(w, 50);
+	const struct pl_mixing_frame *frame = &w->person[BOB].frame[again];
+	while (!frame->has_packet)
+		frame++;
+	assert_true(frame->marker && frame->is_start);
+	assert_false(frame[1].marker);
+	assert_int_equal(frame->ts, (1000 + (uint32_t)(frame - w->person[BOB].frame)) * 960);
+	assert_true(loudness(w, BOB, 20, 440) > 0.25);
+	assert_int_equal(w->pools.encoders.most, 2);
+}
+
+/* Who talks alone hears nobody: nothing is encoded for it, and the others' stream is not for it. */
+static void test_who_talks_alone_gets_no_packets(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, BOB, 440, 0.3);
+	pl_mixing_run(w, 100);
+	for (uint32_t i = 0; i < w->ticks; i++)
+		assert_false(w->person[BOB].frame[i].has_packet);
+	assert_true(loudness(w, DAVE, 50, 440) > 0.25);
+	assert_int_equal(w->pools.encoders.most, 1);
+}
+
+/* ---- late joiners ---- */
+
+static void speech(float *pcm, size_t count, uint64_t at, double hz, double amplitude)
+{
+	(void)hz;
+	pl_sound_voice(pcm, count, at, amplitude);
+}
+
+/* Who comes into a running stream hears no burst: its first frame needs none before it.  (Without that the worst of these is
+ * 4 dB louder than it should be.) */
+static void test_late_joiner_hears_no_burst(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	w->person[ALICE].sound = speech;
+	double worst_db = -100;
+	for (unsigned round = 0; round < 20; round++) {
+		pl_mixing_run(w, 31);
+		pl_mixing_listen(w, ERIN, PL_MIX_FULL);
+		pl_mixing_run(w, 1);
+		const struct pl_mixing_frame *frame = &w->person[ERIN].frame[w->ticks - 1];
+		assert_true(frame->is_start);
+		const double rms = pl_sound_rms(pl_mixing_heard(w, ERIN, w->ticks - 1), FRAME);
+		const double db = 20 * log10(rms / pl_sound_rms(pl_mixing_heard(w, DAVE, w->ticks - 1), FRAME));
+		worst_db = db > worst_db ? db : worst_db;
+	}
+	print_message("worst first frame: %.1f dB\n", worst_db);
+	assert_true(worst_db < 1.5);
+}
+
+/* A storm of joins makes at most five such frames a second. */
+static void test_starts_are_rationed(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_run(w, 20);
+	const uint64_t before = w->pools.counters.starts;
+	for (int i = 0; i < 100; i++) {
+		pl_mixer_groups(&w->mixer, 1 << PL_MIX_FULL, 1 << PL_MIX_FULL);
+		pl_mixing_run(w, 1);
+	}
+	assert_true(w->pools.counters.starts - before <= 100 / PL_MIXER_START_TICKS + 1);
+	assert_true(w->pools.counters.starts - before >= 100 / PL_MIXER_START_TICKS - 1);
+}
+
+/* ---- bounds ---- */
+
+static void test_without_a_voice_a_talker_is_not_mixed(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_fini(w);
+	pl_mixing_init(w, 2, ENCODERS, 0);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	for (unsigned i = 0; i < 3; i++)
+		pl_mixing_talk(w, i, 300 + 500 * i, 0.2);
+	pl_mixing_run(w, 50);
+	assert_true(loudness(w, DAVE, 30, 300) > 0.15 && loudness(w, DAVE, 30, 800) > 0.15);
+	assert_true(loudness(w, DAVE, 30, 1300) < 0.002);
+	assert_int_equal(w->pools.counters.voices_full, 50);
+	pl_mixing_mute(w, ALICE);
+	pl_mixing_run(w, 50);
+	assert_true(loudness(w, DAVE, 30, 1300) > 0.15);
+}
+
+/* Without an encoder a stream is silent; a talker without one hears nothing rather than itself.  It is there when one is
+ * free. */
+static void test_without_an_encoder_a_stream_is_silent(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_fini(w);
+	pl_mixing_init(w, VOICES, 1, 0);
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.2);
+	pl_mixing_run(w, 30);
+	pl_mixing_talk(w, BOB, 1000, 0.2);
+	pl_mixing_run(w, 30);
+	assert_true(w->pools.counters.encoders_full > 20);
+	assert_false(w->person[BOB].frame[w->ticks - 1].has_packet);
+	assert_true(w->person[DAVE].frame[w->ticks - 1].has_packet);
+	w->person[DAVE].is_listening = false;
+	w->person[BOB].group = PL_MIX_PCMA; /* whose shared stream comes first, and takes what FULL gives back */
+	pl_mixer_groups(&w->mixer, 1 << PL_MIX_PCMA, 0);
+	pl_mixing_run(w, 30);
+	assert_false(w->person[BOB].frame[w->ticks - 1].has_packet);
+	assert_int_equal(w->pools.encoders.used, 1);
+	pl_mixer_groups(&w->mixer, 0, 0);
+	assert_int_equal(w->pools.encoders.used + w->pools.voices.used, 0);
+	assert_true(pl_mixer_is_idle(&w->mixer));
+	pl_mixing_run(w, 5);
+	assert_int_equal(w->packets, 0);
+	assert_true(pl_mixer_is_idle(&w->mixer));
+}
+
+/* Many talk in turn, each a listener: the streams of those who were are bounded, and none of them hears itself. */
+static void test_own_streams_are_bounded(void **state)
+{
+	struct pl_mixing *w = *state;
+	for (unsigned i = 0; i < PL_MIXING_PEOPLE; i++)
+		pl_mixing_listen(w, i, PL_MIX_FULL);
+	for (unsigned i = 0; i < 60; i++) {
+		pl_mixing_talk(w, i % PL_MIXING_PEOPLE, 300 + 100 * (i % PL_MIXING_PEOPLE), 0.2);
+		pl_mixing_run(w, 8);
+		if (i >= 2)
+			pl_mixing_mute(w, (i - 2) % PL_MIXING_PEOPLE);
+		assert_true(w->last_except_count <= PL_MIXING_PEOPLE);
+	}
+	assert_true(w->pools.encoders.most <= PL_MIXER_OWN_MAX + 1);
+	assert_int_equal(w->pools.counters.encoders_full, 0);
+}
+
+/* ---- load ---- */
+
+static void test_the_ladder_is_inaudible(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_listen(w, ERIN, PL_MIX_ROBUST);
+	pl_mixing_talk(w, ALICE, 300, 0.3);
+	pl_mixing_talk(w, BOB, 700, 0.3);
+	pl_mixing_run(w, 100);
+	const double steady = click(w, DAVE, w->ticks - 50, 50), steady_robust = click(w, ERIN, w->ticks - 50, 50);
+	const uint32_t from = w->ticks;
+	size_t bytes[PL_MIXER_LOAD_STEPS] = { 0 };
+	for (unsigned i = 0; i < 60; i++) {
+		w->load.step = (uint8_t)(i * 3 % PL_MIXER_LOAD_STEPS);
+		pl_mixing_run(w, 11);
+		bytes[w->load.step] += w->person[DAVE].frame[w->ticks - 1].size;
+	}
+	print_message("steady %.5f %.5f, with changes %.5f %.5f\n", steady, steady_robust,
+		click(w, DAVE, from, w->ticks - from), click(w, ERIN, from, w->ticks - from));
+	assert_true(click(w, DAVE, from, w->ticks - from) < 3 * steady);
+	assert_true(click(w, ERIN, from, w->ticks - from) < 3 * steady_robust);
+	assert_true(click(w, BOB, from, w->ticks - from) < 3 * steady);
+	assert_true(bytes[PL_MIXER_LOAD_STEPS - 1] * 10 < bytes[0] * 8);
+	assert_true(fabs(loudness(w, DAVE, 600, 300) - 0.3) < 0.03);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_everybody_hears_all_but_itself, begin, end),
+		cmocka_unit_test_setup_teardown(test_k_plus_one_encodes, begin, end),
+		cmocka_unit_test_setup_teardown(test_talkers_who_hear_no_mix_share_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(test_groups_hear_the_same_in_their_qualities, begin, end),
+		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
+		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),
+		cmocka_unit_test_setup_teardown(test_returns_at_the_latest_after_some_seconds, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_change_clicks, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
+		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
+		cmocka_unit_test_setup_teardown(test_own_voice_does_not_pump_the_others, begin, end),
+		cmocka_unit_test_setup_teardown(test_silence_costs_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_talks_alone_gets_no_packets, begin, end),
+		cmocka_unit_test_setup_teardown(test_late_joiner_hears_no_burst, begin, end),
+		cmocka_unit_test_setup_teardown(test_starts_are_rationed, begin, end),
+		cmocka_unit_test_setup_teardown(test_without_a_voice_a_talker_is_not_mixed, begin, end),
+		cmocka_unit_test_setup_teardown(test_without_an_encoder_a_stream_is_silent, begin, end),
+		cmocka_unit_test_setup_teardown(test_own_streams_are_bounded, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_ladder_is_inaudible, begin, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
