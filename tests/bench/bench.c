@@ -458,6 +458,7 @@ int main(int argc, char **argv)
 	pl_bench_srtp();
 	pl_bench_g711();
 	bench_forwarding((uint32_t)receivers);
+	pl_bench_codec();
 	print_table();
 	return json != NULL ? write_json(json) : 0;
 }

@@ -29,4 +29,7 @@ void pl_bench_voice(void);
 /* The mixer's kernels of each instruction set that this CPU has, beside plain C that no compiler vectorised. */
 void pl_bench_dsp(void);
 
+/* A codec worker's rooms, beside the bare calls of libopus that they must make. */
+void pl_bench_codec(void);
+
 #endif
