@@ -26,6 +26,8 @@ struct pl_front_config {
 	uint32_t shard_count;             /* of the media plane, at least 1 */
 	uint32_t room_spread;             /* members of a room on one shard before it spreads; 0: never for that */
 	uint16_t port[PL_SFU_SHARDS_MAX]; /* of each shard */
+	bool mixes;                       /* the media plane has codec workers */
+	uint8_t mix_groups;               /* bit i: of those that may be wished for, it has enum pl_mix_group i */
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);
 	void *random_context;

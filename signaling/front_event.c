@@ -115,6 +115,7 @@ void pl_front_write_slots(
 			pl_front_write_int(w, "source", source);
 		else
 			pl_front_write_string(w, "source", NULL);
+		pl_front_write_string(w, "mix", pl_front_mix_of(&session->slot[i]));
 		pl_front_write_close(w, '}');
 	}
 	pl_front_write_close(w, ']');

@@ -228,17 +228,19 @@ static void refuse(struct pl_front *front, const struct pl_front_http_request *h
 
 /* False: the client has its error. */
 static bool settle(struct pl_front *front, const struct pl_front_http_request *http, enum pl_front_api api,
-	uint8_t shard, struct pl_description *description)
+	const struct pl_request *join, uint8_t shard, struct pl_description *description)
 {
 	const bool is_whip = api == PL_FRONT_WHIP;
-	const struct pl_front_offer asked = {
+	struct pl_front_offer asked = {
 		.sdp = http->body,
 		.is_new_transport = true,
 		.tracks_max = is_whip ? 1 : 0, /* RFC 9725 section 4.4.2: one track of each kind */
 		.slots_max = is_whip ? 0 : PL_SLOTS_MAX,
 	};
-	char error[PL_SDP_ERROR_SIZE];
-	if (!pl_front_settle(front, NULL, &asked, description, error))
+	char error[PL_SDP_ERROR_SIZE], mode_error[PL_FRONT_MODE_ERROR_SIZE];
+	if (!pl_front_read_mode(front, join, &asked.mode, mode_error))
+		fail(front, http, PL_FAULT_UNSUPPORTED, "url.%s", mode_error);
+	else if (!pl_front_settle(front, NULL, &asked, description, error))
 		fail(front, http, PL_FAULT_BAD_SDP, "offer: %s", error);
 	else if (is_whip && description->track_count == 0)
 		fail(front, http, PL_FAULT_UNSUPPORTED, "offer: WHIP is for publishing, but no audio m-line sends");
@@ -259,7 +261,7 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 		refuse(front, http, refusal->code, refusal->reason, pl_front_retry_ms(front));
 		return;
 	}
-	if (!settle(front, http, api, pl_front_room_shard(front, room), &description))
+	if (!settle(front, http, api, join, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, join, &description);
 	const struct pl_sdp_media *tagged = &front->offer.media[front->offer.tagged];
@@ -288,7 +290,13 @@ static void post(struct pl_front *front, const struct pl_front_http_request *htt
 	}
 	struct pl_request join;
 	char message[512];
-	const enum pl_fault fault = pl_request_from_url(target->room, http->name, &join, message, sizeof message);
+	/* Who only publishes hears nothing, in whatever mode. */
+	const struct pl_request_url url = {
+		.room = target->room,
+		.name = http->name,
+		.audio = target->api == PL_FRONT_WHEP ? http->audio : (struct pl_bytes){ NULL, 0 },
+	};
+	const enum pl_fault fault = pl_request_from_url(&url, &join, message, sizeof message);
 	if (fault != PL_FAULT_NONE) {
 		fail(front, http, fault, "%s", message);
 		return;

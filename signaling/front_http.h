@@ -22,7 +22,7 @@ struct pl_front_http_request {
 	uint64_t request; /* a number of the server's choice, for its answer */
 	enum pl_front_http_method method;
 	const char *path;                    /* without escapes: "/v1/whip/kitchen" */
-	struct pl_bytes name;                /* of ?name=, without escapes; data NULL: absent */
+	struct pl_bytes name, audio;         /* of ?name=, ?audio=, without escapes; data NULL: absent */
 	const char *content_type, *if_match; /* the fields as they came; NULL: absent */
 	int64_t content_length;              /* -1: absent, not a number, or the body is chunked */
 	struct pl_bytes body;                /* empty unless pl_front_http_wants_body */

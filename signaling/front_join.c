@@ -71,6 +71,7 @@ static void welcome(struct pl_front *front, const struct pl_front_session *sessi
 	write_you(&w, session);
 	write_room(&w, session);
 	pl_front_write_slots(front, &w, session, false);
+	pl_front_write_mode(front, &w, session);
 	if (request->sdp != NULL)
 		pl_front_write_answer(front, &w, session);
 	write_constants(&w);
@@ -128,8 +129,12 @@ static bool settle(struct pl_front *front, const struct pl_front_connection *con
 	const struct pl_request *request, const struct pl_front_session *session, uint8_t shard,
 	struct pl_description *description)
 {
-	char error[PL_SDP_ERROR_SIZE];
-	const struct pl_front_offer asked = pl_front_offer_of(request->sdp, true);
+	char error[PL_SDP_ERROR_SIZE], mode_error[PL_FRONT_MODE_ERROR_SIZE];
+	struct pl_front_offer asked = pl_front_offer_of(request->sdp, true);
+	if (session == NULL && !pl_front_read_mode(front, request, &asked.mode, mode_error)) {
+		pl_front_error(front, connection, request, PL_FAULT_UNSUPPORTED, "join.%s", mode_error);
+		return false;
+	}
 	if (!pl_front_settle(front, session, &asked, description, error)) {
 		pl_front_error(front, connection, request, PL_FAULT_BAD_SDP, "join.sdp: %s", error);
 		return false;

@@ -57,7 +57,7 @@ static void offer(struct pl_front *front, struct pl_front_session *session, cons
 	pl_front_tell_track_changes(front, session, &before);
 }
 
-/* ---- mute, meta ---- */
+/* ---- mute, mode, meta ---- */
 
 static struct pl_track_spec *find_track(struct pl_front_session *session, const char *name)
 {
@@ -92,6 +92,30 @@ static void mute(struct pl_front *front, struct pl_front_session *session, const
 	pl_front_command(front, &command, NULL);
 	reply_ok(front, session->connection, request);
 	pl_front_tell_track(front, session, "update", track, NULL);
+}
+
+static void mode(struct pl_front *front, struct pl_front_session *session, const struct pl_request *request)
+{
+	struct pl_description *settled = &session->settled;
+	struct pl_front_mode wanted = { settled->audio_mode, settled->mix_wish };
+	char error[PL_FRONT_MODE_ERROR_SIZE];
+	if (!pl_front_read_mode(front, request, &wanted, error)) {
+		pl_front_error(front, session->connection, request, PL_FAULT_UNSUPPORTED, "mode.%s", error);
+		return;
+	}
+	if (wanted.audio == settled->audio_mode && wanted.wish == settled->mix_wish) {
+		reply_ok(front, session->connection, request);
+		return;
+	}
+	if (!has_command(front, session, request))
+		return;
+	settled->audio_mode = wanted.audio;
+	settled->mix_wish = wanted.wish;
+	struct pl_command command = pl_front_command_of(session, PL_COMMAND_MODE);
+	command.audio_mode = wanted.audio;
+	command.mix_wish = wanted.wish;
+	pl_front_command(front, &command, NULL);
+	reply_ok(front, session->connection, request);
 }
 
 static void meta(struct pl_front *front, struct pl_front_session *session, const struct pl_request *request)
@@ -210,6 +234,9 @@ void pl_front_request(struct pl_front *front, int64_t now_us, struct pl_front_co
 		break;
 	case PL_REQUEST_MUTE:
 		mute(front, session, request);
+		break;
+	case PL_REQUEST_MODE:
+		mode(front, session, request);
 		break;
 	case PL_REQUEST_META:
 		meta(front, session, request);

@@ -87,8 +87,8 @@ static void add_track(struct pl_front *front, const struct pl_sdp_media *media, 
 		track->track = before->track;
 		return;
 	}
-	if (++front->track_last == 0)
-		++front->track_last;
+	/* Those from PL_MIX_TRACK on are the mixes'. */
+	front->track_last = front->track_last < PL_MIX_TRACK(0) - 1 ? front->track_last + 1 : 1;
 	track->track = front->track_last;
 }
 
@@ -226,7 +226,10 @@ bool pl_front_settle(struct pl_front *front, const struct pl_front_session *sess
 		return false;
 	if (old != NULL && !asked->is_new_transport && !is_same_association(offer, old, error))
 		return false;
-	*description = (struct pl_description){ .track_count = 0 };
+	*description = (struct pl_description){
+		.audio_mode = old != NULL ? old->audio_mode : asked->mode.audio,
+		.mix_wish = old != NULL ? old->mix_wish : asked->mode.wish,
+	};
 	settle_transport(front, session, asked->is_new_transport, description);
 	for (uint8_t i = 0; i < offer->media_count; i++)
 		settle_media(front, asked, session, &offer->media[i], description, &front->answer.media[i]);

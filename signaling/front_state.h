@@ -42,6 +42,10 @@ struct pl_front_room {
 	uint32_t dominant;
 };
 
+struct pl_front_slot {
+	uint32_t source, track; /* both 0: empty; a track of the mix has no source */
+};
+
 struct pl_front_session {
 	struct pl_front_node by_id, by_source;
 	struct pl_front_link member; /* of room->members */
@@ -68,9 +72,7 @@ struct pl_front_session {
 	 * when all places are taken an old one is given again (sfu/participant.h continues its numbers). */
 	uint32_t slot_ssrc[PL_SLOT_SSRCS_MAX];
 	uint8_t slot_ssrc_count;
-	struct pl_front_slot {
-		uint32_t source, track; /* 0: empty */
-	} slot[PL_SLOTS_MAX];           /* who is in it, as last told by the media plane */
+	struct pl_front_slot slot[PL_SLOTS_MAX]; /* who is in it, as last told by the media plane */
 
 	uint64_t n;                  /* of its last event */
 	struct pl_front_text **kept; /* event n is at n modulo the capacity */
@@ -251,12 +253,32 @@ void pl_front_write_track(struct pl_front_writer *w, const char *key, const stru
 void pl_front_write_slots(
 	struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session, bool is_event);
 
+/* ---- front_mode.c ---- */
+
+enum { PL_FRONT_MODE_ERROR_SIZE = 160 };
+
+struct pl_front_mode {
+	enum pl_audio_mode audio;
+	enum pl_mix_group wish;
+};
+
+/* Reads what a join, a URL or a mode wants; *mode holds what is not said.  False: this server does not have it, and error
+ * has the sentence, which begins with the field's name. */
+PL_MUST_USE bool pl_front_read_mode(const struct pl_front *front, const struct pl_request *request,
+	struct pl_front_mode *mode, char error[static PL_FRONT_MODE_ERROR_SIZE]);
+/* As "audio". */
+void pl_front_write_mode(
+	const struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session);
+/* The quality of the mix that is in a slot; NULL for none. */
+const char *pl_front_mix_of(const struct pl_front_slot *slot);
+
 /* ---- front_settle.c ---- */
 
 struct pl_front_offer {
 	struct pl_bytes sdp;
 	bool is_new_transport;         /* of another peer connection than the session's last offer */
 	uint8_t tracks_max, slots_max; /* m-lines beyond them are rejected; 0: that direction is not taken */
+	struct pl_front_mode mode;     /* of a new session; another one keeps its own */
 };
 
 /* A WebSocket client's: as many tracks and slots as there may be. */

@@ -1,5 +1,6 @@
 #include "signaling/message_fields.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- names ---- */
@@ -32,6 +33,9 @@ const char *pl_fault_name(enum pl_fault fault)
 	PL_ASSERT((size_t)fault < PL_COUNT(names));
 	return names[fault];
 }
+
+const char *const pl_audio_words[] = { "forward", "mixed", "auto", NULL };
+const char *const pl_quality_words[] = { "full", "robust", "stereo", NULL };
 
 /* ---- the fields of each request ---- */
 
@@ -68,6 +72,11 @@ static const struct pl_field mute_fields[] = {
 	{ "on", PL_FIELD_BOOL, true, 0, 0, AT(is_on) },
 	{ .name = NULL },
 };
+static const struct pl_field mode_fields[] = {
+	{ "audio", PL_FIELD_STRING, true, 1, 16, AT(audio) },
+	{ "quality", PL_FIELD_STRING, false, 1, 16, AT(quality) },
+	{ .name = NULL },
+};
 static const struct pl_field meta_fields[] = {
 	{ "name", PL_FIELD_STRING, false, 0, PL_NAME_MAX, AT(name) },
 	{ "attrs", PL_FIELD_OBJECT, false, 0, PL_ATTRS_SIZE_MAX, AT(attrs) },
@@ -82,6 +91,7 @@ static const struct pl_field data_fields[] = {
 static const struct pl_field url_fields[] = {
 	{ "room", PL_FIELD_LABEL, true, 1, PL_ROOM_NAME_MAX, AT(room) },
 	{ "name", PL_FIELD_STRING, false, 0, PL_NAME_MAX, AT(name) },
+	{ "audio", PL_FIELD_STRING, false, 1, 16, AT(audio) },
 	{ .name = NULL },
 };
 static const struct pl_field no_fields[] = { { .name = NULL } };
@@ -90,6 +100,7 @@ static const struct pl_field *const fields_of[PL_REQUEST_COUNT] = {
 	[PL_REQUEST_JOIN] = join_fields,
 	[PL_REQUEST_OFFER] = offer_fields,
 	[PL_REQUEST_MUTE] = mute_fields,
+	[PL_REQUEST_MODE] = mode_fields,
 	[PL_REQUEST_META] = meta_fields,
 	[PL_REQUEST_DATA] = data_fields,
 	[PL_REQUEST_PING] = no_fields,
@@ -108,20 +119,39 @@ static enum pl_fault check_version(const struct pl_field_parser *p, const json_t
 	return PL_FAULT_NONE;
 }
 
-/* What the table of fields cannot say about a join. */
+/* Words that only some are of.  path: "join.audio".  text: NULL when absent. */
+static enum pl_fault check_word(
+	const struct pl_field_parser *p, const char *path, const char *text, const char *const *words)
+{
+	char list[64] = "";
+	if (text == NULL)
+		return PL_FAULT_NONE;
+	for (const char *const *word = words; *word != NULL; word++) {
+		if (strcmp(text, *word) == 0)
+			return PL_FAULT_NONE;
+		const size_t used = strlen(list);
+		const char *before = word == words ? "" : word[1] != NULL ? ", " : " or ";
+		snprintf(list + used, sizeof list - used, "%s\"%s\"", before, *word);
+	}
+	return pl_field_fail(p, PL_FAULT_BAD_FIELD, "%s: \"%s\"; it must be %s", path, text, list);
+}
+
+/* What the table of fields cannot say. */
 static enum pl_fault check_join(const struct pl_field_parser *p)
 {
 	static const struct pl_field sdp = { "sdp", PL_FIELD_STRING, true, 1, PL_MESSAGE_SIZE_MAX, PL_FIELD_NOWHERE };
 	const struct pl_request *request = p->request;
 	if (request->sdp == NULL && request->resume.session == NULL)
 		return pl_field_is_bad(p, "join.sdp", &sdp, NULL);
-	if (request->audio == NULL || strcmp(request->audio, "forward") == 0)
-		return PL_FAULT_NONE;
-	if (strcmp(request->audio, "mixed") == 0 || strcmp(request->audio, "auto") == 0)
-		return pl_field_fail(
-			p, PL_FAULT_UNSUPPORTED, "join.audio: this server does not mix, \"forward\" is what it has");
-	return pl_field_fail(p, PL_FAULT_BAD_FIELD, "join.audio: \"%s\"; it must be \"forward\", \"mixed\" or \"auto\"",
-		request->audio);
+	return check_word(p, "join.audio", request->audio, pl_audio_words);
+}
+
+static enum pl_fault check_mode(const struct pl_field_parser *p)
+{
+	const enum pl_fault fault = check_word(p, "mode.audio", p->request->audio, pl_audio_words);
+	if (fault != PL_FAULT_NONE)
+		return fault;
+	return check_word(p, "mode.quality", p->request->quality, pl_quality_words);
 }
 
 /* ---- one frame ---- */
@@ -227,6 +257,8 @@ static enum pl_fault read_request(const struct pl_field_parser *p, const json_t 
 		fault = pl_fields_read(p, request_names[kind], fields_of[kind], object);
 	if (fault == PL_FAULT_NONE && kind == PL_REQUEST_JOIN)
 		fault = check_join(p);
+	if (fault == PL_FAULT_NONE && kind == PL_REQUEST_MODE)
+		fault = check_mode(p);
 	return fault;
 }
 
@@ -251,17 +283,18 @@ enum pl_fault pl_request_parse(struct pl_bytes text, struct pl_request *request,
 	return fault;
 }
 
-/* False: not UTF-8, or a NUL in it, which no JSON would have brought either. */
+/* False: not UTF-8, or a NUL in it, which no JSON would have brought either.  Absent (data NULL) is fine. */
 static bool set_text(json_t *object, const char *key, struct pl_bytes text)
 {
-	const char *bytes = text.size > 0 ? (const char *)text.data : "";
-	if (memchr(bytes, '\0', text.size) != NULL)
+	if (text.data == NULL)
+		return true;
+	if (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
 		return false;
-	return json_object_set_new(object, key, json_stringn(bytes, text.size)) == 0;
+	return json_object_set_new(object, key, json_stringn((const char *)text.data, text.size)) == 0;
 }
 
 enum pl_fault pl_request_from_url(
-	struct pl_bytes room, struct pl_bytes name, struct pl_request *request, char *message, size_t message_size)
+	const struct pl_request_url *url, struct pl_request *request, char *message, size_t message_size)
 {
 	PL_ASSERT(message_size > 0);
 	*request = (struct pl_request){ .kind = PL_REQUEST_JOIN };
@@ -270,10 +303,13 @@ enum pl_fault pl_request_from_url(
 	json_t *json = json_object();
 	PL_ASSERT(json != NULL);
 	enum pl_fault fault;
-	if (!set_text(json, "room", room) || (name.data != NULL && !set_text(json, "name", name)))
-		fault = pl_field_fail(&p, PL_FAULT_BAD_FIELD, "url: the room and the name must be UTF-8");
+	if (!set_text(json, "room", url->room) || !set_text(json, "name", url->name) ||
+		!set_text(json, "audio", url->audio))
+		fault = pl_field_fail(&p, PL_FAULT_BAD_FIELD, "url: the room, the name and audio must be UTF-8");
 	else
 		fault = pl_fields_read(&p, "url", url_fields, json);
+	if (fault == PL_FAULT_NONE)
+		fault = check_word(&p, "url.audio", request->audio, pl_audio_words);
 	if (fault == PL_FAULT_NONE) {
 		request->json = json;
 		return PL_FAULT_NONE;

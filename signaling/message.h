@@ -25,6 +25,7 @@ enum {
 	X(JOIN, "join")    \
 	X(OFFER, "offer")  \
 	X(MUTE, "mute")    \
+	X(MODE, "mode")    \
 	X(META, "meta")    \
 	X(DATA, "data")    \
 	X(PING, "ping")    \
@@ -88,6 +89,11 @@ enum pl_reply_kind {
 		PL_REPLY_COUNT
 };
 
+/* What join.audio and mode.audio, and what mode.quality may say: lists that end with NULL, in the order of enum
+ * pl_audio_mode and of enum pl_mix_group. */
+extern const char *const pl_audio_words[];
+extern const char *const pl_quality_words[];
+
 const char *pl_reply_name(enum pl_reply_kind kind);
 const char *pl_fault_name(enum pl_fault fault);
 
@@ -96,9 +102,10 @@ struct pl_request {
 	enum pl_request_kind kind;
 	json_t *json; /* owned; pl_request_fini */
 	bool has_id;
-	int64_t id;                            /* 0 to 2^31-1 */
-	const char *room, *name, *sdp, *audio; /* NULL when absent */
-	json_t *attrs;                         /* borrowed from json; NULL when absent */
+	int64_t id;                    /* 0 to 2^31-1 */
+	const char *room, *name, *sdp; /* NULL when absent */
+	const char *audio, *quality;   /* the same; one of pl_audio_words, of pl_quality_words */
+	json_t *attrs;                 /* borrowed from json; NULL when absent */
 	const char *track;
 	bool is_on;
 	const char *topic;
@@ -115,9 +122,12 @@ struct pl_request {
 PL_MUST_USE enum pl_fault pl_request_parse(
 	struct pl_bytes text, struct pl_request *request, char *message, size_t message_size);
 
-/* The same for a join whose fields came in a URL: room, and name (data NULL: absent), without the URL's escapes. */
+/* The same for a join whose fields came in a URL: room, name and audio (data NULL: absent), without the URL's escapes. */
+struct pl_request_url {
+	struct pl_bytes room, name, audio;
+};
 PL_MUST_USE enum pl_fault pl_request_from_url(
-	struct pl_bytes room, struct pl_bytes name, struct pl_request *request, char *message, size_t message_size);
+	const struct pl_request_url *url, struct pl_request *request, char *message, size_t message_size);
 void pl_request_fini(struct pl_request *request);
 
 #endif

@@ -67,10 +67,9 @@ static int64_t length_of(struct lws *wsi)
 	return is_number ? strtoll(text, NULL, 10) : -1;
 }
 
-/* libwebsockets cuts the query at "&" and undoes its escapes. */
-static bool copy_name(struct lws *wsi, struct pl_bytes *name)
+/* libwebsockets cuts the query at "&" and undoes its escapes.  key: "name=". */
+static bool copy_argument(struct lws *wsi, const char *key, struct pl_bytes *value)
 {
-	static const char key[] = "name=";
 	for (int i = 0;; i++) {
 		const int size = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
 		if (size <= 0)
@@ -80,8 +79,8 @@ static bool copy_name(struct lws *wsi, struct pl_bytes *name)
 			return false;
 		const int copied = lws_hdr_copy_fragment(wsi, text, size + 1, WSI_TOKEN_HTTP_URI_ARGS, i);
 		if (copied >= (int)strlen(key) && memcmp(text, key, strlen(key)) == 0) {
-			*name = (struct pl_bytes){ (uint8_t *)text, (size_t)copied - strlen(key) };
-			memmove(text, text + strlen(key), name->size);
+			*value = (struct pl_bytes){ (uint8_t *)text, (size_t)copied - strlen(key) };
+			memmove(text, text + strlen(key), value->size);
 			return true;
 		}
 		free(text);
@@ -101,6 +100,7 @@ static void destroy(struct pl_whip *whip)
 	free((char *)whip->http.content_type);
 	free((char *)whip->http.if_match);
 	free((uint8_t *)whip->http.name.data);
+	free((uint8_t *)whip->http.audio.data);
 	free(whip->body);
 	free(whip->head);
 	pl_static_fini(&whip->answer);
@@ -118,7 +118,8 @@ static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const c
 	whip->http.method = method_of(wsi);
 	whip->http.path = strdup(path);
 	whip->http.content_length = length_of(wsi);
-	if (whip->http.path == NULL || !copy_name(wsi, &whip->http.name) ||
+	if (whip->http.path == NULL || !copy_argument(wsi, "name=", &whip->http.name) ||
+		!copy_argument(wsi, "audio=", &whip->http.audio) ||
 		!copy_field(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, &whip->http.content_type) ||
 		!copy_field(wsi, WSI_TOKEN_HTTP_IF_MATCH, &whip->http.if_match)) {
 		destroy(whip);

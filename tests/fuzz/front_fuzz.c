@@ -20,6 +20,7 @@ enum {
 	CONNECTIONS_MAX = 4,
 	SHARDS = 2,
 	ROOM_SPREAD = 3,
+	MIX_GROUPS = 1 << PL_MIX_FULL | 1 << PL_MIX_ROBUST,
 	/* A replay to one, a few to the others, and the commands. */
 	OUTPUTS_MAX = PL_FRONT_EVENTS_KEPT + 16 * BROWSERS,
 };
@@ -102,6 +103,9 @@ static int write_request(struct world *w, unsigned browser, char *text, size_t s
 		return snprintf(text, size, "{'t':'mute','id':5,'track':'%s','on':%s}",
 			w->member[choice & 0x40 ? browser : choice >> 3 & 3].track, choice & 0x80 ? "true" : "false");
 	case 4:
+		if (choice & 0x20)
+			return snprintf(text, size, "{'t':'mode','id':8,'audio':'%s','quality':'%s'}",
+				pl_audio_words[choice >> 6 & 1], pl_quality_words[choice >> 3 & 3 ? 1 : 0]);
 		return snprintf(
 			text, size, "{'t':'meta','id':6,'name':'%c','attrs':{'x':%u}}", 'a' + (choice >> 3), choice);
 	case 5:
@@ -189,6 +193,7 @@ static void http(struct world *w, unsigned browser)
 		.method = (enum pl_front_http_method)(method % 5),
 		.path = path,
 		.name = name,
+		.audio = fields & 0x20 ? pl_audio_words[fields & 1] : NULL,
 		.type = fields & 0x80                      ? NULL
 			: method % 5 == PL_FRONT_HTTP_POST ? "application/sdp"
 							   : "application/trickle-ice-sdpfrag",
@@ -258,8 +263,9 @@ static void event(struct world *w, unsigned browser)
 	}
 	if (e.kind == PL_EVENT_SLOTS) {
 		e.slots.count = other >> 4;
-		e.slots.slot[0].source = w->member[other & 3].source;
-		e.slots.slot[0].track = 1;
+		e.slots.is_mixed = (other & 8) != 0;
+		e.slots.slot[0].source = e.slots.is_mixed ? 0 : w->member[other & 3].source;
+		e.slots.slot[0].track = e.slots.is_mixed ? PL_MIX_TRACK(other & 3) : 1;
 	} else if (e.kind == PL_EVENT_SPEAKERS) {
 		e.speakers.count = other % (PL_TOP_MAX + 1);
 		e.speakers.top[0] = w->member[other >> 4 & 3].source;
@@ -317,7 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct world w;
 	w = (struct world){ .input = { data, size } };
 	pl_harness_start(&w.h, (struct pl_harness_limits){ PARTICIPANTS_MAX, ROOMS_MAX, ROOM_PARTICIPANTS_MAX,
-				       CONNECTIONS_MAX, SHARDS, ROOM_SPREAD });
+				       CONNECTIONS_MAX, SHARDS, ROOM_SPREAD, MIX_GROUPS });
 	w.h.commands_free = 4;
 	for (unsigned i = 0; i < STEPS_MAX && w.input.size > 0; i++) {
 		step(&w);

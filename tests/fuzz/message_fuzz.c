@@ -21,6 +21,15 @@ static void check_text(const char *text, size_t min, size_t max)
 	PL_ASSERT(text == NULL || (strlen(text) >= min && strlen(text) <= max));
 }
 
+static void check_word(const char *text, const char *const *words)
+{
+	if (text == NULL)
+		return;
+	while (*words != NULL && strcmp(*words, text) != 0)
+		words++;
+	PL_ASSERT(*words != NULL);
+}
+
 static void check_request(const struct pl_request *r)
 {
 	PL_ASSERT(r->json != NULL && (size_t)r->kind < PL_REQUEST_COUNT);
@@ -34,7 +43,8 @@ static void check_request(const struct pl_request *r)
 	check_text(r->resume.ticket, 1, PL_ID_TEXT_SIZE - 1);
 	PL_ASSERT(r->attrs == NULL || json_is_object(r->attrs));
 	PL_ASSERT(r->to == NULL || json_array_size(r->to) <= PL_DATA_TO_MAX);
-	PL_ASSERT(r->audio == NULL || strcmp(r->audio, "forward") == 0);
+	check_word(r->audio, pl_audio_words);
+	check_word(r->quality, pl_quality_words);
 	switch (r->kind) {
 	case PL_REQUEST_JOIN:
 		PL_ASSERT(r->room != NULL && (r->sdp != NULL || r->resume.session != NULL));
@@ -45,6 +55,9 @@ static void check_request(const struct pl_request *r)
 		break;
 	case PL_REQUEST_MUTE:
 		PL_ASSERT(r->track != NULL);
+		break;
+	case PL_REQUEST_MODE:
+		PL_ASSERT(r->audio != NULL);
 		break;
 	case PL_REQUEST_DATA:
 		PL_ASSERT(r->topic != NULL && r->body != NULL);

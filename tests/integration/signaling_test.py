@@ -16,10 +16,10 @@ from raw_http import get
 DOCUMENT = (pathlib.Path(__file__).resolve().parents[2] / "docs/signaling.md").read_text()
 WAIT_S_MAX = 20
 PEER, TRACK = r"p[0-9a-f]{8}", r"t[0-9a-f]{8}"
-WELCOME = {"t", "id", "v", "session", "ticket", "ttl_ms", "n", "resumed", "you", "room", "peers", "slots", "sdp", "ice",
-           "limits", "pressure"}
+WELCOME = {"t", "id", "v", "session", "ticket", "ttl_ms", "n", "resumed", "you", "room", "peers", "slots", "audio", "sdp",
+           "ice", "limits", "pressure"}
 LIMITS = {"message_bytes": 65536, "data_bytes": 16384, "attrs_bytes": 4096, "name_bytes": 128, "slots": 16, "tracks": 8}
-EMPTY = {"peer": None, "track": None, "source": None}
+EMPTY = {"peer": None, "track": None, "source": None, "mix": None}
 
 
 def offer(directions=("sendonly", "recvonly", "recvonly"), ufrag="abcd", hexadecimal="AB", setup="actpass"):
@@ -79,7 +79,7 @@ def check_welcome(welcome, more=frozenset()):
     assert welcome["pressure"] == {"level": 0, "name": "nominal"}
     assert all(0 < len(welcome[secret]) <= 63 for secret in ("session", "ticket"))
     for index, slot in enumerate(welcome["slots"]):
-        assert set(slot) == {"slot", "mid", "kind", "ssrc", "peer", "track", "source"}
+        assert set(slot) == {"slot", "mid", "kind", "ssrc", "peer", "track", "source", "mix"}
         assert (slot["slot"], slot["kind"]) == (index, "audio") and 0 < slot["ssrc"] < 2**32
 
 
@@ -179,7 +179,8 @@ async def every_error(server):
     client = await connect(server)
     await refused(client, "not_joined", t="ping")
     await refused(client, "unsupported", t="join", v=2)
-    await refused(client, "unsupported", t="join", v=1, room="r", sdp=offer(), audio="mixed")
+    await refused(client, "bad_field", 'join.audio: "loud"; it must be "forward", "mixed" or "auto"', t="join", v=1, room="r",
+                  sdp=offer(), audio="loud")
     await refused(client, "bad_field", "join.room: 300 bytes; it must be a string of 1 to 128 bytes without control "
                   "characters", t="join", v=1, room="x" * 300, sdp=offer())
     await refused(client, "bad_sdp", "line ", t="join", v=1, room="r", sdp=offer().replace("a=rtcp-mux\r\n", ""))

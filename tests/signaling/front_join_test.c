@@ -28,8 +28,9 @@ static void test_join_is_one_round_trip(void **state)
 		"{'track':'*','mid':'0','kind':'audio','muted':false},{'track':'*','mid':'2','kind':'audio','muted':"
 		"false}]},"
 		"'room':{'name':'kitchen'},'peers':[],'slots':["
-		"{'slot':0,'mid':'1','kind':'audio','ssrc':'*','peer':null,'track':null},"
-		"{'slot':1,'mid':'2','kind':'audio','ssrc':'*','peer':null,'track':null}],"
+		"{'slot':0,'mid':'1','kind':'audio','ssrc':'*','peer':null,'track':null,'mix':null},"
+		"{'slot':1,'mid':'2','kind':'audio','ssrc':'*','peer':null,'track':null,'mix':null}],"
+		"'audio':{'mode':'forward','quality':'full','modes':['forward','auto'],'qualities':[]},"
 		"'sdp':'*','ice':{'lite':true},"
 		"'limits':{'message_bytes':65536,'data_bytes':16384,'attrs_bytes':4096,'name_bytes':128,'slots':16,"
 		"'tracks':8},'pressure':{'level':0,'name':'nominal'}}");
@@ -152,6 +153,7 @@ static void test_join_that_fails_changes_nothing(void **state)
 	} c[] = {
 		{ "'v':2,'room':'kitchen'", "s0", "unsupported" },
 		{ "'v':1,'room':'kitchen','audio':'mixed'", "s0", "unsupported" },
+		{ "'v':1,'room':'kitchen','audio':'loud'", "s0", "bad_field" },
 		{ "'v':1,'room':''", "s0", "bad_field" },
 		{ "'v':1,'room':7", "s0", "bad_field" },
 		{ "'v':1", "s0", "bad_field" },

@@ -85,12 +85,18 @@ static void test_message_that_is_none(void **state)
 		{ "{'t':'pings'}", PL_FAULT_UNKNOWN, "t: there is no request \"pings\"" },
 		{ "{'t':'0123456789012345678901234567890123456789'}", PL_FAULT_UNKNOWN,
 			"t: there is no request \"01234567890123456789012345678901\"" },
-		{ "{'t':'join','v':1,'room':'r','sdp':'s','audio':'mixed'}", PL_FAULT_UNSUPPORTED,
-			"join.audio: this server does not mix, \"forward\" is what it has" },
-		{ "{'t':'join','v':1,'room':'r','sdp':'s','audio':'auto'}", PL_FAULT_UNSUPPORTED,
-			"join.audio: this server does not mix, \"forward\" is what it has" },
 		{ "{'t':'join','v':1,'room':'r','sdp':'s','audio':'loud'}", PL_FAULT_BAD_FIELD,
 			"join.audio: \"loud\"; it must be \"forward\", \"mixed\" or \"auto\"" },
+		{ "{'t':'mode','audio':'Mixed'}", PL_FAULT_BAD_FIELD,
+			"mode.audio: \"Mixed\"; it must be \"forward\", \"mixed\" or \"auto\"" },
+		{ "{'t':'mode','audio':''}", PL_FAULT_BAD_FIELD,
+			"mode.audio: 0 bytes; it must be a string of 1 to 16 bytes" },
+		{ "{'t':'mode','audio':'mixed','quality':'hifi'}", PL_FAULT_BAD_FIELD,
+			"mode.quality: \"hifi\"; it must be \"full\", \"robust\" or \"stereo\"" },
+		{ "{'t':'mode','audio':'mixed','quality':7}", PL_FAULT_BAD_FIELD,
+			"mode.quality: an integer; it must be a string of 1 to 16 bytes" },
+		{ "{'t':'mode','quality':'full'}", PL_FAULT_BAD_FIELD,
+			"mode.audio: missing; it must be a string of 1 to 16 bytes" },
 	};
 	expect_all(cases, PL_COUNT(cases));
 }

@@ -18,6 +18,7 @@ static const char *const smallest[PL_REQUEST_COUNT] = {
 	[PL_REQUEST_JOIN] = "{'t':'join','v':1,'room':'r','sdp':'s'}",
 	[PL_REQUEST_OFFER] = "{'t':'offer','sdp':'s'}",
 	[PL_REQUEST_MUTE] = "{'t':'mute','track':'t1','on':true}",
+	[PL_REQUEST_MODE] = "{'t':'mode','audio':'auto'}",
 	[PL_REQUEST_META] = "{'t':'meta'}",
 	[PL_REQUEST_DATA] = "{'t':'data','topic':'x','body':null}",
 	[PL_REQUEST_PING] = "{'t':'ping'}",
@@ -76,7 +77,8 @@ static void test_message_smallest_of_each_kind(void **state)
 		assert_false(request.has_id);
 		assert_null(request.name);
 		assert_null(request.attrs);
-		assert_null(request.audio);
+		assert_int_equal(request.audio != NULL, kind == PL_REQUEST_MODE);
+		assert_null(request.quality);
 		assert_null(request.to);
 		assert_null(request.resume.session);
 		assert_int_equal(request.sdp != NULL, kind == PL_REQUEST_JOIN || kind == PL_REQUEST_OFFER);
@@ -186,6 +188,7 @@ static const struct rule {
 	{ PL_REQUEST_OFFER, "sdp", true, STRING, 1, 0, "a string of 1 to 65536 bytes" },
 	{ PL_REQUEST_MUTE, "track", true, STRING, 1, 63, "a string of 1 to 63 bytes" },
 	{ PL_REQUEST_MUTE, "on", true, BOOLEAN, 0, 0, "true or false" },
+	{ PL_REQUEST_MODE, "audio", true, STRING, 0, 0, "a string of 1 to 16 bytes" },
 	{ PL_REQUEST_META, "name", false, STRING, 0, 128, "a string of 0 to 128 bytes" },
 	{ PL_REQUEST_META, "attrs", false, OBJECT, 0, 0, "an object of at most 4096 bytes as JSON" },
 	{ PL_REQUEST_DATA, "topic", true, STRING, 1, 64, "a string of 1 to 64 bytes" },
@@ -274,7 +277,7 @@ static void test_message_missing_fields_are_named(void **state)
 		pl_request_expect_object(with(rule, NULL), rule->is_required ? PL_FAULT_BAD_FIELD : PL_FAULT_NONE,
 			rule->is_required ? sentence(rule, "missing", text) : "");
 	}
-	assert_int_equal(required, 11);
+	assert_int_equal(required, 12);
 	/* A resume may go on with the peer connection that it has. */
 	pl_request_expect_object(
 		pl_request_load("{'t':'join','v':1,'room':'r','resume':{'session':'s','ticket':'t','n':0}}"),

@@ -190,6 +190,8 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 		.address_count = 1,
 		.shard_count = h->shard_count,
 		.room_spread = limits.room_spread,
+		.mixes = limits.mix_groups != 0,
+		.mix_groups = limits.mix_groups,
 		.random = fill_random,
 		.random_context = &h->seed,
 	};

@@ -63,6 +63,7 @@ struct pl_harness {
 /* Limits of 0 are generous ones. */
 struct pl_harness_limits {
 	uint32_t participants, rooms, room_participants, connections, shards, room_spread;
+	uint8_t mix_groups; /* that may be wished for; 0: the media plane does not mix */
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);
@@ -123,7 +124,7 @@ const char *pl_harness_sdp(const char *media, unsigned generation);
 /* What is not set is absent; body's length is the content's, unless content_length says otherwise. */
 struct pl_harness_http {
 	enum pl_front_http_method method;
-	const char *path, *name, *type, *if_match, *body;
+	const char *path, *name, *audio, *type, *if_match, *body;
 	int64_t content_length; /* 0: of body; -1: absent */
 };
 

@@ -34,6 +34,7 @@ const struct pl_harness_response *pl_harness_http(struct pl_harness *h, const st
 		.method = http->method,
 		.path = http->path,
 		.name = bytes_of(http->name),
+		.audio = bytes_of(http->audio),
 		.content_type = http->type,
 		.if_match = http->if_match,
 		.content_length = http->content_length,

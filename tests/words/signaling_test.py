@@ -59,7 +59,7 @@ def fields():
         tables[name] = {
             field: (required == "true", int(least), int(most) if most.isdigit() else values.get(most) or constant(most))
             for field, required, least, most in found}
-    assert set(tables) == {"resume", "join", "offer", "mute", "meta", "data", "url", "no"}, tables
+    assert set(tables) == {"resume", "join", "offer", "mute", "mode", "meta", "data", "url", "no"}, tables
     return tables
 
 
@@ -103,13 +103,13 @@ def fields_are_named():
     for name, bounds in tables["url"].items():
         assert bounds == join[name], f"{name} of a URL has other bounds than join's"
     requests = rows(section("Requests"), "request")
-    for request in ("offer", "mute", "meta", "data", "ping", "leave"):
+    for request in ("offer", "mute", "mode", "meta", "data", "ping", "leave"):
         code = tables.get(request, {})
         told = dict(re.findall(r"`(\w+)(\??)`", re.sub(r"\(as in `join`\)", "", requests[request][0])))
         same(request, set(code), set(told))
         assert {name for name in code if not code[name][0]} == {name for name, mark in told.items() if mark}, request
         for name, (_, least, most) in code.items():
-            if name not in ("sdp", "on", "name", "attrs"):
+            if name not in ("sdp", "on", "name", "attrs", "audio", "quality"):
                 text = re.search(rf"`{name}\??`([^`]*)", requests[request][0])[1]
                 check_bounds(f"{request}.{name}", text, least, most)
 
