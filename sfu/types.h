@@ -45,6 +45,8 @@ struct pl_slot_spec {
 	enum pl_kind kind;
 	enum pl_coding coding;    /* of audio; one that takes G.711 is always mixed */
 	uint32_t bitrate_max_bps; /* that the receiver wants at most (fmtp maxaveragebitrate); 0: it has not said */
+	uint16_t ptime_ms, ptime_max_ms; /* a packet's length that it wants, and takes at most; 0: it has not said */
+	bool is_stereo, has_fec;         /* it wants Opus in stereo, with in-band FEC (RFC 7587 section 6.1) */
 };
 
 /* How a participant's audio slots are filled. */

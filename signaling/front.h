@@ -28,6 +28,7 @@ struct pl_front_config {
 	uint16_t port[PL_SFU_SHARDS_MAX]; /* of each shard */
 	bool mixes;                       /* the media plane has codec workers */
 	uint8_t mix_groups;               /* bit i: of those that may be wished for, it has enum pl_mix_group i */
+	bool takes_g711;                  /* offers of PCMU and PCMA alone: the media plane must transcode */
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);
 	void *random_context;

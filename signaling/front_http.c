@@ -267,7 +267,7 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 	const struct pl_sdp_media *tagged = &front->offer.media[front->offer.tagged];
 	session->api = api;
 	memcpy(session->tagged_mid, tagged->mid, sizeof session->tagged_mid);
-	session->tagged_payload_type = tagged->opus_payload_type;
+	session->tagged_payload_type = tagged->payload_type;
 	pl_front_list_push(&front->http, &session->away, session);
 
 	struct head head;

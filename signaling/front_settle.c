@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "media/g711.h"
+#include "media/opus.h"
 #include "signaling/front_state.h"
 
 /* ---- the transport ---- */
@@ -70,6 +72,12 @@ static const struct pl_slot_spec *find_slot(const struct pl_description *d, cons
 	return NULL;
 }
 
+/* RFC 7587 section 4.1, RFC 3551 section 4.5.14. */
+static uint32_t clock_of(enum pl_coding coding)
+{
+	return coding == PL_CODING_OPUS ? PL_OPUS_CLOCK_HZ : PL_G711_CLOCK_HZ;
+}
+
 static void add_track(struct pl_front *front, const struct pl_sdp_media *media, const struct pl_description *old,
 	struct pl_description *d)
 {
@@ -77,8 +85,9 @@ static void add_track(struct pl_front *front, const struct pl_sdp_media *media, 
 	struct pl_track_spec *track = &d->track[d->track_count++];
 	*track = (struct pl_track_spec){
 		.ssrc = media->ssrc,
-		.clock_hz = 48000, /* RFC 7587 section 4.1 */
-		.payload_type = media->opus_payload_type,
+		.clock_hz = clock_of(media->coding),
+		.payload_type = media->payload_type,
+		.coding = media->coding,
 		.kind = PL_KIND_AUDIO,
 		.is_muted = before != NULL && before->is_muted,
 	};
@@ -164,9 +173,15 @@ static uint32_t add_slot(struct pl_front *front, const struct pl_front_offer *as
 	struct pl_slot_spec *slot = &d->slot[d->slot_count++];
 	*slot = (struct pl_slot_spec){
 		.ssrc = ssrc,
-		.clock_hz = 48000,
-		.payload_type = media->opus_payload_type,
+		.clock_hz = clock_of(media->coding),
+		.payload_type = media->payload_type,
 		.kind = PL_KIND_AUDIO,
+		.coding = media->coding,
+		.bitrate_max_bps = media->bitrate_max_bps,
+		.ptime_ms = media->ptime_ms,
+		.ptime_max_ms = media->ptime_max_ms,
+		.is_stereo = media->is_stereo,
+		.has_fec = media->has_fec,
 	};
 	memcpy(slot->mid, media->mid, sizeof slot->mid);
 	return ssrc;
@@ -188,7 +203,7 @@ static void settle_media(struct pl_front *front, const struct pl_front_offer *as
 		how->ssrc = add_slot(front, asked, session, media, d);
 		direction |= PL_SDP_SEND;
 		/* A stream of its own for each, so that browsers do not wait for one to play the other in step. */
-		snprintf(how->stream_id, sizeof how->stream_id, "slot-%s", media->mid);
+		snprintf(how->stream_id, sizeof how->stream_id, "slot-%s", d->slot[d->slot_count - 1].mid);
 		memcpy(how->track_id, how->stream_id, sizeof how->track_id);
 	}
 	how->direction = (enum pl_sdp_direction)direction;
@@ -222,7 +237,8 @@ bool pl_front_settle(struct pl_front *front, const struct pl_front_session *sess
 	PL_ASSERT(asked->tracks_max <= PL_TRACKS_MAX && asked->slots_max <= PL_SLOTS_MAX);
 	const struct pl_description *old = session != NULL ? &session->settled : NULL;
 	struct pl_sdp_offer *offer = &front->offer;
-	if (!pl_sdp_parse_offer(asked->sdp, offer, error))
+	const struct pl_sdp_options options = { .takes_g711 = front->config.takes_g711 };
+	if (!pl_sdp_parse_offer(asked->sdp, &options, offer, error))
 		return false;
 	if (old != NULL && !asked->is_new_transport && !is_same_association(offer, old, error))
 		return false;

@@ -32,8 +32,14 @@ struct pl_sdp_media {
 	char protocol[32];               /* "UDP/TLS/RTP/SAVPF" */
 	bool has_dtls_srtp; /* protocol says so, or is another of RFC 8829 section 5.1.2 and there is a fingerprint */
 	char formats[64];   /* the first format of the m= line, for a rejected answer ("111", "webrtc-datachannel") */
-	uint8_t opus_payload_type; /* valid when has_opus: the first of the m= line's formats that is Opus */
-	bool has_opus;
+	/* The first of the m= line's formats that is Opus; or where none is, and the reader takes G.711, that is PCMU or PCMA. */
+	bool has_codec;
+	enum pl_coding coding; /* valid when has_codec, as payload_type */
+	uint8_t payload_type;
+	uint16_t ptime_ms, ptime_max_ms; /* a=ptime and a=maxptime, at most 1,000; 0: not said */
+	/* What the offerer wants of Opus (RFC 7587 section 6.1). */
+	uint32_t bitrate_max_bps; /* 6,000-510,000; 0: not said */
+	bool is_stereo, has_fec;
 	bool has_rtcp_mux;
 	uint32_t ssrc;                 /* first a=ssrc, 0 for none */
 	struct pl_rtp_ext_ids ext_ids; /* this m-line's */
@@ -53,10 +59,14 @@ struct pl_sdp_offer {
 	struct pl_sdp_media media[PL_SDP_MEDIA_MAX];
 };
 
+struct pl_sdp_options {
+	bool takes_g711; /* PCMU and PCMA, where an m-line has no Opus: only for a media plane that transcodes */
+};
+
 /* Reads an offer.  True: at least one m-line is wanted.  False: error has a sentence that names the line ("line 12:
  * a=fingerprint: ..."), and *offer is undefined. */
-PL_MUST_USE bool pl_sdp_parse_offer(
-	struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
+PL_MUST_USE bool pl_sdp_parse_offer(struct pl_bytes text, const struct pl_sdp_options *options,
+	struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
 
 /* What counts in a fragment of trickle ICE (application/trickle-ice-sdpfrag, RFC 8840 section 9): an ICE-lite agent
  * learns addresses from checks, not from candidates. */
@@ -68,7 +78,7 @@ struct pl_sdp_fragment {
 PL_MUST_USE bool pl_sdp_parse_fragment(
 	struct pl_bytes text, struct pl_sdp_fragment *fragment, char error[static PL_SDP_ERROR_SIZE]);
 
-/* True for what this server can take: audio with Opus over DTLS-SRTP that the offerer has not turned off. */
+/* True for what this server can take: audio with a codec of ours over DTLS-SRTP that the offerer has not turned off. */
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media);
 
 /* How an answer takes each m-line of the offer. */

@@ -181,38 +181,6 @@ static bool find_direction(struct pl_bytes name, enum pl_sdp_direction *directio
 	return false;
 }
 
-/* The place of a payload type among the m-line's formats; SIZE_MAX when it is not there. */
-static size_t place_of_format(struct pl_bytes formats, uint32_t payload_type)
-{
-	for (size_t place = 0; formats.size > 0; place++) {
-		uint32_t format;
-		if (pl_sdp_number(pl_sdp_next_word(&formats), 127, &format) && format == payload_type)
-			return place;
-	}
-	return SIZE_MAX;
-}
-
-/* a=rtpmap:111 opus/48000/2, RFC 7587 section 7. */
-static bool read_rtpmap(struct pl_sdp_reader *r, struct pl_bytes value)
-{
-	struct pl_sdp_media *media = r->media;
-	const struct pl_bytes number = pl_sdp_next_word(&value);
-	if (media == NULL || media->type != PL_SDP_AUDIO ||
-		!pl_sdp_equal_nocase(pl_sdp_next_word(&value), "opus/48000/2"))
-		return true;
-	uint32_t payload_type;
-	if (!pl_sdp_number(number, 127, &payload_type))
-		return pl_sdp_fail(r, "a=rtpmap: \"%.*s\" is not a payload type from 0 to 127", PL_SDP_QUOTE(number));
-	/* Several may be Opus; the offerer's order of formats is its preference (RFC 8866 section 5.14). */
-	const size_t place = place_of_format(r->formats, payload_type);
-	if (place == SIZE_MAX || (media->has_opus && place > r->opus_place))
-		return true;
-	media->has_opus = true;
-	media->opus_payload_type = (uint8_t)payload_type;
-	r->opus_place = place;
-	return true;
-}
-
 /* a=extmap:2/recvonly urn:ietf:params:rtp-hdrext:sdes:mid, RFC 8285 section 8. */
 static bool read_extmap(struct pl_sdp_reader *r, struct pl_bytes value)
 {
@@ -262,7 +230,10 @@ bool pl_sdp_read_attribute(struct pl_sdp_reader *r, struct pl_bytes attribute)
 		{ "rtcp-mux", read_rtcp_mux },
 		{ "bundle-only", read_bundle_only },
 		{ "extmap-allow-mixed", read_allow_mixed },
-		{ "rtpmap", read_rtpmap },
+		{ "rtpmap", pl_sdp_read_rtpmap },
+		{ "fmtp", pl_sdp_read_fmtp },
+		{ "ptime", pl_sdp_read_ptime },
+		{ "maxptime", pl_sdp_read_maxptime },
 		{ "extmap", read_extmap },
 		{ "ssrc", read_ssrc },
 	};

@@ -5,7 +5,7 @@
 
 bool pl_sdp_is_wanted(const struct pl_sdp_media *media)
 {
-	return media->type == PL_SDP_AUDIO && media->has_opus && media->has_dtls_srtp && !media->is_rejected;
+	return media->type == PL_SDP_AUDIO && media->has_codec && media->has_dtls_srtp && !media->is_rejected;
 }
 
 /* ---- one m-line ---- */
@@ -51,6 +51,7 @@ static void end_media(struct pl_sdp_reader *r)
 	const bool has_fingerprint = r->transport->fingerprint_line != 0 || r->session.fingerprint_line != 0;
 	media->has_dtls_srtp = says_dtls_srtp(media) || (may_mean_dtls_srtp(media) && has_fingerprint);
 	media->is_rejected = !r->has_port && !r->is_bundle_only;
+	pl_sdp_choose_codec(r);
 	r->media = NULL;
 }
 
@@ -123,7 +124,7 @@ static bool begin_media(struct pl_sdp_reader *r, struct pl_bytes value)
 	r->transport = &r->of_media[offer->media_count++];
 	*r->transport = (struct pl_sdp_transport){ .has_setup = false };
 	r->formats = value;
-	r->opus_place = SIZE_MAX;
+	memset(r->format, 0, sizeof r->format);
 	r->has_port = number != 0;
 	r->is_bundle_only = false;
 	return true;
@@ -206,7 +207,8 @@ static bool fail_without_media(struct pl_sdp_reader *r)
 				r, "m=: %s without a=fingerprint is not taken; DTLS-SRTP is needed", media.protocol);
 		return pl_sdp_fail(r, "m=: %s is not taken; UDP/TLS/RTP/SAVPF is needed", media.protocol);
 	}
-	return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with opus/48000/2 is needed");
+	return pl_sdp_fail(r, "the offer ends without an m-line to take; audio with %s is needed",
+		r->options.takes_g711 ? "opus/48000/2, PCMU/8000 or PCMA/8000" : "opus/48000/2");
 }
 
 static bool check_media(struct pl_sdp_reader *r)
@@ -283,11 +285,12 @@ static bool inherit(struct pl_sdp_reader *r)
 	return pl_sdp_copy(ufrag, offer->ufrag, sizeof offer->ufrag) && pl_sdp_copy(pwd, offer->pwd, sizeof offer->pwd);
 }
 
-bool pl_sdp_parse_offer(struct pl_bytes text, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE])
+bool pl_sdp_parse_offer(struct pl_bytes text, const struct pl_sdp_options *options, struct pl_sdp_offer *offer,
+	char error[static PL_SDP_ERROR_SIZE])
 {
 	*offer = (struct pl_sdp_offer){ .media_count = 0 };
 	error[0] = '\0';
-	struct pl_sdp_reader r = { .at = text.data, .offer = offer, .error = error };
+	struct pl_sdp_reader r = { .options = *options, .at = text.data, .offer = offer, .error = error };
 	r.transport = &r.session;
 	r.session_direction = PL_SDP_SENDRECV;
 	r.line = 1;

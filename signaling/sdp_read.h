@@ -15,7 +15,17 @@ struct pl_sdp_transport {
 	enum pl_sdp_setup setup;
 };
 
+/* What an m-line says of one of its payload types.  A view into the text. */
+enum { PL_SDP_FORMATS = 128 };
+enum pl_sdp_format_kind { PL_SDP_FORMAT_UNNAMED, PL_SDP_FORMAT_OURS, PL_SDP_FORMAT_OTHER };
+struct pl_sdp_format {
+	enum pl_sdp_format_kind kind;
+	enum pl_coding coding; /* of OURS */
+	struct pl_bytes parameters;
+};
+
 struct pl_sdp_reader {
+	struct pl_sdp_options options;
 	const uint8_t *at, *end;
 	unsigned line; /* of what is being read, 1 is the first */
 	struct pl_sdp_offer *offer;
@@ -23,8 +33,8 @@ struct pl_sdp_reader {
 
 	struct pl_sdp_media *media;         /* NULL at session level */
 	struct pl_sdp_transport *transport; /* of the session or of the m-line */
-	struct pl_bytes formats;            /* the m-line's, the Opus format is chosen by its place here */
-	size_t opus_place;
+	struct pl_bytes formats;            /* the m-line's, best first */
+	struct pl_sdp_format format[PL_SDP_FORMATS];
 	bool is_bundle_only, has_port;
 	enum pl_sdp_direction session_direction;
 	struct pl_bytes group; /* mids of a=group:BUNDLE */
@@ -59,6 +69,15 @@ PL_MUST_USE bool pl_sdp_copy(struct pl_bytes bytes, char *text, size_t size);
 
 /* "%.*s" of at most 32 bytes. */
 #define PL_SDP_QUOTE(bytes) (int)((bytes).size < 32 ? (bytes).size : 32), (const char *)(bytes).data
+
+/* a=rtpmap:111 opus/48000/2, a=fmtp:111 useinbandfec=1, a=ptime:20 and a=maxptime:60. */
+PL_MUST_USE bool pl_sdp_read_rtpmap(struct pl_sdp_reader *r, struct pl_bytes value);
+PL_MUST_USE bool pl_sdp_read_fmtp(struct pl_sdp_reader *r, struct pl_bytes value);
+PL_MUST_USE bool pl_sdp_read_ptime(struct pl_sdp_reader *r, struct pl_bytes value);
+PL_MUST_USE bool pl_sdp_read_maxptime(struct pl_sdp_reader *r, struct pl_bytes value);
+
+/* When all of an m-line is read: its codec, and what the offerer says of it. */
+void pl_sdp_choose_codec(struct pl_sdp_reader *r);
 
 /* One a= line, without "a=".  False: r->error is written. */
 PL_MUST_USE bool pl_sdp_read_attribute(struct pl_sdp_reader *r, struct pl_bytes attribute);

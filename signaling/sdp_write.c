@@ -1,5 +1,7 @@
 #include <inttypes.h>
 
+#include "media/g711.h"
+#include "media/transcode.h"
 #include "signaling/sdp.h"
 #include "signaling/text.h"
 
@@ -56,7 +58,7 @@ static void put_destination(struct pl_text *w, const struct pl_sdp_answer *answe
 		is_ipv4 = pl_addr_is_ipv4(first);
 		port = first->port;
 	}
-	pl_text_put(w, "m=audio %u %s %u\r\nc=IN IP%c %s\r\n", port, media->protocol, media->opus_payload_type,
+	pl_text_put(w, "m=audio %u %s %u\r\nc=IN IP%c %s\r\n", port, media->protocol, media->payload_type,
 		is_ipv4 ? '4' : '6', ip);
 }
 
@@ -103,17 +105,28 @@ static void put_extensions(struct pl_text *w, const struct pl_sdp_answer *answer
 	}
 }
 
+/* How we want to receive it: FEC is of use to all who hear it; what transcoding takes, in the length of its frames. */
+static void put_codec(struct pl_text *w, const struct pl_sdp_media *media)
+{
+	enum { PTIME_MS = 20, PTIME_MS_MAX = PL_TRANSCODE_PAYLOAD_MAX * 1000 / PL_G711_CLOCK_HZ };
+	const unsigned format = media->payload_type;
+	if (media->coding == PL_CODING_OPUS)
+		pl_text_put(w, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", format, format);
+	else
+		pl_text_put(w, "a=rtpmap:%u PCM%c/8000\r\na=ptime:%d\r\na=maxptime:%d\r\n", format,
+			media->coding == PL_CODING_PCMU ? 'U' : 'A', PTIME_MS, PTIME_MS_MAX);
+}
+
 static void put_accepted(struct pl_text *w, const struct pl_sdp_answer *answer, uint8_t index)
 {
 	const struct pl_sdp_media *media = &answer->offer->media[index];
 	const struct pl_sdp_answer_media *how = &answer->media[index];
-	const unsigned opus = media->opus_payload_type;
 	put_destination(w, answer, media);
 	pl_text_put(w, "a=mid:%s\r\na=%s\r\na=rtcp-mux\r\n", media->mid, direction_name(how->direction));
 	put_transport(w, answer);
 	if (index == answer->offer->tagged)
 		put_candidates(w, answer->candidates, answer->candidate_count);
-	pl_text_put(w, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", opus, opus);
+	put_codec(w, media);
 	put_extensions(w, answer, media);
 	if (how->ssrc != 0)
 		pl_text_put(w, "a=msid:%s %s\r\na=ssrc:%" PRIu32 " cname:%s\r\n", how->stream_id, how->track_id,

@@ -27,7 +27,7 @@ static void check_media(const struct pl_sdp_media *offered, const struct pl_sdp_
 		PL_ASSERT(answered->direction == PL_SDP_INACTIVE);
 		return;
 	}
-	PL_ASSERT(answered->opus_payload_type == offered->opus_payload_type);
+	PL_ASSERT(answered->payload_type == offered->payload_type && answered->coding == offered->coding);
 	PL_ASSERT(answered->direction == reversed(offered->direction));
 	PL_ASSERT((answered->ssrc != 0) == ((offered->direction & PL_SDP_RECV) != 0));
 	for (size_t kind = 0; kind < PL_RTP_EXT_COUNT; kind++) {
@@ -37,14 +37,14 @@ static void check_media(const struct pl_sdp_media *offered, const struct pl_sdp_
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check(const uint8_t *data, size_t size, const struct pl_sdp_options *options)
 {
 	static struct pl_sdp_offer offer, again;
 	static struct pl_sdp_answer answer;
 	static char text[PL_SDP_ANSWER_SIZE_MAX];
 	char error[PL_SDP_ERROR_SIZE];
-	if (!pl_sdp_parse_copy(data, size, &offer, error))
-		return 0;
+	if (!pl_sdp_parse_copy_with(data, size, options, &offer, error))
+		return;
 	pl_sdp_accept_all(&offer, &answer);
 	size_t length = pl_sdp_write_answer(&answer, text, sizeof text);
 	PL_ASSERT(length > 0 && length == strlen(text));
@@ -54,12 +54,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	PL_ASSERT(at != NULL);
 	length -= strlen(lite);
 	memmove(at, at + strlen(lite), strlen(at) - strlen(lite) + 1);
-	PL_ASSERT(pl_sdp_parse_copy(text, length, &again, error));
+	PL_ASSERT(pl_sdp_parse_copy_with(text, length, options, &again, error));
 	PL_ASSERT(again.media_count == offer.media_count && again.tagged == offer.tagged);
 	PL_ASSERT(again.has_allow_mixed == offer.has_allow_mixed);
 	PL_ASSERT(strcmp(again.ufrag, answer.ice.ufrag) == 0 && strcmp(again.pwd, answer.ice.pwd) == 0);
 	PL_ASSERT((again.setup == PL_SDP_ACTIVE) == (offer.setup == PL_SDP_PASSIVE));
 	for (uint8_t i = 0; i < offer.media_count; i++)
 		check_media(&offer.media[i], &again.media[i]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	for (int takes_g711 = 0; takes_g711 < 2; takes_g711++)
+		check(data, size, &(struct pl_sdp_options){ .takes_g711 = takes_g711 });
 	return 0;
 }

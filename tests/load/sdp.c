@@ -130,10 +130,11 @@ bool load_sdp_read_answer(struct pl_bytes text, const struct pl_addr *near, stru
 {
 	uint8_t copy[PL_SDP_SIZE_MAX];
 	struct pl_sdp_offer read; /* an answer has the same form */
+	const struct pl_sdp_options options = { .takes_g711 = false };
 	*answer = (struct load_answer){ .payload_type = LOAD_OPUS_PAYLOAD_TYPE };
 	if (text.size > sizeof copy)
 		return fail(error, "the answer is longer than SDP may be");
-	if (!pl_sdp_parse_offer(without_lite(text, copy), &read, error))
+	if (!pl_sdp_parse_offer(without_lite(text, copy), &options, &read, error))
 		return false;
 	if (!choose_candidate(text, near, &answer->server))
 		return fail(error, "the answer has no UDP candidate of the address family of the URL");
@@ -148,7 +149,7 @@ bool load_sdp_read_answer(struct pl_bytes text, const struct pl_addr *near, stru
 			continue;
 		if ((media->direction & PL_SDP_RECV) != 0) {
 			answer->is_taken = true;
-			answer->payload_type = media->opus_payload_type;
+			answer->payload_type = media->payload_type;
 			memcpy(answer->mid, media->mid, sizeof answer->mid);
 		}
 		answer->slots += (media->direction & PL_SDP_SEND) != 0;

@@ -58,6 +58,85 @@ static void test_join_is_one_round_trip(void **state)
 	pl_harness_stop(&h);
 }
 
+/* The offer of a telephone: one m-line of PCMU and PCMA, and what telephones have beside. */
+static const char *telephone_offer(void)
+{
+	static char text[4096];
+	const char *offer = pl_harness_offer("b0", 1), *format = strstr(offer, "SAVPF 111"),
+		   *map = strstr(offer, "a=rtpmap");
+	assert_true(format != NULL && map != NULL);
+	const int size = snprintf(text, sizeof text, "%.*sSAVPF 8 0 13 101%.*sa=maxptime:60\\r\\na=sendrecv\\r\\n",
+		(int)(format - offer), offer, (int)(map - format) - 9, format + 9);
+	assert_true(size > 0 && (size_t)size < sizeof text);
+	return text;
+}
+
+/* A server that transcodes takes a telephone, and tells the media plane what it speaks; any other refuses it by the
+ * codec that it needs. */
+static void test_join_of_a_telephone(void **state)
+{
+	(void)state;
+	for (int takes_g711 = 0; takes_g711 < 2; takes_g711++) {
+		struct pl_harness h;
+		pl_harness_start(&h, (struct pl_harness_limits){ .takes_g711 = takes_g711 });
+		const uint64_t c = pl_harness_open(&h);
+		pl_harness_say(&h, c, "{'t':'join','id':1,'v':1,'room':'kitchen','sdp':'%s'}", telephone_offer());
+		if (!takes_g711) {
+			const json_t *err = pl_harness_expect(&h, c, "{'t':'err','id':1,'code':'bad_sdp','msg':'*'}");
+			assert_non_null(strstr(
+				json_string_value(json_object_get(err, "msg")), "audio with opus/48000/2 is needed"));
+			pl_harness_expect_no_command(&h);
+			pl_harness_stop(&h);
+			continue;
+		}
+		const json_t *welcome = pl_harness_expect(&h, c, "{'t':'welcome','id':1,'sdp':'*'}");
+		const char *sdp = json_string_value(json_object_get(welcome, "sdp"));
+		assert_non_null(strstr(sdp, "UDP/TLS/RTP/SAVPF 8\r\n"));
+		assert_non_null(strstr(sdp, "a=rtpmap:8 PCMA/8000\r\n"));
+		assert_null(strstr(sdp, "opus"));
+		const struct pl_description *d = pl_harness_take_command(&h, PL_COMMAND_JOIN)->description;
+		assert_int_equal(d->track_count, 1);
+		assert_int_equal(d->track[0].coding, PL_CODING_PCMA);
+		assert_int_equal(d->track[0].clock_hz, 8000);
+		assert_int_equal(d->track[0].payload_type, 8);
+		assert_int_equal(d->slot_count, 1);
+		assert_int_equal(d->slot[0].coding, PL_CODING_PCMA);
+		assert_int_equal(d->slot[0].clock_hz, 8000);
+		assert_int_equal(d->slot[0].payload_type, 8);
+		assert_int_equal(d->slot[0].ptime_max_ms, 60);
+		pl_harness_stop(&h);
+	}
+}
+
+/* What a browser says that it can take is told to the media plane for each of its slots. */
+static void test_join_tells_what_each_slot_takes(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .rooms = 0 });
+	const uint64_t c = pl_harness_open(&h);
+	pl_harness_say(&h, c,
+		"{'t':'join','id':1,'v':1,'room':'kitchen','sdp':'%sa=fmtp:111 "
+		"maxaveragebitrate=20000;stereo=1;useinbandfec=1"
+		"\\r\\na=ptime:40\\r\\n'}",
+		pl_harness_offer("s0 r1 r2", 1));
+	pl_harness_expect(&h, c, "{'t':'welcome','id':1,'sdp':'*'}");
+	const struct pl_description *d = pl_harness_take_command(&h, PL_COMMAND_JOIN)->description;
+	assert_int_equal(d->slot_count, 2);
+	for (uint8_t i = 0; i < 2; i++) {
+		assert_int_equal(d->slot[i].coding, PL_CODING_OPUS);
+		assert_int_equal(d->slot[i].clock_hz, 48000);
+	}
+	assert_int_equal(d->track[0].coding, PL_CODING_OPUS);
+	assert_int_equal(d->track[0].clock_hz, 48000);
+	assert_int_equal(d->slot[0].bitrate_max_bps, 0);
+	assert_false(d->slot[0].is_stereo || d->slot[0].has_fec);
+	assert_int_equal(d->slot[1].bitrate_max_bps, 20000);
+	assert_int_equal(d->slot[1].ptime_ms, 40);
+	assert_true(d->slot[1].is_stereo && d->slot[1].has_fec);
+	pl_harness_stop(&h);
+}
+
 /* Who comes late sees everyone, with the state of now; who is there hears of each newcomer once, and of nobody in other
  * rooms. */
 static void test_join_roster_is_complete_for_everyone(void **state)
@@ -321,6 +400,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join_is_one_round_trip),
+		cmocka_unit_test(test_join_of_a_telephone),
+		cmocka_unit_test(test_join_tells_what_each_slot_takes),
 		cmocka_unit_test(test_join_roster_is_complete_for_everyone),
 		cmocka_unit_test(test_join_tells_who_is_talking),
 		cmocka_unit_test(test_join_must_come_first),

@@ -126,7 +126,7 @@ static void test_sdp_offers_are_read_as_written(void **state)
 			assert_int_equal(pl_sdp_is_wanted(media), media->type == PL_SDP_AUDIO);
 			if (media->type != PL_SDP_AUDIO)
 				continue;
-			assert_int_equal(media->opus_payload_type, f->opus);
+			assert_int_equal(media->payload_type, f->opus);
 			assert_int_equal(media->direction, kind == 's'   ? PL_SDP_SEND
 							   : kind == 'r' ? PL_SDP_RECV
 									 : PL_SDP_SENDRECV);

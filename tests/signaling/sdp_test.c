@@ -455,13 +455,13 @@ static void test_sdp_opus_by_preference(void **state)
 	pl_sdp_expect_taken(
 		pl_sdp_changed(WHOLE, MIC, "m=audio 9 UDP/TLS/RTP/SAVPF 0 109 8 111\r\na=rtpmap:99 opus/48000/2\r\n"),
 		&offer);
-	assert_int_equal(offer.media[0].opus_payload_type, 111);
+	assert_int_equal(offer.media[0].payload_type, 111);
 	pl_sdp_expect_taken(
 		pl_sdp_changed(WHOLE, MIC, "m=audio 9 UDP/TLS/RTP/SAVPF 0 109 8 111\r\na=rtpmap:109 OpUs/48000/2\r\n"),
 		&offer);
-	assert_int_equal(offer.media[0].opus_payload_type, 109);
+	assert_int_equal(offer.media[0].payload_type, 109);
 	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, OPUS, OPUS "a=rtpmap:0 OPUS/48000/2 \r\n"), &offer);
-	assert_int_equal(offer.media[0].opus_payload_type, 111);
+	assert_int_equal(offer.media[0].payload_type, 111);
 }
 
 /* Port 0 is off, but not for a=bundle-only (RFC 9143 section 6); direction comes from the session when the m-line has

@@ -64,6 +64,7 @@ struct pl_harness {
 struct pl_harness_limits {
 	uint32_t participants, rooms, room_participants, connections, shards, room_spread;
 	uint8_t mix_groups; /* that may be wished for; 0: the media plane does not mix */
+	bool takes_g711;
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);

@@ -41,12 +41,19 @@ static void check_offer(const struct pl_sdp_offer *offer)
 
 bool pl_sdp_parse_copy(const void *text, size_t size, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE])
 {
+	const struct pl_sdp_options options = { .takes_g711 = false };
+	return pl_sdp_parse_copy_with(text, size, &options, offer, error);
+}
+
+bool pl_sdp_parse_copy_with(const void *text, size_t size, const struct pl_sdp_options *options,
+	struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE])
+{
 	uint8_t *copy = malloc(size > 0 ? size : 1);
 	assert_non_null(copy);
 	if (size > 0)
 		memcpy(copy, text, size);
 	memset(error, 'x', PL_SDP_ERROR_SIZE);
-	const bool is_taken = pl_sdp_parse_offer((struct pl_bytes){ copy, size }, offer, error);
+	const bool is_taken = pl_sdp_parse_offer((struct pl_bytes){ copy, size }, options, offer, error);
 	assert_non_null(memchr(error, '\0', PL_SDP_ERROR_SIZE));
 	if (is_taken)
 		check_offer(offer);

@@ -11,6 +11,10 @@ enum { PL_SDP_TEST_SSRC = 5000 }; /* of the slot in m-line 0; the next m-line's 
  * ASCII that names a line of the text, or at least one m-line to take and a transport for it. */
 bool pl_sdp_parse_copy(const void *text, size_t size, struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
 
+/* The same for a server with other options than the default. */
+bool pl_sdp_parse_copy_with(const void *text, size_t size, const struct pl_sdp_options *options,
+	struct pl_sdp_offer *offer, char error[static PL_SDP_ERROR_SIZE]);
+
 void pl_sdp_expect_taken(const char *text, struct pl_sdp_offer *offer);
 
 /* text with the first from in it replaced; asserts that it is there.  Valid until the next call, and no argument
