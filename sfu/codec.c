@@ -300,7 +300,7 @@ void pl_codec_take(struct pl_codec *c, int64_t now_us, uint8_t from, const struc
 		c->counters.heard += drop == PL_DROP_NONE;
 		break;
 	default:
-		PL_ASSERT(!"a message that does not go to a worker");
+		PL_ASSERT(false); /* of the kinds between shards */
 	}
 	c->counters.drop[drop] += drop != PL_DROP_NONE;
 }
