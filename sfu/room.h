@@ -46,6 +46,7 @@ struct pl_room {
 	uint8_t replica_groups[PL_SFU_SHARDS_MAX]; /* 0 where there is no replica */
 	bool is_open;                              /* replica: home was told of its members, and of slots_told */
 	bool is_refused;                 /* replica: ... and has not answered yet, or has no place for the room */
+	uint8_t fresh_told;              /* replica: of fresh, what home was told and has not answered */
 	uint8_t slots_told, groups_told; /* groups_told: home: what the worker knows of */
 	uint32_t opening;                /* replica: the number of what home was told */
 	int64_t open_us;                 /* replica: when */

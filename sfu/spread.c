@@ -82,7 +82,7 @@ static bool tell_open(struct pl_conference *c, struct pl_room *room, int64_t now
 		.kind = PL_CROSS_OPEN,
 		.slots = pl_room_slots_max(room),
 		.groups = room->groups,
-		.fresh = room->fresh,
+		.fresh = room->fresh | room->fresh_told,
 		.room = room->id,
 		.opening = c->openings + 1,
 	};
@@ -93,6 +93,7 @@ static bool tell_open(struct pl_conference *c, struct pl_room *room, int64_t now
 	room->is_open = room->is_refused = true;
 	room->slots_told = message.slots;
 	room->groups_told = message.groups;
+	room->fresh_told = message.fresh;
 	room->fresh = 0;
 	return true;
 }
@@ -397,6 +398,7 @@ static void take_opened(struct pl_conference *c, struct pl_room *room, int64_t n
 	if (room == NULL || room->opening != message->opening)
 		return;
 	room->is_refused = false;
+	room->fresh_told = 0;
 	tell_and_look(c, room, now_us);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "sfu/membership.h"
 #include "tests/sim/conference_sim.h"
 
 enum { SETTLE_MS = 1200, ROOM = 7 };
@@ -478,6 +479,36 @@ static void test_spread_room_that_home_refused_comes_up(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Who joined a mix while home had no place for the room is news still when it has: a decoder that begins there needs to be
+ * waited for. */
+static void test_spread_refused_news_are_told_again(void **state)
+{
+	(void)state;
+	enum { NEWS = 1u << PL_MIX_ROBUST };
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 18, .shards = 2, .rooms_max = 1 });
+	struct pl_sim_peer *other = pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM + 1, .hz = 2500, .slots = 1 });
+	join(sim, 1, 1, true);
+	pl_sim_run(sim, 1000);
+	struct pl_conference *replica = sim->shard[1].conference;
+	struct pl_room *room = pl_membership_find_room(replica, ROOM);
+	room->fresh = NEWS;
+	pl_spread_tell(replica, room, sim->now_us);
+	pl_sim_run(sim, 500);
+	assert_null(pl_membership_find_room(sim->conference, ROOM));
+	pl_sim_leave(other);
+	pl_sim_run(sim, 300);
+	struct pl_room *home = pl_membership_find_room(sim->conference, ROOM);
+	assert_non_null(home);
+	assert_int_equal(home->fresh & NEWS, NEWS);
+	/* Once it has landed it is no news any more. */
+	home->fresh = 0;
+	room->slots_told = 0;
+	pl_spread_tell(replica, room, sim->now_us);
+	pl_sim_run(sim, 300);
+	assert_int_equal(home->fresh, 0);
+	pl_sim_destroy(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_spread_health_drops_nothing),
 		cmocka_unit_test(test_spread_packets_for_who_has_left_are_counted),
 		cmocka_unit_test(test_spread_room_that_home_refused_comes_up),
+		cmocka_unit_test(test_spread_refused_news_are_told_again),
 	};
 	if (pl_srtp_init() != PL_ERR_NONE)
 		return 1;
