@@ -11,7 +11,8 @@ enum {
 	ALIGNMENT = 64,
 	PCM_MAX = 8192, /* a tick, a splice, and the longest packet, with some to spare */
 
-	FADE_IN = 240,        /* samples from silence to full loudness */
+	FADE_IN = 240,        /* samples from silence to full loudness; */
+	FADE_IN_NEW = 960,    /* with a new decoder, which may be too loud in the middle of a stream */
 	FADE_OUT_FROM = 2880, /* concealed samples that are as loud as the decoder makes them, */
 	FADE_OUT_TO = 5760,   /* and after so many it is silent */
 	CUT_FADE = 480,       /* samples of the fade when what is heard is given up */
@@ -19,12 +20,13 @@ enum {
 
 	BEHIND_US_MAX = 120000, /* later than that a tick has been left out */
 	AWAY_MAX = 48000,       /* samples that a timestamp may be off by: 1 s */
-	AWAY_PACKETS = 25,      /* so many packets in a row are not late, their publisher's clock has changed */
-	SEQ_NEAR = 500,         /* a number further away is of another beginning */
-	SPAN_MAX = 28800,       /* samples that wait at most: 600 ms; of more the oldest are given up */
-	START_LATE_MAX = 4800,  /* a spurt begins with what is at most 100 ms late */
-	DTX_SIZE_MAX = 2,       /* bytes of a packet that says nothing but "silence" */
-	BURST = 2,              /* packets of one tick; those behind weigh less: they are one delay of the network */
+	AWAY_TICKS = 25,       /* packets of so many ticks in a row are not late: their publisher's clock has changed */
+	LONG_SILENCE = 480000, /* samples, 10 s: clocks may have drifted apart meanwhile */
+	SEQ_NEAR = 500,        /* a number further away is of another beginning */
+	SPAN_MAX = 28800,      /* samples that wait at most: 600 ms; of more the oldest are given up */
+	START_LATE_MAX = 4800, /* a spurt begins with what is at most 100 ms late */
+	DTX_SIZE_MAX = 2,      /* bytes of a packet that says nothing but "silence" */
+	BURST = 2,             /* packets of one tick; those behind weigh less: they are one delay of the network */
 	FEC_WISH_MAX = 8,
 };
 
@@ -45,12 +47,13 @@ struct pl_voice {
 	bool has_time;
 
 	/* The stream that is listened to. */
-	bool has_stream, has_played; /* has_played: ts_next and seq_last have a meaning */
-	bool is_decoder_old;         /* it knows another stream */
-	uint32_t ssrc, ts_next;      /* ts_next: of what is to be decoded next */
-	uint16_t seq_last, seq_fed;  /* of the packet decoded, and of the newest fed */
-	int32_t away_count;          /* packets in a row that are a second late */
-	uint32_t burst;              /* packets since the last pull */
+	bool has_stream, has_played;     /* has_played: ts_next and seq_last have a meaning */
+	bool is_decoder_old;             /* it knows another stream */
+	uint32_t ssrc, ts_next;          /* ts_next: of what is to be decoded next */
+	uint16_t seq_last, seq_fed;      /* of the packet decoded, and of the newest fed */
+	uint32_t away_count, away_clock; /* ticks in a row with packets that are a second late, and the last of them */
+	uint32_t heard_clock;            /* when something was last heard */
+	uint32_t burst;                  /* packets since the last pull */
 	struct pl_delay delay;
 
 	/* The sound. */
@@ -59,6 +62,7 @@ struct pl_voice {
 	uint32_t concealed_run;   /* samples concealed one after the other */
 	uint32_t held;            /* of those the ones made while nothing at all was there: it may still come */
 	float gain;
+	uint16_t fade_in;   /* samples */
 	uint32_t unspliced; /* pulls since a splice was wanted, or made */
 	float fec_wish;     /* losses of the last seconds that waiting for one packet more would have mended */
 	uint16_t fec_samples;
@@ -175,7 +179,11 @@ static bool is_new_beginning(struct pl_voice *v, const struct pl_packet *packet)
 		return false;
 	}
 	const int16_t ahead = (int16_t)(packet->seq - v->seq_fed);
-	return away < 0 || ahead > SEQ_NEAR || ahead < -SEQ_NEAR || ++v->away_count >= AWAY_PACKETS;
+	if (v->away_count == 0 || v->away_clock != v->clock)
+		v->away_count++;
+	v->away_clock = v->clock;
+	return away < 0 || ahead > SEQ_NEAR || ahead < -SEQ_NEAR || v->away_count >= AWAY_TICKS ||
+	       (v->stage == SILENT && v->clock - v->heard_clock > LONG_SILENCE);
 }
 
 /* More waits than is ever wanted: the network had stood still, or its packets come from another time. */
@@ -248,10 +256,12 @@ static void append_said(struct pl_voice *v, size_t count)
 	v->concealed_run = 0;
 	if (v->gain >= 1)
 		return;
-	const size_t left = (size_t)((1 - v->gain) * FADE_IN) + 1, length = left < count ? left : count;
-	const float gain = left <= count ? 1 : v->gain + (float)count / FADE_IN;
+	const size_t left = (size_t)((1 - v->gain) * v->fade_in) + 1, length = left < count ? left : count;
+	const float gain = left <= count ? 1 : v->gain + (float)count / (float)v->fade_in;
 	v->dsp->ramp(x, v->gain, gain, length);
 	v->gain = gain;
+	if (gain >= 1)
+		v->fade_in = FADE_IN;
 }
 
 /* Sound that was made up: the longer it goes on, the less of it. */
@@ -471,6 +481,7 @@ static bool is_to_start(struct pl_voice *v, size_t *offset)
 static void start(struct pl_voice *v, size_t offset)
 {
 	const struct pl_jitter_packet *front = pl_jitter_front(&v->jitter);
+	v->fade_in = v->is_decoder_old ? FADE_IN_NEW : FADE_IN;
 	if (v->is_decoder_old)
 		pl_opus_decoder_start(v->decoder, v->templates);
 	v->is_decoder_old = false;
@@ -505,6 +516,7 @@ static void play(struct pl_voice *v, float *pcm)
 	v->pcm_count -= PL_VOICE_FRAME;
 	memmove(v->pcm, v->pcm + PL_VOICE_FRAME, v->pcm_count * sizeof *v->pcm);
 	v->fec_wish *= 0.998f; /* a half after 7 s */
+	v->heard_clock = v->clock;
 	if (v->concealed_run >= FADE_OUT_TO) {
 		v->stage = SILENT;
 		v->pcm_count = 0;

@@ -5,7 +5,7 @@
  * How long packets wait follows how late they come (media/delay): at zero jitter a packet waits for the next tick alone.
  * The delay cannot creep: it is measured anew with each packet against that target, and what is too much or too little is
  * cut out or put in, a pitch period at a time.  What is missing is made of the next packet's FEC, else concealed, fading
- * out after 60 ms; after 120 ms it is silent, and the next spurt fades in within 5 ms.
+ * out after 60 ms; after 120 ms it is silent, and the next spurt fades in within 5 ms (20 ms with a new decoder).
  * Bounded: one decoder, 256 packets in 16 KB (media/jitter), 8,192 samples.
  * Pure: no allocation, no clock, no I/O.  Thread: the one that owns the mixer. */
 #ifndef PL_MEDIA_VOICE_H
