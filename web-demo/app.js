@@ -1,12 +1,13 @@
 // @ts-check
 /** The page: a lobby, then a call, then the lobby again. */
 
-import { join, MicrophoneError } from './plenum.js';
+import { join, MicrophoneError, PlenumError } from './plenum.js';
 import { Lobby } from './lobby.js';
 import { Microphones } from './microphones.js';
 import { clearNotices, notify } from './notices.js';
 import { Stage } from './stage.js';
-import { inSeconds, sentenceFor, sentenceForEnd } from './words.js';
+import { recall } from './remember.js';
+import { AUDIO_MODES, inSeconds, sentenceFor, sentenceForEnd } from './words.js';
 
 const microphones = new Microphones();
 let joining = new AbortController();
@@ -20,7 +21,7 @@ async function enter({ name, room, isListener }) {
 	lobby.setJoining(true);
 	if (isListener) microphones.close();
 	try {
-		const call = await join({
+		const call = await joinAsBefore({
 			room, name, signal: joining.signal,
 			microphone: isListener ? false : await microphones.open(),
 			onrefused: ({ message, retryAfterMs }) =>
@@ -32,6 +33,20 @@ async function enter({ name, room, isListener }) {
 		lobby.setJoining(false);
 		if (error instanceof MicrophoneError) lobby.offerListening(error);
 		else if (!joining.signal.aborted) notify('ended', { text: sentenceFor(error) });
+	}
+}
+
+/**
+ * Hears the others as it was chosen in the call before.  A server that does not mix is no reason to stay out.
+ * @param {import('./plenum.js').JoinOptions} options
+ */
+async function joinAsBefore(options) {
+	const audio = AUDIO_MODES.find((mode) => mode === recall('audio')) ?? 'auto';
+	try {
+		return await join({ ...options, audio });
+	} catch (error) {
+		if (audio !== 'mixed' || !(error instanceof PlenumError) || error.code !== 'unsupported') throw error;
+		return await join({ ...options, audio: 'auto' });
 	}
 }
 

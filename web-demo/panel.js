@@ -1,12 +1,20 @@
 // @ts-check
-/** The panel "Connection": numbers for whoever wonders why it sounds as it does, and the slots for the curious. */
+/** The panel "Connection": numbers for whoever wonders why it sounds as it does, how it is heard, and the slots for the curious. */
 
+import { announce, notify } from './notices.js';
 import { button, element, select, setText } from './dom.js';
+import { remember } from './remember.js';
+import { AUDIO_MODES, inWords, sentenceFor, sentenceForAudio } from './words.js';
 
-const SLOTS_EVERY_MS = 250;
+const HEARD_EVERY_MS = 250;
 
 /** @typedef {import('./plenum.js').Call} Call */
 /** @typedef {import('./plenum.js').Stats} Stats */
+
+/** @typedef {import('./plenum.js').AudioMode} AudioMode */
+
+/** @type {Record<AudioMode, string>} */
+const LABELS = { forward: 'forwarded', mixed: 'mixed', auto: 'auto' };
 
 /** @type {Record<string, string>} */
 const STATES = { connecting: 'Connecting…', connected: 'Connected', reconnecting: 'Reconnecting…', closed: 'Closed' };
@@ -27,7 +35,10 @@ export class Panel {
 		call.on('stats', (stats) => this.#showStats(stats));
 		call.on('state', () => this.#showState());
 		this.#showState();
-		this.#timer = setInterval(() => this.#showSlots(), SLOTS_EVERY_MS);
+		for (const radio of radios()) radio.onchange = () => this.#choose(/** @type {AudioMode} */ (radio.value));
+		call.on('audio', () => this.#showAudio());
+		this.#showAudio();
+		this.#timer = setInterval(() => this.#showHeard(), HEARD_EVERY_MS);
 	}
 
 	close() {
@@ -63,20 +74,53 @@ export class Panel {
 		write('path', stats.path ? `${stats.path.local} → ${stats.path.remote}` : '–');
 	}
 
-	#showSlots() {
-		if (element('panel').hidden || !(/** @type {HTMLDetailsElement} */ (element('slots')).open)) return;
-		const list = element('slots-list');
+	/** @param {AudioMode} mode */
+	async #choose(mode) {
+		try {
+			await this.#call.setMode(mode);
+			remember('audio', mode);
+			announce(`Voices: ${LABELS[mode]}`);
+		} catch (error) {
+			notify('hint', { text: sentenceFor(error) });
+		}
+		this.#showAudio();
+	}
+
+	/** The switch stands where the server's answer put it. */
+	#showAudio() {
+		const { audio } = this.#call;
+		const canMix = audio.modes.includes('mixed');
+		for (const radio of radios()) {
+			radio.checked = radio.value === (canMix ? audio.mode : 'forward');
+			radio.disabled = !canMix;
+		}
+		setText(element('audio-hint'), sentenceForAudio(audio));
+	}
+
+	#showHeard() {
+		if (element('panel').hidden) return;
 		const heard = this.#call.heard();
+		const names = heard.flatMap(({ peers }) => peers.map(nameOf));
+		const isMixed = heard.some(({ mix }) => mix);
+		const heardNow = names.length > 0 ? `You hear ${inWords(names)}` : 'Nobody talks now';
+		setText(element('audio-heard'), `${heardNow}${isMixed ? names.length > 0 ? ', mixed.' : '; voices are mixed.' : '.'}`);
+		if (/** @type {HTMLDetailsElement} */ (element('slots')).open) this.#showSlots(heard);
+	}
+
+	/** @param {ReturnType<Call['heard']>} heard */
+	#showSlots(heard) {
+		const list = element('slots-list');
 		while (list.children.length < heard.length) list.append(slotRow());
 		while (list.children.length > heard.length) list.lastElementChild?.remove();
-		heard.forEach(({ slot, peer, level }, at) => {
+		heard.forEach(({ slot, peers, level, mix }, at) => {
 			const row = /** @type {HTMLElement} */ (list.children[at]);
 			const { mid, ssrc } = this.#call.slots[at];
 			row.dataset.slot = String(slot);
-			row.dataset.peer = peer?.id ?? '';
+			row.dataset.peer = peers.map(({ id }) => id).join(' ');
 			row.style.setProperty('--level', Math.sqrt(level).toFixed(2));
-			setText(row.children[0], peer?.name ?? 'silent');
-			setText(row.children[1], `mid ${mid} · ssrc ${ssrc?.toString(16)}${peer ? ` · csrc ${peer.source.toString(16)}` : ''}`);
+			setText(row.children[0], `${mix ? 'Mix: ' : ''}${peers.length > 0 ? inWords(peers.map(nameOf)) : 'silent'}`);
+			const csrcs = peers.map(({ source }) => source.toString(16)).join(', ');
+			setText(row.children[1], `mid ${mid} · ssrc ${ssrc?.toString(16)}${csrcs ? ` · csrc ${csrcs}` : ''}${mix ? ` · ${mix}` : ''}`);
 		});
 	}
 }
@@ -85,6 +129,16 @@ function slotRow() {
 	const row = document.createElement('li');
 	row.append(document.createElement('b'), document.createElement('small'));
 	return row;
+}
+
+/** @returns {HTMLInputElement[]} */
+function radios() {
+	return AUDIO_MODES.map((mode) => /** @type {HTMLInputElement} */ (document.querySelector(`#audio input[value=${mode}]`)));
+}
+
+/** @param {import('./plenum.js').Peer} peer */
+function nameOf(peer) {
+	return peer.name || 'Guest';
 }
 
 /** @param {string} stat @param {string} text */

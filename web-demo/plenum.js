@@ -26,17 +26,31 @@
  *                                         false (the default) only listens.  A track stays yours: a clone is sent.
  * @property {boolean} [muted]             Join muted.
  * @property {number} [slots]              How many people are heard at the same time, 1-16; default 3.
+ * @property {AudioMode} [audio]            How you hear them; default 'forward'.  'mixed' rejects with `unsupported` where
+ *                                         the server does not mix; 'auto' never does.
  * @property {string} [token]              For servers that ask for one.
  * @property {AbortSignal} [signal]        Gives up joining.
  * @property {(error: RefusedError) => void} [onrefused]  When given, a full server is asked again after the time it
  *                                         named, and this is called each time; otherwise `join` rejects.
  */
 
+/**
+ * 'forward': each voice as it was sent, in a slot of its own.  'mixed': all in one stream, mixed by the server.
+ * 'auto': what fits the number of slots.
+ * @typedef {'forward'|'mixed'|'auto'} AudioMode
+ */
+
+/**
+ * What is asked for, and what the server has; without 'mixed' among the modes it does not mix.
+ * @typedef {{ mode: AudioMode, quality: string, modes: AudioMode[], qualities: string[] }} Audio
+ */
+
 /** @typedef {{ track: string, kind: string, muted: boolean, mid?: string }} Track  Something that a peer sends. */
 
 /**
- * A stream that the server fills with whoever is loud: its mid and SSRC never change, the peer in it does.
- * @typedef {{ slot: number, mid?: string, ssrc?: number, peer: string|null, track: string|null, source?: number|null }} Slot
+ * A stream that the server fills with whoever is loud: its mid and SSRC never change, the peer in it does.  With a mix
+ * (its quality) in it there is no single peer: `call.heard()` tells who is in it.
+ * @typedef {{ slot: number, mid?: string, ssrc?: number, peer: string|null, track: string|null, source?: number|null, mix?: string|null }} Slot
  */
 
 /** @typedef {'connecting'|'connected'|'reconnecting'|'closed'} CallState */
@@ -60,6 +74,7 @@
  * @property {{ op: 'join'|'update'|'leave', peer: Peer, reason?: string }} peer  `reason`: left, lost or kicked.
  * @property {{ op: 'add'|'update'|'remove', peer: Peer, track: Track }} track    Your own tracks too.
  * @property {{ slots: Slot[] }} slots                                            Who is in which slot changed.
+ * @property {Audio} audio                                                         How you hear the others changed.
  * @property {{ top: string[], dominant: string|null }} speakers                  Ids, the loudest first.
  * @property {{ from: string, topic: string, body: any }} data
  * @property {{ state: CallState, signaling: boolean, media: boolean }} state     `signaling`, `media`: which of them
@@ -82,8 +97,12 @@ const STATS_EVERY_MS = 2000;
 const CONNECTED_EVERY_MS = 50;
 const ARRIVALS_EVERY_MS = 250;
 const ARRIVED_LATELY_MS = 4000; // Who is silent hears from the server by ICE's checks, every 2.5 s in Chromium.
+const HEARD_LATELY_MS = 500;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 10000;
+
+/** @type {Audio} of a server that does not say. */
+const NO_AUDIO = { mode: 'forward', quality: 'full', modes: ['forward'], qualities: [] };
 
 /** A problem: `code` is for programs, `message` is a sentence for people. */
 export class PlenumError extends Error {
@@ -190,6 +209,7 @@ export class Call extends EventTarget {
 	/** @type {Map<string, Peer>} The others, by id. */ peers = new Map();
 	/** @type {Slot[]} */ slots = [];
 	/** @type {{ top: string[], dominant: string|null }} */ speakers = { top: [], dominant: null };
+	/** @type {Audio} How you hear the others; `slots` says whether they are mixed now. */ audio = NO_AUDIO;
 	/** @type {{ level: number, name: string }} How loaded the server was when it let us in. */ pressure = { level: 0, name: 'nominal' };
 	/** @type {boolean} */ muted;
 	/** @type {boolean} The browser holds the sound back: see the event. */ blocked = false;
@@ -215,7 +235,8 @@ export class Call extends EventTarget {
 	/** Use `join`. @param {JoinOptions} options */
 	constructor(options) {
 		super();
-		this.#options = { ...options, slots: options.slots ?? 3, microphone: options.microphone ?? false };
+		this.#options = { ...options, slots: options.slots ?? 3, microphone: options.microphone ?? false,
+			audio: options.audio ?? 'forward', quality: NO_AUDIO.quality };
 		this.muted = options.muted ?? false;
 	}
 
@@ -299,6 +320,31 @@ export class Call extends EventTarget {
 	}
 
 	/**
+	 * Changes how you hear the others, at once and without a pause.  Rejects with `unsupported`, and changes nothing, where
+	 * the server does not have it.
+	 * @param {AudioMode} audio
+	 * @param {string} [quality] of a mix, one of `call.audio.qualities`; default: as it is
+	 */
+	async setMode(audio, quality = this.#options.quality) {
+		const before = { audio: this.#options.audio, quality: this.#options.quality };
+		Object.assign(this.#options, { audio, quality }); // without a connection: for the next welcome
+		try {
+			await this.#tellMode();
+		} catch (error) {
+			if (error instanceof PlenumError && error.code === 'unsupported') Object.assign(this.#options, before);
+			throw error;
+		}
+	}
+
+	async #tellMode() {
+		const { audio, quality } = this.#options;
+		if (!this.#channel || (this.audio.mode === audio && this.audio.quality === quality)) return;
+		await this.#channel.request({ t: 'mode', audio, ...(quality !== this.audio.quality && { quality }) });
+		this.audio = { ...this.audio, mode: audio, quality };
+		this.#emit('audio', this.audio);
+	}
+
+	/**
 	 * Sends anything that JSON can hold to everyone else, or to some.
 	 * @param {string} topic @param {any} body @param {string[]} [to] peer ids
 	 */
@@ -337,15 +383,22 @@ export class Call extends EventTarget {
 
 	/**
 	 * Who is in each slot by the packets themselves, and how loud (0-1): true to the moment, and true while signaling
-	 * is away.
-	 * @returns {{ slot: number, peer: Peer|null, level: number }[]}
+	 * is away.  `peers` are all who are in it, of a mix several; `peer` is the one of a slot that has one.
+	 * @returns {{ slot: number, peer: Peer|null, peers: Peer[], level: number, mix: string|null }[]}
 	 */
 	heard() {
-		return this.slots.map(({ slot, mid }) => {
+		return this.slots.map(({ slot, mid, mix = null }) => {
 			const now = this.#media?.heard(mid);
-			const peer = now ? [...this.peers.values()].find(({ source }) => source === now.source) : undefined;
-			return { slot, peer: peer ?? null, level: peer && now ? now.level : 0 };
+			const sources = now?.sources.slice(0, mix ? undefined : 1) ?? [];
+			const named = [...this.peers.values()].filter(({ source }) => sources.includes(source));
+			// A mix without names in its packets: then those are in it of whom the server says that they talk.
+			const peers = mix && now && sources.length === 0 ? this.#talkers() : named;
+			return { slot, peer: mix ? null : peers[0] ?? null, peers, level: now && peers.length > 0 ? now.level : 0, mix };
 		});
+	}
+
+	#talkers() {
+		return this.speakers.top.map((id) => this.peers.get(id)).filter((peer) => peer !== undefined);
 	}
 
 	/** @returns {Promise<Stats>} */
@@ -413,11 +466,11 @@ export class Call extends EventTarget {
 		const media = isNew || !this.#media ? this.#createMedia() : this.#media;
 		/** @type {Channel|null} */ let channel = null;
 		try {
-			const { url, room, name, attrs, token } = this.#options;
+			const { url, room, name, attrs, token, audio } = this.#options;
 			const offering = isNew ? media.offer() : undefined;
 			channel = await Channel.open(url);
 			const sdp = await offering;
-			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio: 'forward', sdp,
+			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio, sdp,
 				...(this.#session && { resume: this.#session }) });
 			if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
 			this.#take(channel, media);
@@ -445,6 +498,7 @@ export class Call extends EventTarget {
 	async #tellChanges(media) {
 		try {
 			if (media.needsOffer) await this.#negotiate();
+			await this.#tellMode();
 			if (this.#published()?.muted !== this.#isSilent()) await this.#tellMuted();
 		} catch (error) {
 			if (error instanceof PlenumError) this.#emit('error', error);
@@ -466,13 +520,15 @@ export class Call extends EventTarget {
 
 	/** @param {any} welcome */
 	#welcome(welcome) {
-		const { session, ticket, you, pressure } = welcome;
+		const { session, ticket, you, pressure, audio } = welcome;
 		// After a replay the missed events follow, and bring the roster of before to the present one by one.
 		this.#session = { session, ticket, n: welcome.replayed && this.#session ? this.#session.n : welcome.n };
 		if (this.me?.id === you.peer) this.me?.update(you);
 		else this.me = new Peer(you);
 		this.pressure = pressure ?? this.pressure;
 		if (!welcome.replayed) this.#setRoster(welcome.peers);
+		this.audio = audio ?? NO_AUDIO;
+		this.#emit('audio', this.audio);
 		this.#setSlots(welcome.slots);
 	}
 
@@ -537,6 +593,10 @@ export class Call extends EventTarget {
 		}
 		if (code === 'no_session') {
 			this.#startAnew();
+			return 0;
+		}
+		if (code === 'unsupported' && this.#options.audio === 'mixed') {
+			this.#options.audio = 'auto'; // the server that came back does not mix: better forwarded than not at all
 			return 0;
 		}
 		if (['bad_json', 'bad_field', 'bad_sdp', 'unknown', 'unsupported', 'too_large'].includes(code))
@@ -869,12 +929,15 @@ class Media {
 		element.muted = volume === 0;
 	}
 
-	/** Whose packets a slot plays now; undefined while it is silent. @param {string} [mid] */
+	/** Whose packets a slot plays now, the latest first; undefined while it is silent. @param {string} [mid] */
 	heard(mid) {
 		const receiver = this.#slot(mid)?.transceiver.receiver;
-		const talker = receiver?.getContributingSources()[0];
-		if (!receiver || !talker || ageMs(talker.timestamp) > 500) return undefined;
-		return { source: talker.source, level: receiver.getSynchronizationSources()[0]?.audioLevel ?? 0 };
+		if (!receiver) return undefined;
+		const isRecent = (/** @type {{ timestamp: number }} */ { timestamp }) => ageMs(timestamp) <= HEARD_LATELY_MS;
+		const [stream] = receiver.getSynchronizationSources();
+		const talkers = receiver.getContributingSources().filter(isRecent);
+		if (talkers.length === 0 && !(stream && isRecent(stream))) return undefined;
+		return { sources: talkers.map(({ source }) => source), level: stream?.audioLevel ?? 0 };
 	}
 
 	async stats() {

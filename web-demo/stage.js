@@ -50,6 +50,7 @@ export class Stage {
 		this.#wire();
 		this.#showMute();
 		this.#showState();
+		this.#showMix();
 		if (call.blocked) this.#showBlocked();
 		button('mute').focus({ preventScroll: true });
 		announce(`You are in ${room}`);
@@ -80,6 +81,7 @@ export class Stage {
 		call.on('refused', ({ message, retryAfterMs }) =>
 			notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }));
 		call.on('bye', ({ code }) => { this.#hasServerEnded = code === 'shutdown'; });
+		call.on('slots', () => this.#showMix());
 		call.on('blocked', () => this.#showBlocked());
 		call.on('error', (error) => {
 			notify('microphone', { text: sentenceFor(error) });
@@ -100,11 +102,11 @@ export class Stage {
 	/** @param {KeyboardEvent} event */
 	#onKey(event) {
 		const target = /** @type {Element} */ (event.target);
-		if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || target.matches('input, select, textarea')) return;
+		if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || target.matches('input:not([type=radio]), select, textarea')) return;
 		if (event.key === 'Escape') this.#panel.toggle(false);
 		if (event.key.toLowerCase() === 'm') this.#mute(!this.#isMuted());
 		// On a button, space is that button's own key.
-		if (event.code !== 'Space' || target.matches('button, summary, a')) return;
+		if (event.code !== 'Space' || target.matches('button, summary, a, input')) return;
 		event.preventDefault();
 		if (this.#isMuted()) this.#push(true);
 	}
@@ -170,6 +172,11 @@ export class Stage {
 		if (this.#call.me) this.#people.touch(this.#call.me.id);
 	}
 
+	/** A voice in the mix has no volume of its own. */
+	#showMix() {
+		element('call').dataset.mixed = String(this.#call.slots.some(({ mix }) => mix));
+	}
+
 	#interruption() {
 		if (this.#hasServerEnded) return 'The server has ended. Reconnecting as soon as it is back…';
 		if (this.#isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
@@ -189,10 +196,11 @@ export class Stage {
 		if (own > SPEAKS_ABOVE && !this.#isMuted()) this.#spokeAt = now;
 		const speaking = new Set(this.#isTold && this.#isHeard ? call.speakers.top : []);
 		if (this.#isHeard && now - this.#spokeAt < SPEAKS_FOR_MS && !this.#isMuted()) speaking.add(me);
-		for (const { peer, level } of call.heard()) {
-			if (!peer) continue;
-			people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
-			if (!this.#isTold && level > HEARD_ABOVE) speaking.add(peer.id); // then the packets themselves tell
+		for (const { peers, level } of call.heard()) {
+			for (const peer of peers) {
+				people.setLevel(peer.id, Math.min(1, Math.sqrt(level) * 1.5));
+				if (!this.#isTold && level > HEARD_ABOVE) speaking.add(peer.id); // then the packets themselves tell
+			}
 		}
 		people.setLevel(me, own);
 		people.setSpeaking(speaking);

@@ -88,6 +88,26 @@ function bytesOf(text) {
 	return new TextEncoder().encode(text).length;
 }
 
+/** The switch's, in its order. */
+export const AUDIO_MODES = /** @type {const} */ (['forward', 'mixed', 'auto']);
+
+/** @type {Record<string, string>} what each means, as a sentence under the switch */
+const AUDIO = {
+	forward: 'Each voice comes as it was sent, in a stream of its own.',
+	mixed: 'The voices come in one stream, mixed by the server: less to receive.',
+	auto: 'The server decides: forwarded while there are streams for several voices, else mixed.',
+};
+
+/** @param {import('./plenum.js').Audio} audio */
+export function sentenceForAudio({ mode, modes }) {
+	return modes.includes('mixed') ? AUDIO[mode] : 'This server forwards each voice as it was sent; it does not mix.';
+}
+
+/** "Ann, Bob and Eve" @param {string[]} names */
+export function inWords(names) {
+	return new Intl.ListFormat('en').format(names);
+}
+
 /** @param {number} ms */
 export function inSeconds(ms) {
 	const seconds = Math.max(1, Math.ceil(ms / 1000));
