@@ -7,21 +7,25 @@
 #include "media/voice.h"
 
 enum { FRAME = PL_OPUS_FRAME, NARROW = PL_OPUS_FRAME / PL_DECIMATE_FACTOR, DRAINED = UINT8_MAX };
-enum { GROUPS_MIXED = 1 << PL_MIX_FULL | 1 << PL_MIX_ROBUST | 1 << PL_MIX_PCMU | 1 << PL_MIX_PCMA };
+enum { SEATS = 5 };
 
 static const float LOUDNESS_RISE = 0.5F, LOUDNESS_FALL = 0.05F; /* of the difference, each tick */
 static const float SILENCE_DB = -127;
 /* What is quiet enough to change streams in: no voice at all, or far below what was heard in the last second. */
 static const float QUIET_DB = -50, QUIET_BELOW_DB = 20, MIX_FALL_DB = 0.4F;
 
+/* Where talkers sit in stereo, from -1 (left) to 1: up to 8 dB between the ears, and nobody is heard with one alone. */
+static const float seats[SEATS] = { 0, -0.35F, 0.35F, -0.6F, 0.6F };
+
 /* A voice of the room.  The struct pl_voice follows in the same block. */
 struct pl_mixer_talker {
 	_Alignas(64) uint32_t source, track;
 	uint8_t mix_group; /* as in struct pl_packet */
-	bool is_ending;    /* is off air: fades, and goes */
-	bool is_sounding;  /* has a frame in this tick */
-	bool is_mixed;     /* chosen */
-	bool was_mixed;    /* in the tick before: its gain is 1 */
+	uint8_t seat;
+	bool is_ending;   /* is off air: fades, and goes */
+	bool is_sounding; /* has a frame in this tick */
+	bool is_mixed;    /* chosen */
+	bool was_mixed;   /* in the tick before: its gain is 1 */
 	uint16_t held_ticks, louder_ticks, silent_ticks;
 	uint32_t measured_tick;
 	float loudness_db; /* smoothed; has a meaning only when measured in the last tick */
@@ -33,12 +37,14 @@ struct pl_mixer_talker {
 struct input {
 	const float *pcm;
 	uint32_t source;
+	float side;    /* where it sits in stereo */
 	bool is_named; /* among the CSRCs */
 };
 
 struct pl_mixer_scratch {
 	_Alignas(64) float voice[PL_MIXER_VOICES_MAX][FRAME];
 	float total[FRAME], own[FRAME], narrow[NARROW], own_narrow[NARROW];
+	float left[FRAME], right[FRAME], wide[2 * FRAME];
 	struct input input[PL_MIXER_VOICES_MAX];
 	uint8_t input_count;
 	bool has_narrow;              /* narrow is total at 8 kHz */
@@ -95,6 +101,7 @@ void pl_mixer_init(struct pl_mixer *m, const struct pl_mixer_config *config)
 		.next = DRAINED,
 	};
 	pl_limiter_init(&m->limiter, PL_OPUS_CLOCK_HZ, 1);
+	pl_limiter_init(&m->wide_limiter, PL_OPUS_CLOCK_HZ, 2);
 	pl_decimate_init(&m->decimate);
 }
 
@@ -102,7 +109,16 @@ void pl_mixer_init(struct pl_mixer *m, const struct pl_mixer_config *config)
 
 static void remove_talker(struct pl_mixer *m, uint8_t i)
 {
-	m->pools->counters.exits += m->talker[i]->was_mixed;
+	struct pl_mixer_counters *counters = &m->pools->counters;
+	struct pl_voice_gauges gauges;
+	pl_voice_measure(voice_of(m->talker[i]), &gauges);
+	counters->exits += m->talker[i]->was_mixed;
+	counters->late += gauges.late;
+	counters->lost += gauges.lost;
+	counters->malformed += gauges.malformed;
+	counters->recovered += gauges.recovered;
+	counters->concealed += gauges.concealed;
+	counters->stretched += gauges.shortened + gauges.lengthened;
 	pl_blocks_release(&m->pools->voices, m->talker[i]);
 	m->talker[i] = m->talker[--m->talker_count];
 }
@@ -141,6 +157,20 @@ static bool make_place(struct pl_mixer *m, const struct pl_packet *packet)
 	return true;
 }
 
+/* The same one as last time where it is free, so that a talker mostly stays where it is. */
+static uint8_t find_seat(const struct pl_mixer *m, uint32_t track)
+{
+	uint8_t taken = 0;
+	for (uint8_t i = 0; i < m->talker_count; i++)
+		taken = (uint8_t)(taken | 1 << m->talker[i]->seat);
+	for (uint8_t i = 0; i < SEATS; i++) {
+		const uint8_t seat = (uint8_t)((track + i) % SEATS);
+		if ((taken >> seat & 1) == 0)
+			return seat;
+	}
+	return (uint8_t)(track % SEATS);
+}
+
 static enum pl_drop add_talker(struct pl_mixer *m, const struct pl_packet *packet, struct pl_mixer_talker **added)
 {
 	if (m->talker_count == m->talkers_max + PL_MIXER_SPARE && !make_place(m, packet))
@@ -150,7 +180,9 @@ static enum pl_drop add_talker(struct pl_mixer *m, const struct pl_packet *packe
 		m->pools->counters.voices_full++;
 		return PL_DROP_MIX_FULL;
 	}
-	*t = (struct pl_mixer_talker){ .source = packet->source, .track = packet->track };
+	*t = (struct pl_mixer_talker){
+		.source = packet->source, .track = packet->track, .seat = find_seat(m, packet->track)
+	};
 	pl_voice_start(voice_of(t), m->pools->templates, packet->source, packet->track);
 	m->talker[m->talker_count++] = t;
 	*added = t;
@@ -159,6 +191,7 @@ static enum pl_drop add_talker(struct pl_mixer *m, const struct pl_packet *packe
 
 enum pl_drop pl_mixer_hear(struct pl_mixer *m, int64_t now_us, const struct pl_packet *packet)
 {
+	PL_ASSERT(packet->mix_group <= PL_MIX_GROUPS);
 	if (m->groups == 0)
 		return PL_DROP_MIX_CLOSED;
 	struct pl_mixer_talker *t = find_talker(m, packet->track);
@@ -297,7 +330,7 @@ static void gather(struct pl_mixer *m)
 				dsp->ramp(t->pcm, 0, 1, PL_MIXER_RAMP);
 			else if (!t->is_mixed)
 				dsp->ramp(t->pcm, 1, 0, FRAME);
-			s->input[s->input_count++] = (struct input){ t->pcm, t->source, t->is_mixed };
+			s->input[s->input_count++] = (struct input){ t->pcm, t->source, seats[t->seat], t->is_mixed };
 			m->pools->counters.voices_mixed++;
 		}
 		m->pools->counters.exits += t->was_mixed && !t->is_mixed;
@@ -323,6 +356,26 @@ static void sum_without(const struct pl_mixer *m, uint32_t source, float *out)
 		in[count++] = s->input[i].pcm;
 	}
 	m->pools->dsp->sum(out, in, count, FRAME);
+}
+
+/* The same in stereo.  A voice is as loud as in mono on the side where it sits, and softer on the other. */
+static void sum_wide_without(const struct pl_mixer *m, uint32_t source, float *out)
+{
+	struct pl_mixer_scratch *s = m->pools->scratch;
+	memset(s->left, 0, sizeof s->left);
+	memset(s->right, 0, sizeof s->right);
+	for (uint8_t i = 0; i < s->input_count; i++) {
+		const struct input *in = &s->input[i];
+		const float left = in->side > 0 ? 1 - in->side : 1, right = in->side < 0 ? 1 + in->side : 1;
+		if (in->source == source)
+			continue;
+		m->pools->dsp->add_ramp(s->left, in->pcm, left, left, FRAME);
+		m->pools->dsp->add_ramp(s->right, in->pcm, right, right, FRAME);
+	}
+	for (size_t i = 0; i < FRAME; i++) {
+		out[2 * i] = s->left[i];
+		out[2 * i + 1] = s->right[i];
+	}
 }
 
 static bool has_voice_without(const struct pl_mixer *m, uint32_t source)
@@ -414,7 +467,8 @@ static struct pl_mixer_own *add_own(struct pl_mixer *m, uint32_t source, uint8_t
 	if (shared != NULL && shared->is_running)
 		own->stream = acquire_stream(m);
 	if (own->stream != NULL) {
-		pl_mixer_stream_copy(own->stream, shared, &m->limiter, &m->decimate);
+		pl_mixer_stream_copy(
+			own->stream, shared, group == PL_MIX_STEREO ? &m->wide_limiter : &m->limiter, &m->decimate);
 		m->pools->counters.copied++;
 	}
 	return own;
@@ -476,7 +530,7 @@ static void return_listeners(struct pl_mixer *m, bool is_quiet)
 
 void pl_mixer_groups(struct pl_mixer *m, uint8_t groups, uint8_t fresh)
 {
-	m->groups = groups & GROUPS_MIXED;
+	m->groups = groups;
 	for (uint8_t i = 0; i < PL_MIX_GROUPS; i++) {
 		if (!has_group(m, i))
 			release_stream(m, &m->shared[i]);
@@ -531,10 +585,17 @@ void pl_mixer_tick(struct pl_mixer *m, int64_t now_us, uint32_t tick, const stru
 /* ---- packets ---- */
 
 /* The samples of a shared stream. */
-static const float *shared_samples(struct pl_mixer *m, uint8_t group)
+static const float *shared_samples(struct pl_mixer *m, const struct pl_mixer_stream *stream)
 {
 	struct pl_mixer_scratch *s = m->pools->scratch;
-	if (!pl_mixer_stream_is_narrow(group))
+	if (stream->group == PL_MIX_STEREO) {
+		if (stream->is_first)
+			pl_limiter_init(&m->wide_limiter, PL_OPUS_CLOCK_HZ, 2);
+		sum_wide_without(m, 0, s->wide);
+		pl_limiter_apply(&m->wide_limiter, m->pools->dsp, s->wide, 2 * FRAME);
+		return s->wide;
+	}
+	if (!pl_mixer_stream_is_narrow(stream->group))
 		return s->total;
 	if (!s->has_narrow) {
 		if (m->narrow_tick + 1 != m->tick)
@@ -546,17 +607,25 @@ static const float *shared_samples(struct pl_mixer *m, uint8_t group)
 	return s->narrow;
 }
 
+/* Those of a talker's own, and how loud they are. */
 static const float *own_samples(struct pl_mixer *m, const struct pl_mixer_own *own, uint8_t *level)
 {
 	struct pl_mixer_scratch *s = m->pools->scratch;
+	const struct pl_dsp *dsp = m->pools->dsp;
+	const bool is_wide = own->group == PL_MIX_STEREO;
+	float *samples = is_wide ? s->wide : s->own;
+	const size_t count = is_wide ? 2 * FRAME : FRAME;
 	if (own->stream->is_first)
-		pl_limiter_init(&own->stream->limiter, PL_OPUS_CLOCK_HZ, 1);
-	sum_without(m, own->source, s->own);
-	pl_limiter_apply(&own->stream->limiter, m->pools->dsp, s->own, FRAME);
-	*level = pl_dsp_measure(m->pools->dsp, s->own, FRAME).level;
+		pl_limiter_init(&own->stream->limiter, PL_OPUS_CLOCK_HZ, is_wide ? 2 : 1);
+	if (is_wide)
+		sum_wide_without(m, own->source, samples);
+	else
+		sum_without(m, own->source, samples);
+	pl_limiter_apply(&own->stream->limiter, dsp, samples, count);
+	*level = pl_dsp_measure(dsp, samples, count).level;
 	if (!pl_mixer_stream_is_narrow(own->group))
-		return s->own;
-	pl_decimate(&own->stream->decimate, s->own, FRAME, s->own_narrow);
+		return samples;
+	pl_decimate(&own->stream->decimate, samples, FRAME, s->own_narrow);
 	return s->own_narrow;
 }
 
@@ -587,7 +656,7 @@ static void write_packet(
 {
 	struct pl_mixer_counters *counters = &m->pools->counters;
 	uint8_t level = m->pools->scratch->level;
-	const float *samples = own != NULL ? own_samples(m, own, &level) : shared_samples(m, stream->group);
+	const float *samples = own != NULL ? own_samples(m, own, &level) : shared_samples(m, stream);
 	out->mix.only = own != NULL ? own->source : 0;
 	out->mix.is_start = pl_mixer_stream_takes_start(stream, m->tick);
 	list_sources(m, &out->mix);

@@ -1,6 +1,6 @@
 /* One room's mix: the loudest talkers' voices are added, and everybody hears all of them but itself.  Who does not talk
  * shares one encoded stream per quality (enum pl_mix_group); each talker in the mix that hears the mix has a stream of its own.
- * So a room with K talkers costs K decodes and K + 1 encodes, however many listen.
+ * So a room with K talkers costs K decodes and K + 1 encodes, however many listen.  In stereo each talker sits a little to one side.
  *
  *	hear (Opus packets of talkers) -> voice: jitter buffer, decoder -> choice of the loudest -> sums -> limiter -> encoders
  *	tick (each 20 ms)              -> next: one packet for each stream that is to be heard
@@ -57,7 +57,10 @@ struct pl_mixer_counters {
 	uint64_t copied, returned;            /* listeners that got a stream of their own, and came back from it */
 	uint64_t returned_loud;               /* of those: no quiet frame had come in time, or the place was needed */
 	uint64_t starts;                      /* frames without prediction, for those who come late */
-	uint64_t voices_full, encoders_full;  /* packets not heard and frames not sent, because a pool was empty */
+	uint64_t late, lost,
+		malformed; /* packets of talkers; these three and the next are added when a voice is given back */
+	uint64_t recovered, concealed, stretched; /* samples: made of FEC, made up, put in or cut out */
+	uint64_t voices_full, encoders_full;      /* packets not heard and frames not sent, because a pool was empty */
 };
 
 struct pl_mixer_scratch;
@@ -103,13 +106,14 @@ struct pl_mixer {
 	struct pl_mixer_talker *talker[PL_MIXER_VOICES_MAX];
 	struct pl_mixer_stream *shared[PL_MIX_GROUPS]; /* NULL: nothing was to be sent yet */
 	struct pl_mixer_own own[PL_MIXER_OWN_MAX];
-	struct pl_limiter limiter;   /* of all shared streams */
-	struct pl_decimate decimate; /* of the G.711 ones */
-	uint32_t tick;               /* the last one */
-	uint32_t narrow_tick;        /* the last one that was decimated */
-	float loudness_db;           /* of the mix, falling slowly: what a frame must be far below to be quiet */
-	uint8_t step;                /* of the load */
-	uint8_t next;                /* the stream that pl_mixer_next comes to */
+	struct pl_limiter limiter;      /* of all shared streams */
+	struct pl_limiter wide_limiter; /* but the stereo one */
+	struct pl_decimate decimate;    /* of the G.711 ones */
+	uint32_t tick;                  /* the last one */
+	uint32_t narrow_tick;           /* the last one that was decimated */
+	float loudness_db;              /* of the mix, falling slowly: what a frame must be far below to be quiet */
+	uint8_t step;                   /* of the load */
+	uint8_t next;                   /* the stream that pl_mixer_next comes to */
 };
 
 void pl_mixer_init(struct pl_mixer *m, const struct pl_mixer_config *config);

@@ -7,12 +7,14 @@
 static const enum pl_opus_profile profile_of[PL_MIX_GROUPS] = {
 	[PL_MIX_FULL] = PL_OPUS_CELT,
 	[PL_MIX_ROBUST] = PL_OPUS_VOIP,
+	[PL_MIX_STEREO] = PL_OPUS_CELT_STEREO,
 };
 
 /* What each step of the load leaves an encoder. */
 static const struct pl_opus_tuning tuning_of[PL_MIX_GROUPS][PL_MIXER_LOAD_STEPS] = {
 	[PL_MIX_FULL] = { { 40000, 9, 0 }, { 40000, 5, 0 }, { 40000, 2, 0 }, { 40000, 0, 0 }, { 28000, 0, 0 } },
 	[PL_MIX_ROBUST] = { { 24000, 9, 10 }, { 24000, 5, 10 }, { 24000, 5, 10 }, { 20000, 2, 10 }, { 16000, 0, 10 } },
+	[PL_MIX_STEREO] = { { 64000, 9, 0 }, { 64000, 5, 0 }, { 64000, 2, 0 }, { 64000, 0, 0 }, { 48000, 0, 0 } },
 };
 
 static struct pl_opus_encoder *encoder_of(const struct pl_mixer_stream *s)
@@ -28,9 +30,9 @@ size_t pl_mixer_stream_bytes(void)
 void pl_mixer_stream_start(
 	struct pl_mixer_stream *s, const struct pl_opus_templates *templates, enum pl_mix_group group, uint8_t step)
 {
-	PL_ASSERT(group < PL_MIX_GROUPS && group != PL_MIX_STEREO && step < PL_MIXER_LOAD_STEPS);
+	PL_ASSERT(group < PL_MIX_GROUPS && step < PL_MIXER_LOAD_STEPS);
 	*s = (struct pl_mixer_stream){ .group = (uint8_t)group, .step = step };
-	pl_limiter_init(&s->limiter, PL_OPUS_CLOCK_HZ, 1);
+	pl_limiter_init(&s->limiter, PL_OPUS_CLOCK_HZ, group == PL_MIX_STEREO ? 2 : 1);
 	pl_decimate_init(&s->decimate);
 	if (pl_mixer_stream_is_narrow(group))
 		return;

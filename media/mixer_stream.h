@@ -36,7 +36,7 @@ static inline uint32_t pl_mixer_stream_clock(enum pl_mix_group group)
 	return pl_mixer_stream_is_narrow(group) ? PL_OPUS_FRAME / PL_DECIMATE_FACTOR : PL_OPUS_FRAME;
 }
 
-/* A new one, not running.  group: not PL_MIX_STEREO. */
+/* A new one, not running. */
 void pl_mixer_stream_start(
 	struct pl_mixer_stream *s, const struct pl_opus_templates *templates, enum pl_mix_group group, uint8_t step);
 
@@ -50,7 +50,7 @@ void pl_mixer_stream_run(struct pl_mixer_stream *s, bool has_voice);
 /* Whether the frame of this tick is made without prediction; asked once per tick. */
 bool pl_mixer_stream_takes_start(struct pl_mixer_stream *s, uint32_t tick);
 
-/* Encodes one frame: pcm has 960 samples, of a G.711 group 160.  Returns the size. */
+/* Encodes one frame: pcm has 960 samples (STEREO: of each channel, interleaved), of a G.711 group 160.  Returns the size. */
 size_t pl_mixer_stream_encode(
 	struct pl_mixer_stream *s, uint8_t step, const float *pcm, bool is_start, struct pl_span out);
 

@@ -8,6 +8,10 @@
 
 enum { TICK_MARGIN = PL_CODEC_BEHIND_TICKS * PL_MIXER_TICK_US };
 
+/* What each step of the load leaves a transcoder. */
+static const struct pl_opus_tuning transcoder_tuning[PL_MIXER_LOAD_STEPS] = { { 24000, 9, 0 }, { 24000, 5, 0 },
+	{ 24000, 5, 0 }, { 20000, 2, 0 }, { 16000, 0, 0 } };
+
 struct room {
 	struct pl_mixer mixer;
 	struct pl_table_node by_id;
@@ -24,6 +28,7 @@ struct transcoder {
 	int64_t heard_us;
 	uint32_t room, track;
 	uint8_t home;
+	uint8_t step; /* of the load that it is tuned to */
 };
 
 struct phase {
@@ -208,11 +213,12 @@ static struct transcoder *add_transcoder(struct pl_codec *c, uint32_t track)
 	struct transcoder *t = pl_blocks_acquire(&c->transcoders);
 	if (t == NULL)
 		return NULL;
-	*t = (struct transcoder){ .track = track, .timer.owner = t };
+	*t = (struct transcoder){ .track = track, .timer.owner = t, .step = c->load.step };
 	pl_transcode_start(transcode_of(t), &(struct pl_transcode_config){ .templates = c->config.templates,
 						    .ssrc = (uint32_t)pl_rng_next(&c->rng),
 						    .ts_first = (uint32_t)pl_rng_next(&c->rng),
 						    .seq_first = (uint16_t)pl_rng_next(&c->rng) });
+	pl_transcode_tune(transcode_of(t), &transcoder_tuning[t->step]);
 	pl_table_insert(&c->transcoders_by_track, &t->by_track, hash(c, track), t);
 	return t;
 }
@@ -243,6 +249,10 @@ static enum pl_drop transcode(
 	t->room = room;
 	t->home = from;
 	t->heard_us = now_us;
+	if (t->step != c->load.step) {
+		t->step = c->load.step;
+		pl_transcode_tune(transcode_of(t), &transcoder_tuning[t->step]);
+	}
 	const enum pl_drop drop = pl_transcode_feed(transcode_of(t), now_us, packet);
 	pl_queue_push(&c->pending, &t->pending, t);
 	return drop;

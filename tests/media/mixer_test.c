@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <opus/opus.h>
 
 #include "tests/support/mixing.h"
 #include "tests/support/sound.h"
@@ -143,6 +144,52 @@ static void test_groups_hear_the_same_in_their_qualities(void **state)
 	}
 }
 
+/* In stereo the talkers sit apart, each heard with both ears; who talks hears the others where they are. */
+static void test_talkers_sit_apart_in_stereo(void **state)
+{
+	enum { HEARD = 50 };
+	struct pl_mixing *w = *state;
+	static const double hz[] = { 500, 1100, 2300 };
+	int error;
+	static float wide[HEARD][2 * FRAME], ear[2][HEARD * FRAME];
+	pl_mixing_listen(w, BOB, PL_MIX_STEREO);
+	pl_mixing_listen(w, DAVE, PL_MIX_STEREO);
+	for (unsigned i = 0; i < PL_COUNT(hz); i++)
+		pl_mixing_talk(w, i, hz[i], 0.2);
+	pl_mixing_run(w, 100);
+	double apart[2][3];
+	for (unsigned i = 0; i < 2; i++) {
+		OpusDecoder *decoder = opus_decoder_create(PL_OPUS_CLOCK_HZ, 2, &error);
+		assert_non_null(decoder);
+		for (uint32_t k = 0; k < HEARD; k++) {
+			const struct pl_mixing_frame *frame =
+				&w->person[i == 0 ? DAVE : BOB].frame[w->ticks - HEARD + k];
+			assert_int_equal(
+				opus_decode_float(decoder, frame->payload, frame->size, wide[k], FRAME, 0), FRAME);
+			for (uint32_t n = 0; n < FRAME; n++) {
+				ear[0][k * FRAME + n] = wide[k][2 * n];
+				ear[1][k * FRAME + n] = wide[k][2 * n + 1];
+			}
+		}
+		for (unsigned talker = 0; talker < 3; talker++) {
+			const double left = pl_sound_amplitude(ear[0] + 10 * FRAME, 40 * FRAME, hz[talker]),
+				     right = pl_sound_amplitude(ear[1] + 10 * FRAME, 40 * FRAME, hz[talker]);
+			apart[i][talker] = 20 * log10(right / left);
+			if (i == 1 && talker == BOB)
+				assert_true(left < 0.002 && right < 0.002);
+			else
+				assert_true(left > 0.06 && right > 0.06 && left < 0.23 && right < 0.23);
+		}
+		opus_decoder_destroy(decoder);
+	}
+	for (unsigned a = 0; a < 3; a++) {
+		assert_true(fabs(apart[0][a]) < 9);
+		for (unsigned b = 0; b < a; b++)
+			assert_true(fabs(apart[0][a] - apart[0][b]) > 2);
+	}
+	assert_true(fabs(apart[0][ALICE] - apart[1][ALICE]) < 1 && fabs(apart[0][CAROL] - apart[1][CAROL]) < 1);
+}
+
 /* ---- changing streams ---- */
 
 /* Packets of a person's own stream and of another one's are the same bytes. */
@@ -161,7 +208,7 @@ static void assert_same_packets(const struct pl_mixing *a, unsigned person_a, co
 /* Whoever begins to talk hears on as if nothing had happened: to the last bit what he would have heard in silence. */
 static void test_own_stream_continues_the_shared_one(void **state)
 {
-	static const enum pl_mix_group group[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_PCMU };
+	static const enum pl_mix_group group[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_STEREO, PL_MIX_PCMU };
 	struct pl_mixing *w = *state;
 	for (unsigned i = 0; i < PL_COUNT(group); i++) {
 		static struct pl_mixing silent;
@@ -522,6 +569,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_k_plus_one_encodes, begin, end),
 		cmocka_unit_test_setup_teardown(test_talkers_who_hear_no_mix_share_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_groups_hear_the_same_in_their_qualities, begin, end),
+		cmocka_unit_test_setup_teardown(test_talkers_sit_apart_in_stereo, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_at_the_latest_after_some_seconds, begin, end),

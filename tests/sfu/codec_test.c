@@ -281,6 +281,24 @@ static void test_rooms_are_spread_over_the_tick(void **state)
 	assert_int_equal(portions, 4 * PL_CODEC_PHASES);
 }
 
+/* What the network lost is concealed, and an operator sees how much. */
+static void test_losses_are_counted(void **state)
+{
+	struct world *w = *state;
+	open(w, 1, 1 << PL_MIX_FULL);
+	for (uint32_t i = 0; i < 100; i++) {
+		if (i % 10 != 5)
+			hear(w, 1, 1, i);
+		sleep_until(w, w->now_us + TICK);
+	}
+	assert_in_range(w->sent_count, 95, 100);
+	rest(w, 10 * 1000000);
+	const struct pl_mixer_counters counters = pl_codec_counters(w->codec).mixer;
+	assert_in_range(counters.lost, 9, 10);
+	assert_in_range(counters.concealed, 9 * FRAME, 20 * FRAME);
+	assert_int_equal(counters.malformed, 0);
+}
+
 /* ---- late ---- */
 
 /* The thread did not run for a while: what is due is made up for without a burst, and then all is as it was. */
@@ -401,6 +419,8 @@ static void test_telephones_are_transcoded(void **state)
 			send(w, (struct pl_cross){ .kind = PL_CROSS_MIX_SILENT, .room = 1, .track = 77 });
 		if (i == 60)
 			open(w, 1, 0);
+		if (i == 80)
+			pl_codec_set_load(w->codec, (struct pl_mixer_load){ PL_MIXER_LOAD_STEPS - 1 });
 		sleep_until(w, w->now_us + TICK);
 	}
 	assert_in_range(w->sent_count, 98, 101);
@@ -417,6 +437,12 @@ static void test_telephones_are_transcoded(void **state)
 		assert_int_equal(s->ssrc, w->sent[0].ssrc);
 		assert_int_equal(s->seq, (uint16_t)(w->sent[0].seq + i));
 	}
+	uint32_t before = 0, after = 0; /* bytes, without and with the load */
+	for (uint32_t i = 0; i < 15; i++) {
+		before += w->sent[60 + i].size;
+		after += w->sent[83 + i].size;
+	}
+	assert_true(after * 10 < before * 8);
 	assert_int_equal(pl_codec_counters(w->codec).transcoders, 1);
 	rest(w, PL_CODEC_TRANSCODER_IDLE_US + 1000000);
 	assert_int_equal(pl_codec_counters(w->codec).transcoders, 0);
@@ -444,6 +470,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_frames_go_home_and_stop, begin, end),
 		cmocka_unit_test_setup_teardown(test_idle_rooms_cost_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_rooms_are_spread_over_the_tick, begin, end),
+		cmocka_unit_test_setup_teardown(test_losses_are_counted, begin, end),
 		cmocka_unit_test_setup_teardown(test_late_steps_are_made_up_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_is_far_behind_is_left_out, begin, end),
 		cmocka_unit_test_setup_teardown(test_bounds, begin, end),
