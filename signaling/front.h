@@ -73,6 +73,7 @@ struct pl_front_output {
 	uint64_t connection;
 	const char *text; /* not terminated; valid until the next call */
 	size_t text_size;
+	bool may_wait; /* a moment, for more to the same connection: news of who is in the room */
 	uint16_t close_code;
 	uint64_t request;
 	uint16_t status;

@@ -127,7 +127,16 @@ static void begin(struct pl_front_writer *w, enum pl_reply_kind kind)
 	pl_front_write_gap(w);
 }
 
-/* ---- the room's events ---- */
+/* ---- the room's events ----
+ * Who comes and goes is told to everybody, and in a storm of joins that is most of the work: it may wait for more of its kind. */
+
+static void tell_news(struct pl_front *front, const struct pl_front_room *room, const struct pl_front_session *except,
+	struct pl_front_writer *w)
+{
+	struct pl_front_text *event = pl_front_write_end(w);
+	event->may_wait = true;
+	pl_front_tell_room(front, room, except, event);
+}
 
 void pl_front_tell_peer(struct pl_front *front, const struct pl_front_session *who, const char *op,
 	const struct pl_front_session *except)
@@ -136,7 +145,7 @@ void pl_front_tell_peer(struct pl_front *front, const struct pl_front_session *w
 	begin(&w, PL_REPLY_PEER);
 	pl_front_write_string(&w, "op", op);
 	pl_front_write_raw(&w, "peer", who->roster->data, who->roster->size);
-	pl_front_tell_room(front, who->room, except, pl_front_write_end(&w));
+	tell_news(front, who->room, except, &w);
 }
 
 void pl_front_tell_peer_left(struct pl_front *front, const struct pl_front_session *who, const char *reason)
@@ -149,7 +158,7 @@ void pl_front_tell_peer_left(struct pl_front *front, const struct pl_front_sessi
 	pl_front_write_string(&w, "peer", pl_front_peer_name(who->source, peer));
 	pl_front_write_close(&w, '}');
 	pl_front_write_string(&w, "reason", reason);
-	pl_front_tell_room(front, who->room, who, pl_front_write_end(&w));
+	tell_news(front, who->room, who, &w);
 }
 
 void pl_front_tell_track(struct pl_front *front, const struct pl_front_session *who, const char *op,
@@ -161,7 +170,7 @@ void pl_front_tell_track(struct pl_front *front, const struct pl_front_session *
 	pl_front_write_string(&w, "op", op);
 	pl_front_write_string(&w, "peer", pl_front_peer_name(who->source, peer));
 	pl_front_write_track(&w, "track", track, false);
-	pl_front_tell_room(front, who->room, except, pl_front_write_end(&w));
+	tell_news(front, who->room, except, &w);
 }
 
 /* ---- events of the media plane ---- */

@@ -215,6 +215,7 @@ bool pl_front_next(struct pl_front *front, struct pl_front_output *output)
 		return true;
 	front->counters.messages_out++;
 	front->sent = queued->text;
+	output->may_wait = queued->text->may_wait;
 	if (queued->text->gap > 0) {
 		fill_gap(front, queued, output);
 	} else {

@@ -15,6 +15,7 @@ struct pl_front_text {
 	uint32_t references;
 	uint32_t size; /* of data, without the gap */
 	uint32_t gap;  /* where n's digits go; 0: no gap */
+	bool may_wait; /* see struct pl_front_output */
 	char data[];
 };
 

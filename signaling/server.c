@@ -46,12 +46,14 @@ static void on_library_log(int level, const char *line)
 static void end_over(struct pl_server *server)
 {
 	server->is_over = true;
-	lws_cancel_service(server->lws);
+	pl_loop_stop(server);
 }
 
-static void on_end_timer(lws_sorted_usec_list_t *timer)
+static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	end_over(lws_container_of(timer, struct pl_server, end_timer));
+	(void)loop;
+	(void)events;
+	end_over(timer->data);
 }
 
 static bool has_websockets(const struct pl_server *server)
@@ -79,14 +81,17 @@ static void begin_end(struct pl_server *server)
 	pl_front_shutdown(server->front, pl_server_now_us());
 	pl_server_after_front(server);
 	if (has_websockets(server))
-		lws_sul_schedule(server->lws, 0, &server->end_timer, on_end_timer, PL_SERVER_END_MS_MAX * 1000);
+		pl_loop_set_timer(
+			server, &server->end_timer, pl_server_now_us() + PL_SERVER_END_MS_MAX * INT64_C(1000));
 	else
 		end_over(server);
 }
 
-static void on_accept_timer(lws_sorted_usec_list_t *timer)
+static void on_accept_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct pl_server *server = lws_container_of(timer, struct pl_server, accept_timer);
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
 	if (server->listener != NULL)
 		lws_rx_flow_control(server->listener, 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
 }
@@ -96,7 +101,7 @@ static void pause_accepting(struct pl_server *server)
 {
 	pl_log(PL_LOG_WARNING, "connections cannot be accepted", PL_LOG_TEXT("why", strerror(errno)));
 	lws_rx_flow_control(server->listener, 0);
-	lws_sul_schedule(server->lws, 0, &server->accept_timer, on_accept_timer, ACCEPT_PAUSE_US);
+	pl_loop_set_timer(server, &server->accept_timer, pl_server_now_us() + ACCEPT_PAUSE_US);
 }
 
 static void accept_connections(struct pl_server *server)
@@ -119,6 +124,7 @@ static void accept_connections(struct pl_server *server)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		if (lws_adopt_socket_vhost(server->vhost, fd) == NULL)
 			pl_log(PL_LOG_DEBUG, "a connection could not be taken");
+		pl_loop_client_came(server);
 	}
 }
 
@@ -183,6 +189,9 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		return pl_ws_opened(server, wsi, session);
 	case LWS_CALLBACK_RECEIVE:
 		return pl_ws_received(server, session, (struct pl_bytes){ in, size });
+	case LWS_CALLBACK_RECEIVE_PONG:
+		pl_ws_pong(server, session);
+		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return pl_ws_writeable(session);
 	case LWS_CALLBACK_CLOSED:
@@ -203,7 +212,8 @@ static const struct lws_protocols PROTOCOLS[] = {
 	{ .name = "plenum.v1",
 		.callback = on_callback,
 		.per_session_data_size = sizeof(struct pl_session),
-		.rx_buffer_size = PL_SERVER_RECEIVE_SIZE },
+		.rx_buffer_size = PL_SERVER_RECEIVE_SIZE,
+		.tx_packet_size = PL_SERVER_SEND_SIZE },
 	{ .name = NULL },
 };
 
@@ -228,29 +238,30 @@ static void fit_descriptor_limit(const struct pl_config *config)
 
 /* No origin is refused: there are no cookies and no ambient authority that a foreign page could borrow; who may join
  * is in the message itself.  No permessage-deflate: it costs each connection some 300 KB for messages of 300 bytes.
- * Plain HTTP on the port of HTTPS is let in to be shown the way (signaling/server_http.c), never served. */
+ * Plain HTTP on the port of HTTPS is let in to be shown the way (signaling/server_http.c), never served.
+ * libwebsockets' timers for silent connections, in a sorted list that each message would walk, are off: signaling/server_silence.c
+ * does that. */
 static bool create_context(struct pl_server *server)
 {
+	static const lws_retry_bo_t no_timers = { .secs_since_valid_hangup = 0 };
 	const struct pl_config *config = server->config;
 	const bool has_tls = config->http_tls_cert[0] != '\0';
-	server->idle = (lws_retry_bo_t){
-		.secs_since_valid_ping = (uint16_t)config->http_ping_s,
-		.secs_since_valid_hangup = (uint16_t)(2 * config->http_ping_s + 5),
-	};
+	void *loops[] = { server->loop };
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = PROTOCOLS,
 		.user = server,
 		.options =
 			LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8 |
-			LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
+			LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES | LWS_SERVER_OPTION_LIBEV |
 			(has_tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT |
 						LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER
 				 : 0),
 		.max_http_header_data = HEAD_SIZE_MAX,
 		.timeout_secs = HTTP_TIMEOUT_S,
 		.timeout_secs_ah_idle = HTTP_TIMEOUT_S,
-		.retry_and_idle_policy = &server->idle,
+		.retry_and_idle_policy = &no_timers,
+		.foreign_loops = loops,
 		.alpn = "http/1.1", /* WebSockets over HTTP/2 bring nothing here */
 	};
 	if (has_tls) {
@@ -281,10 +292,13 @@ static int open_signals(void)
 	return signalfd(-1, &both, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void explain_no_context(const struct pl_config *config, char error[static PL_SERVER_ERROR_SIZE])
+static void explain_no_context(const struct pl_server *server, char error[static PL_SERVER_ERROR_SIZE])
 {
-	if (config->http_tls_cert[0] == '\0')
-		snprintf(error, PL_SERVER_ERROR_SIZE, "libwebsockets did not start");
+	const struct pl_config *config = server->config;
+	if (server->lws == NULL || config->http_tls_cert[0] == '\0')
+		snprintf(error, PL_SERVER_ERROR_SIZE,
+			"libwebsockets did not start; is its plugin for libev there (Debian: "
+			"libwebsockets-evlib-ev)?");
 	else
 		snprintf(error, PL_SERVER_ERROR_SIZE,
 			"%shttp.tls_cert, http.tls_key: OpenSSL does not take this certificate and key; are they PEM, "
@@ -311,13 +325,16 @@ enum pl_err pl_server_create(
 	enum pl_err err = PL_ERR_NO_MEMORY;
 	snprintf(error, PL_SERVER_ERROR_SIZE, "out of memory for limits.connections = %u",
 		server->config->limits_connections);
-	if (!pl_ws_table_init(server) || pl_server_front_init(server) != PL_ERR_NONE) {
+	if (!pl_loop_init(server) || !pl_ws_table_init(server) || pl_server_front_init(server) != PL_ERR_NONE) {
 		close(config->listen_fd);
 		goto fail;
 	}
+	pl_loop_init_timer(server, &server->end_timer, on_end_timer);
+	pl_loop_init_timer(server, &server->accept_timer, on_accept_timer);
+	pl_silence_init(server);
 	if (!create_context(server)) {
 		close(config->listen_fd);
-		explain_no_context(server->config, error);
+		explain_no_context(server, error);
 		err = PL_ERR_CONFIG;
 		goto fail;
 	}
@@ -325,6 +342,7 @@ enum pl_err pl_server_create(
 	snprintf(error, PL_SERVER_ERROR_SIZE, "the loop took no descriptors: %s", strerror(errno));
 	if (adopt(server, config->listen_fd, &server->listener) && adopt(server, open_signals(), &server->signals) &&
 		adopt(server, dup(pl_sfu_event_fd(server->sfu)), &server->events)) {
+		server->own_count = server->open_count;
 		*out = server;
 		return PL_ERR_NONE;
 	}
@@ -335,8 +353,7 @@ fail:
 
 void pl_server_run(struct pl_server *server)
 {
-	while (!server->is_over && lws_service(server->lws, 0) >= 0) {
-	}
+	pl_loop_run(server);
 }
 
 void pl_server_destroy(struct pl_server **server)
@@ -345,13 +362,9 @@ void pl_server_destroy(struct pl_server **server)
 	if (s == NULL)
 		return;
 	*server = NULL;
-	if (s->lws != NULL) {
-		lws_sul_cancel(&s->front_timer);
-		lws_sul_cancel(&s->end_timer);
-		lws_sul_cancel(&s->accept_timer);
-		lws_sul_cancel(&s->trim_timer);
+	if (s->lws != NULL)
 		lws_context_destroy(s->lws);
-	}
+	pl_loop_fini(s);
 	if (s->front != NULL)
 		pl_server_front_fini(s);
 	pl_ws_table_fini(s);

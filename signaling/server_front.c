@@ -6,31 +6,6 @@
 #include "signaling/random.h"
 #include "signaling/server_internal.h"
 
-enum pl_err pl_server_front_init(struct pl_server *server)
-{
-	const struct pl_config *config = server->config;
-	struct pl_front_config front = {
-		.participants_max = config->limits_participants,
-		.rooms_max = config->limits_rooms,
-		.room_participants_max = config->limits_room_participants,
-		.room_spread = config->media_room_spread,
-		.connections_max = config->limits_connections,
-		.fingerprint = pl_sfu_fingerprint(server->sfu),
-		.random = pl_random,
-	};
-	_Static_assert((int)PL_FRONT_ADDRESSES_MAX == (int)PL_SFU_ADDRESSES_MAX, "all addresses fit");
-	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
-	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
-	for (uint32_t shard = 0; shard < front.shard_count; shard++)
-		front.port[shard] = pl_sfu_port(server->sfu, shard);
-	return pl_front_create(&server->front, &front);
-}
-
-void pl_server_front_fini(struct pl_server *server)
-{
-	pl_front_destroy(&server->front);
-}
-
 /* A handshake takes 40 KB for the seconds until it is let go of (media/transport.h), and these lie between what stays:
  * free() gives none of it back to the system.  Once after a wave of joins and leaves, then, and every 30 s while one
  * goes on: that takes 3 to 9 us for each of them, in which the shards' packets go on (they take no memory). */
@@ -38,15 +13,17 @@ enum { TRIM_US = 30000000, SLACK_US = 1000000 };
 _Static_assert(
 	TRIM_US > (PL_TRANSPORT_SETTLE_MS_UNPROVED + PL_TRANSPORT_SETTLE_MS) * 1000, "handshakes are over by then");
 
-static void on_trim_timer(lws_sorted_usec_list_t *timer)
+static void on_trim_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct pl_server *server = lws_container_of(timer, struct pl_server, trim_timer);
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
 	const int64_t now_us = pl_server_now_us();
 	malloc_trim(0);
 	pl_log(PL_LOG_DEBUG, "free memory is given back", PL_LOG_NUMBER("took_us", pl_server_now_us() - now_us));
 	server->is_trim_coming = now_us - server->changed_us < TRIM_US - SLACK_US; /* not all were through */
 	if (server->is_trim_coming)
-		lws_sul_schedule(server->lws, 0, &server->trim_timer, on_trim_timer, TRIM_US);
+		pl_loop_set_timer(server, &server->trim_timer, now_us + TRIM_US);
 }
 
 static void note_change(struct pl_server *server)
@@ -55,7 +32,7 @@ static void note_change(struct pl_server *server)
 	if (server->is_trim_coming)
 		return;
 	server->is_trim_coming = true;
-	lws_sul_schedule(server->lws, 0, &server->trim_timer, on_trim_timer, TRIM_US);
+	pl_loop_set_timer(server, &server->trim_timer, server->changed_us + TRIM_US);
 }
 
 static void log_command(const struct pl_command *command)
@@ -82,7 +59,7 @@ static void carry_out(struct pl_server *server, const struct pl_front_output *ou
 {
 	switch (output->kind) {
 	case PL_FRONT_SEND:
-		pl_ws_send(server, output->connection, output->text, output->text_size);
+		pl_ws_send(server, output->connection, output->text, output->text_size, output->may_wait);
 		break;
 	case PL_FRONT_CLOSE:
 		pl_ws_close(server, output->connection, output->close_code);
@@ -96,9 +73,12 @@ static void carry_out(struct pl_server *server, const struct pl_front_output *ou
 	}
 }
 
-static void on_front_timer(lws_sorted_usec_list_t *timer)
+static void on_front_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct pl_server *server = lws_container_of(timer, struct pl_server, front_timer);
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
+	server->front_timer_us = INT64_MAX;
 	pl_server_before_front(server);
 	pl_front_tick(server->front, pl_server_now_us());
 	pl_server_after_front(server);
@@ -106,16 +86,42 @@ static void on_front_timer(lws_sorted_usec_list_t *timer)
 
 static void schedule(struct pl_server *server)
 {
-	int64_t delay_us = pl_front_deadline(server->front);
-	if (delay_us != INT64_MAX) {
-		delay_us -= pl_server_now_us();
-		if (delay_us < 1)
-			delay_us = 1;
-	}
-	if (delay_us == INT64_MAX)
-		lws_sul_cancel(&server->front_timer);
+	const int64_t at_us = pl_front_deadline(server->front);
+	if (at_us == server->front_timer_us)
+		return;
+	server->front_timer_us = at_us;
+	if (at_us == INT64_MAX)
+		pl_loop_stop_timer(server, &server->front_timer);
 	else
-		lws_sul_schedule(server->lws, 0, &server->front_timer, on_front_timer, delay_us);
+		pl_loop_set_timer(server, &server->front_timer, at_us);
+}
+
+enum pl_err pl_server_front_init(struct pl_server *server)
+{
+	const struct pl_config *config = server->config;
+	struct pl_front_config front = {
+		.participants_max = config->limits_participants,
+		.rooms_max = config->limits_rooms,
+		.room_participants_max = config->limits_room_participants,
+		.room_spread = config->media_room_spread,
+		.connections_max = config->limits_connections,
+		.fingerprint = pl_sfu_fingerprint(server->sfu),
+		.random = pl_random,
+	};
+	_Static_assert((int)PL_FRONT_ADDRESSES_MAX == (int)PL_SFU_ADDRESSES_MAX, "all addresses fit");
+	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
+	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
+	for (uint32_t shard = 0; shard < front.shard_count; shard++)
+		front.port[shard] = pl_sfu_port(server->sfu, shard);
+	pl_loop_init_timer(server, &server->front_timer, on_front_timer);
+	pl_loop_init_timer(server, &server->trim_timer, on_trim_timer);
+	server->front_timer_us = INT64_MAX;
+	return pl_front_create(&server->front, &front);
+}
+
+void pl_server_front_fini(struct pl_server *server)
+{
+	pl_front_destroy(&server->front);
 }
 
 void pl_server_before_front(struct pl_server *server)
@@ -125,21 +131,24 @@ void pl_server_before_front(struct pl_server *server)
 		pl_front_set_commands_free(server->front, shard, pl_sfu_commands_free(server->sfu, shard));
 }
 
-void pl_server_after_front(struct pl_server *server)
+static void drain(struct pl_server *server)
 {
 	struct pl_front_output output;
-	do {
-		while (pl_front_next(server->front, &output))
-			carry_out(server, &output);
-		/* The front is told of a backlog only when it is drained; its answer may be more to send. */
-		struct pl_ws *ws = server->grown;
-		if (ws == NULL)
-			break;
-		server->grown = ws->grown_next;
-		ws->has_grown = false;
-		if (ws->close_code == 0)
-			pl_front_backlog(server->front, pl_server_now_us(), ws->connection, ws->queued_bytes);
-	} while (true);
+	while (pl_front_next(server->front, &output))
+		carry_out(server, &output);
+}
+
+void pl_server_after_front(struct pl_server *server)
+{
+	drain(server);
+	/* The front is told of a backlog only when it is drained; its answer may be more to send. */
+	for (struct pl_ws *ws = pl_ws_flush(server); ws != NULL; ws = pl_ws_flush(server)) {
+		const size_t backlog = pl_ws_backlog(ws);
+		if (backlog == 0 || ws->close_code != 0)
+			continue;
+		pl_front_backlog(server->front, pl_server_now_us(), ws->connection, backlog);
+		drain(server);
+	}
 	schedule(server);
 }
 
@@ -154,6 +163,7 @@ void pl_server_take_events(struct pl_server *server)
 				PL_LOG_TEXT("close", pl_close_text(event.close)));
 		pl_server_before_front(server);
 		pl_front_event(server->front, pl_server_now_us(), &event);
-		pl_server_after_front(server);
+		drain(server);
 	}
+	pl_server_after_front(server); /* what one client has to be told of all of them is one write */
 }

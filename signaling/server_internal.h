@@ -1,9 +1,11 @@
-/* What the parts of the server share: server.c (loop, listener, signals), server_http.c (requests), server_whip.c
- * (those of WHIP and WHEP), server_ws.c (WebSockets) and server_front.c (between them, the front and the media plane).
+/* What the parts of the server share: server.c (listener, signals), server_loop.c (loop and timers), server_http.c (requests), server_whip.c
+ * (those of WHIP and WHEP), server_ws.c (WebSockets), server_silence.c (those that say nothing) and server_front.c (between
+ * them, the front and the media plane).
  * Thread: signaling. */
 #ifndef PL_SIGNALING_SERVER_INTERNAL_H
 #define PL_SIGNALING_SERVER_INTERNAL_H
 
+#include <ev.h>
 #include <libwebsockets.h>
 
 #include "signaling/server.h"
@@ -18,14 +20,9 @@ enum {
 	PL_SERVER_SPARE_CONNECTIONS = 256,
 	PL_SERVER_CHUNK_SIZE = 4096,
 	PL_SERVER_RECEIVE_SIZE = 512, /* of each WebSocket for as long as it lives; longer messages come in parts */
-};
-
-/* A text to send, with the room before it that libwebsockets wants. */
-struct pl_ws_message {
-	struct pl_ws_message *next;
-	size_t size;
-	unsigned char room[LWS_PRE];
-	unsigned char text[];
+	/* What is written at once.  libwebsockets would else cut what it sends to the size of what it receives. */
+	PL_SERVER_SEND_SIZE = 1 << 20,
+	PL_WS_GATHER_MS = 50,
 };
 
 struct pl_ws {
@@ -35,11 +32,14 @@ struct pl_ws {
 	uint16_t close_code; /* to close with once the queue is sent; 0 while open */
 	bool is_deaf;        /* the rest of what it sends is not read */
 	bool is_close_sent;  /* only its own close frame is still awaited */
-	struct pl_ws_message *first, **last;
-	size_t queued_bytes;
-	struct pl_ws *grown_next; /* in the list of those whose queue grew */
-	bool has_grown;
-	uint8_t *partial; /* a message whose last fragment is not here yet */
+	bool is_broken;      /* its socket takes nothing any more: to be closed */
+	uint8_t *out;        /* whole frames for libwebsockets, behind the room that it wants; NULL for none */
+	size_t out_size, out_room;
+	size_t given;       /* bytes of which libwebsockets has not sent all; 0 for none */
+	lws_dll2_t unsent;  /* of server->unsent or server->patient */
+	lws_dll2_t silence; /* of server->quiet or server->pinged */
+	int64_t heard_us;   /* the last time that anything came from it */
+	uint8_t *partial;   /* a message whose last fragment is not here yet */
 	size_t partial_size, partial_room;
 };
 
@@ -56,28 +56,47 @@ struct pl_server {
 	struct pl_front *front;
 	struct lws_context *lws;
 	struct lws_vhost *vhost;
-	lws_retry_bo_t idle;
+	struct ev_loop *loop;
 	struct lws *listener; /* each of the three owns its descriptor; NULL once closed */
 	struct lws *signals;
 	struct lws *events;
 	uint32_t open_count; /* of wsi, those three included */
+	uint32_t own_count;  /* of them, before anybody came */
 	uint64_t http_requests, refused;
-	lws_sorted_usec_list_t front_timer, end_timer, accept_timer, trim_timer;
-	int64_t changed_us;  /* the last time that somebody came or went */
-	bool is_trim_coming; /* trim_timer is set */
+	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, beat;
+	int64_t front_timer_us; /* when it is due; INT64_MAX: never */
+	int64_t changed_us;     /* the last time that somebody came or went */
+	bool is_trim_coming;    /* trim_timer is set */
 	bool is_ending, is_over;
 
 	struct pl_ws **ws; /* by index */
 	uint32_t *ws_free; /* indexes */
 	uint32_t ws_free_count, ws_max;
 	uint32_t ws_serial;
-	struct pl_ws *grown;
+	lws_dll2_owner_t unsent;  /* have frames that go out at the end of this turn */
+	lws_dll2_owner_t patient; /* have only frames that may wait for others; when not empty, patient_timer is set */
+	lws_dll2_owner_t quiet;   /* not pinged; whoever was heard last is at the end, here and below */
+	lws_dll2_owner_t pinged;
+	bool is_silence_timed; /* silence_timer is set */
 
 	struct pl_whip *whips; /* that wait for the front's answer */
 	uint64_t whip_last;
 };
 
 int64_t pl_server_now_us(void);
+
+/* server_loop.c */
+PL_MUST_USE bool pl_loop_init(struct pl_server *server);
+/* libwebsockets has one more connection, and timeouts for it. */
+void pl_loop_client_came(struct pl_server *server);
+void pl_loop_run(struct pl_server *server); /* until pl_loop_stop */
+void pl_loop_stop(struct pl_server *server);
+/* After libwebsockets' context is gone. */
+void pl_loop_fini(struct pl_server *server);
+/* A timer's data is the server; it rings once. */
+void pl_loop_init_timer(struct pl_server *server, ev_timer *timer, void (*ring)(struct ev_loop *, ev_timer *, int));
+void pl_loop_set_timer(struct pl_server *server, ev_timer *timer, int64_t at_us);
+void pl_loop_stop_timer(struct pl_server *server, ev_timer *timer);
 
 /* What a response's head says; NULL for what it does not. */
 struct pl_http_answer {
@@ -113,9 +132,22 @@ void pl_ws_table_fini(struct pl_server *server);
 int pl_ws_opened(struct pl_server *server, struct lws *wsi, struct pl_session *session);
 int pl_ws_received(struct pl_server *server, struct pl_session *session, struct pl_bytes bytes);
 int pl_ws_writeable(struct pl_session *session);
+void pl_ws_pong(struct pl_server *server, struct pl_session *session);
 void pl_ws_closed(struct pl_server *server, struct pl_session *session);
-void pl_ws_send(struct pl_server *server, uint64_t connection, const char *text, size_t size);
+/* The text goes out when pl_ws_flush is called; one that may wait does so for PL_WS_GATHER_MS at most. */
+void pl_ws_send(struct pl_server *server, uint64_t connection, const char *text, size_t size, bool may_wait);
 void pl_ws_close(struct pl_server *server, uint64_t connection, uint16_t code);
+void pl_ws_ping(struct pl_server *server, struct pl_ws *ws);
+/* Sends what one of them has to send, and returns it; NULL when none has anything. */
+struct pl_ws *pl_ws_flush(struct pl_server *server);
+/* Bytes that the client has not taken yet. */
+size_t pl_ws_backlog(const struct pl_ws *ws);
+
+/* server_silence.c: who says nothing is pinged, and dropped when it does not answer. */
+void pl_silence_init(struct pl_server *server);
+void pl_silence_begin(struct pl_server *server, struct pl_ws *ws);
+void pl_silence_heard(struct pl_server *server, struct pl_ws *ws);
+void pl_silence_end(struct pl_ws *ws);
 
 /* server_front.c */
 PL_MUST_USE enum pl_err pl_server_front_init(struct pl_server *server);

@@ -12,7 +12,7 @@ struct pl_whip {
 	struct pl_server *server;
 	struct lws *wsi;
 	struct pl_front_http_request http; /* its texts are owned; its body is what is here of it */
-	lws_sorted_usec_list_t timer;      /* runs while the body comes */
+	ev_timer timer;                    /* runs while the body comes */
 	uint8_t *body;
 	bool has_body;
 
@@ -89,7 +89,7 @@ static bool copy_argument(struct lws *wsi, const char *key, struct pl_bytes *val
 
 static void destroy(struct pl_whip *whip)
 {
-	lws_sul_cancel(&whip->timer);
+	pl_loop_stop_timer(whip->server, &whip->timer);
 	for (struct pl_whip **at = &whip->server->whips; *at != NULL; at = &(*at)->next) {
 		if (*at == whip) {
 			*at = whip->next;
@@ -107,6 +107,15 @@ static void destroy(struct pl_whip *whip)
 	free(whip);
 }
 
+/* A body that drips in would else hold its connection for hours: libwebsockets' bound begins anew with each byte. */
+static void on_slow_body(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct pl_whip *whip = lws_container_of(timer, struct pl_whip, timer);
+	lws_set_timeout(whip->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_SYNC); /* which ends whip, too */
+}
+
 static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const char *path)
 {
 	struct pl_whip *whip = calloc(1, sizeof(*whip));
@@ -114,6 +123,7 @@ static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const c
 		return NULL;
 	whip->server = server;
 	whip->wsi = wsi;
+	pl_loop_init_timer(server, &whip->timer, on_slow_body);
 	whip->http.request = ++server->whip_last;
 	whip->http.method = method_of(wsi);
 	whip->http.path = strdup(path);
@@ -132,19 +142,12 @@ static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const c
 static void ask_front(struct pl_whip *whip)
 {
 	struct pl_server *server = whip->server;
-	lws_sul_cancel(&whip->timer);
+	pl_loop_stop_timer(server, &whip->timer);
 	whip->next = server->whips;
 	server->whips = whip;
 	pl_server_before_front(server);
 	pl_front_http(server->front, pl_server_now_us(), &whip->http);
 	pl_server_after_front(server);
-}
-
-/* A body that drips in would else hold its connection for hours: libwebsockets' bound begins anew with each byte. */
-static void on_slow_body(lws_sorted_usec_list_t *timer)
-{
-	struct pl_whip *whip = lws_container_of(timer, struct pl_whip, timer);
-	lws_set_timeout(whip->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
 }
 
 int pl_whip_request(struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path)
@@ -162,7 +165,7 @@ int pl_whip_request(struct pl_server *server, struct lws *wsi, struct pl_session
 	if (whip->body == NULL)
 		return -1;
 	whip->http.body.data = whip->body;
-	lws_sul_schedule(server->lws, 0, &whip->timer, on_slow_body, BODY_S_MAX * LWS_US_PER_SEC);
+	pl_loop_set_timer(server, &whip->timer, pl_server_now_us() + BODY_S_MAX * INT64_C(1000000));
 	return 0;
 }
 

@@ -4,26 +4,15 @@
 #include "signaling/log.h"
 #include "signaling/server_internal.h"
 
-enum { PARTIAL_SIZE_FIRST = 4096, MESSAGES_PER_TURN = 32, CLOSE_S_MAX = 5 };
-
-bool pl_ws_table_init(struct pl_server *server)
-{
-	server->ws_max = server->config->limits_connections;
-	server->ws = calloc(server->ws_max, sizeof(*server->ws));
-	server->ws_free = calloc(server->ws_max, sizeof(*server->ws_free));
-	if (server->ws == NULL || server->ws_free == NULL)
-		return false;
-	/* The lowest index is taken first, so that a small server touches little of the table. */
-	for (server->ws_free_count = 0; server->ws_free_count < server->ws_max; server->ws_free_count++)
-		server->ws_free[server->ws_free_count] = server->ws_max - 1 - server->ws_free_count;
-	return true;
-}
-
-void pl_ws_table_fini(struct pl_server *server)
-{
-	free(server->ws);
-	free(server->ws_free);
-}
+enum {
+	PARTIAL_SIZE_FIRST = 4096,
+	OUT_ROOM_FIRST = 1024,
+	PATIENT_SIZE_MAX = 16384, /* as much waits for others; more goes */
+	CLOSE_S_MAX = 5,
+	HEAD_SIZE_MAX = 10,
+	OPCODE_TEXT = 0x81, /* whole in one frame, as all are (RFC 6455 section 5.2) */
+	OPCODE_PING = 0x89,
+};
 
 /* A connection's number is a serial and an index, so that a number of the past finds nobody. */
 static struct pl_ws *find(const struct pl_server *server, uint64_t connection)
@@ -41,39 +30,18 @@ static struct pl_ws *add(struct pl_server *server, struct lws *wsi)
 	ws->wsi = wsi;
 	ws->index = server->ws_free[--server->ws_free_count];
 	ws->connection = (uint64_t)++server->ws_serial << 32 | ws->index;
-	ws->last = &ws->first;
 	server->ws[ws->index] = ws;
+	pl_silence_begin(server, ws);
 	return ws;
-}
-
-static void drop_first(struct pl_ws *ws)
-{
-	struct pl_ws_message *message = ws->first;
-	ws->first = message->next;
-	if (ws->first == NULL)
-		ws->last = &ws->first;
-	ws->queued_bytes -= message->size;
-	free(message);
-}
-
-static void forget_growth(struct pl_server *server, struct pl_ws *ws)
-{
-	for (struct pl_ws **at = &server->grown; *at != NULL; at = &(*at)->grown_next) {
-		if (*at == ws) {
-			*at = ws->grown_next;
-			return;
-		}
-	}
 }
 
 static void remove_ws(struct pl_server *server, struct pl_ws *ws)
 {
 	server->ws[ws->index] = NULL;
 	server->ws_free[server->ws_free_count++] = ws->index;
-	if (ws->has_grown)
-		forget_growth(server, ws);
-	while (ws->first != NULL)
-		drop_first(ws);
+	lws_dll2_remove(&ws->unsent);
+	pl_silence_end(ws);
+	free(ws->out);
 	free(ws->partial);
 	free(ws);
 }
@@ -146,7 +114,7 @@ int pl_ws_received(struct pl_server *server, struct pl_session *session, struct 
 	struct pl_ws *ws = session->ws;
 	if (ws == NULL || ws->is_deaf)
 		return 0;
-	lws_validity_confirmed(ws->wsi);
+	pl_silence_heard(server, ws);
 	if (lws_frame_is_binary(ws->wsi)) {
 		refuse_frame(server, ws, PL_FAULT_BAD_FIELD);
 		return 0;
@@ -174,29 +142,96 @@ int pl_ws_received(struct pl_server *server, struct pl_session *session, struct 
 	return 0;
 }
 
-void pl_ws_send(struct pl_server *server, uint64_t connection, const char *text, size_t size)
+void pl_ws_pong(struct pl_server *server, struct pl_session *session)
+{
+	if (session->ws != NULL)
+		pl_silence_heard(server, session->ws);
+}
+
+/* ---- what goes out ----
+ * Frames are put together here, so that all that a client has to be told in one turn is one write: a join that is told to a
+ * room of a thousand costs the room a thousand of them, which is nearly all of its cost.  libwebsockets takes them as they are
+ * (LWS_WRITE_RAW), and adds pongs and the close frame between two of our writes.  What it cannot send it keeps, and gets no more
+ * from us until it is through. */
+
+static void on_patient_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
+	while (server->patient.head != NULL) {
+		lws_dll2_t *first = server->patient.head;
+		lws_dll2_remove(first);
+		lws_dll2_add_tail(first, &server->unsent);
+	}
+	pl_server_after_front(server);
+}
+
+/* It has frames.  Who may wait keeps its place when it has one. */
+static void list_unsent(struct pl_server *server, struct pl_ws *ws, bool may_wait)
+{
+	if (ws->unsent.owner == &server->unsent || (may_wait && ws->unsent.owner == &server->patient))
+		return;
+	lws_dll2_remove(&ws->unsent);
+	if (may_wait && server->patient.count == 0)
+		pl_loop_set_timer(server, &server->patient_timer, pl_server_now_us() + PL_WS_GATHER_MS * INT64_C(1000));
+	lws_dll2_add_tail(&ws->unsent, may_wait ? &server->patient : &server->unsent);
+}
+
+static bool make_room(struct pl_ws *ws, size_t more)
+{
+	if (ws->out_size + more <= ws->out_room)
+		return true;
+	size_t room = ws->out_room == 0 ? OUT_ROOM_FIRST : ws->out_room;
+	while (room < ws->out_size + more)
+		room *= 2;
+	uint8_t *grown = realloc(ws->out, LWS_PRE + room);
+	if (grown == NULL)
+		return false;
+	ws->out = grown;
+	ws->out_room = room;
+	return true;
+}
+
+/* RFC 6455 section 5.2: opcode; 7 bits of length, or 126 and 16 bits, or 127 and 64; no mask from a server. */
+static size_t write_head(uint8_t head[static HEAD_SIZE_MAX], uint8_t opcode, size_t size)
+{
+	const int length_bytes = size < 126 ? 0 : size <= UINT16_MAX ? 2 : 8;
+	head[0] = opcode;
+	head[1] = (uint8_t)(length_bytes == 0 ? size : length_bytes == 2 ? 126 : 127);
+	for (int i = 0; i < length_bytes; i++)
+		head[2 + i] = (uint8_t)((uint64_t)size >> 8 * (length_bytes - 1 - i));
+	return 2 + (size_t)length_bytes;
+}
+
+static bool put_frame(struct pl_ws *ws, uint8_t opcode, const void *payload, size_t size)
+{
+	if (!make_room(ws, HEAD_SIZE_MAX + size))
+		return false;
+	uint8_t *at = ws->out + LWS_PRE + ws->out_size;
+	const size_t head_size = write_head(at, opcode, size);
+	memcpy(at + head_size, payload, size);
+	ws->out_size += head_size + size;
+	return true;
+}
+
+void pl_ws_send(struct pl_server *server, uint64_t connection, const char *text, size_t size, bool may_wait)
 {
 	struct pl_ws *ws = find(server, connection);
 	if (ws == NULL || ws->close_code != 0)
 		return;
-	struct pl_ws_message *message = malloc(sizeof(*message) + size);
-	if (message == NULL) {
-		/* A client that misses one message is wrong about the room until it resumes: let it. */
+	if (put_frame(ws, OPCODE_TEXT, text, size))
+		list_unsent(server, ws, may_wait && ws->out_size < PATIENT_SIZE_MAX);
+	else /* A client that misses one message is wrong about the room until it resumes: let it. */
 		pl_ws_close(server, connection, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION);
-		return;
-	}
-	message->next = NULL;
-	message->size = size;
-	memcpy(message->text, text, size);
-	*ws->last = message;
-	ws->last = &message->next;
-	ws->queued_bytes += size;
-	if (!ws->has_grown) {
-		ws->has_grown = true;
-		ws->grown_next = server->grown;
-		server->grown = ws;
-	}
-	lws_callback_on_writable(ws->wsi);
+}
+
+/* libwebsockets does not tell of a pong that is empty. */
+void pl_ws_ping(struct pl_server *server, struct pl_ws *ws)
+{
+	static const char payload[] = { 'p', 'l' };
+	if (put_frame(ws, OPCODE_PING, payload, sizeof(payload)))
+		list_unsent(server, ws, false);
 }
 
 void pl_ws_close(struct pl_server *server, uint64_t connection, uint16_t code)
@@ -206,24 +241,60 @@ void pl_ws_close(struct pl_server *server, uint64_t connection, uint16_t code)
 		return;
 	ws->close_code = code;
 	ws->is_deaf = true;
+	pl_silence_end(ws);
 	/* One that does not read gets neither its last messages nor the close frame: it is cut off then. */
 	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S_MAX);
 	lws_callback_on_writable(ws->wsi);
 }
 
+size_t pl_ws_backlog(const struct pl_ws *ws)
+{
+	return ws->given + ws->out_size;
+}
+
+/* Called from anywhere, so one that is to be closed is closed by its own callback. */
+static void flush(struct pl_ws *ws)
+{
+	if (ws->given > 0 && !lws_partial_buffered(ws->wsi))
+		ws->given = 0;
+	if (ws->out_size == 0 || ws->given > 0 || ws->is_broken)
+		return;
+	if (lws_write(ws->wsi, ws->out + LWS_PRE, ws->out_size, LWS_WRITE_RAW) < 0) {
+		ws->is_broken = true;
+		lws_callback_on_writable(ws->wsi);
+	} else if (lws_partial_buffered(ws->wsi)) {
+		ws->given = ws->out_size; /* and calls back when it is through */
+	}
+	free(ws->out);
+	ws->out = NULL;
+	ws->out_size = ws->out_room = 0;
+}
+
+struct pl_ws *pl_ws_flush(struct pl_server *server)
+{
+	if (server->unsent.head == NULL)
+		return NULL;
+	struct pl_ws *ws = lws_container_of(server->unsent.head, struct pl_ws, unsent);
+	lws_dll2_remove(&ws->unsent);
+	flush(ws);
+	return ws;
+}
+
 int pl_ws_writeable(struct pl_session *session)
 {
 	struct pl_ws *ws = session->ws;
-	if (ws == NULL)
+	if (ws == NULL || ws->is_broken)
 		return -1;
-	for (int i = 0; ws->first != NULL; i++) {
-		if (i == MESSAGES_PER_TURN || lws_send_pipe_choked(ws->wsi)) {
-			lws_callback_on_writable(ws->wsi);
-			return 0;
-		}
-		if (lws_write(ws->wsi, ws->first->text, ws->first->size, LWS_WRITE_TEXT) < 0)
-			return -1;
-		drop_first(ws);
+	/* What waits for others waits on, unless the close frame comes behind it. */
+	if (ws->close_code != 0 || ws->given > 0) {
+		lws_dll2_remove(&ws->unsent);
+		flush(ws);
+	}
+	if (ws->is_broken)
+		return -1;
+	if (ws->given > 0) {
+		lws_callback_on_writable(ws->wsi);
+		return 0;
 	}
 	/* To close again would close at once.  libwebsockets reads on for 5 seconds at most, until the client's own close frame
 	 * is there: with bytes unread the kernel would reset the connection, and the client would not learn why. */
@@ -232,4 +303,26 @@ int pl_ws_writeable(struct pl_session *session)
 	ws->is_close_sent = true;
 	lws_close_reason(ws->wsi, (enum lws_close_status)ws->close_code, NULL, 0);
 	return -1;
+}
+
+/* ---- the table ---- */
+
+bool pl_ws_table_init(struct pl_server *server)
+{
+	pl_loop_init_timer(server, &server->patient_timer, on_patient_timer);
+	server->ws_max = server->config->limits_connections;
+	server->ws = calloc(server->ws_max, sizeof(*server->ws));
+	server->ws_free = calloc(server->ws_max, sizeof(*server->ws_free));
+	if (server->ws == NULL || server->ws_free == NULL)
+		return false;
+	/* The lowest index is taken first, so that a small server touches little of the table. */
+	for (server->ws_free_count = 0; server->ws_free_count < server->ws_max; server->ws_free_count++)
+		server->ws_free[server->ws_free_count] = server->ws_max - 1 - server->ws_free_count;
+	return true;
+}
+
+void pl_ws_table_fini(struct pl_server *server)
+{
+	free(server->ws);
+	free(server->ws_free);
 }

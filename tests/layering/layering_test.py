@@ -30,6 +30,7 @@ WRAPPERS = {
     r"stun/|nice/": r"media/ice\.c|tests/.*",
     r"opus/|opus\.h": r"media/opus\.c|signaling/doctor_library\.c|tests/.*",
     r"libwebsockets\.h": r"signaling/server.*\.[ch]|tests/.*",
+    r"ev\.h": r"signaling/server.*\.[ch]",
     r"yaml\.h": r"signaling/config.*\.c|tests/.*",
     r"jansson\.h": r"signaling/(message|front)[a-z_]*\.[ch]|tests/.*",
 }
