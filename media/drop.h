@@ -22,6 +22,7 @@
 	X(DTLS_AUTH, "dtls_auth", "DTLS alert whose authentication tag is wrong")                         \
 	X(DTLS_REPLAY, "dtls_replay", "DTLS alert seen before or too old")                                \
 	X(DTLS_BUSY, "dtls_busy", "more handshakes wait for their turn than may")                         \
+	X(DTLS_AGAIN, "dtls_again", "sent again while the first still waits for its turn")                \
 	X(SRTP_EARLY, "srtp_early", "RTP or RTCP before the keys were known")                             \
 	X(SRTP_AUTH, "srtp_auth", "RTP or RTCP authentication tag is wrong")                              \
 	X(SRTP_REPLAY, "srtp_replay", "RTP or RTCP packet seen before or too old")                        \

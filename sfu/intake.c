@@ -57,11 +57,7 @@ static enum pl_drop take_dtls(
 	struct pl_participant *p = held->node.owner;
 	if (p->transport.state == PL_TRANSPORT_CONNECTED)
 		return feed_dtls(c, now_us, path, datagram);
-	if (p->handshakes == PL_HANDSHAKES_EACH_MAX)
-		return PL_DROP_DTLS_BUSY;
-	const enum pl_drop drop = pl_handshakes_push(&c->handshakes, p->source, path, datagram);
-	p->handshakes = (uint8_t)(p->handshakes + (drop == PL_DROP_NONE));
-	return drop;
+	return pl_handshakes_push(&c->handshakes, &p->handshakes, p->source, path, datagram);
 }
 
 enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us)
@@ -72,8 +68,8 @@ enum pl_drop pl_intake_handshake(struct pl_conference *c, int64_t now_us)
 		return PL_DROP_NONE;
 	/* Who joined anew meanwhile counts from nothing: what its predecessor left is no part of it. */
 	struct pl_participant *p = pl_directory_by_source(&c->directory, packet->source);
-	if (p != NULL && p->handshakes > 0)
-		p->handshakes--;
+	if (p != NULL && p->handshakes.count > 0)
+		p->handshakes.count--;
 	const enum pl_drop drop = feed_dtls(c, now_us, &path, packet->payload);
 	pl_pool_release(&c->pool, packet);
 	return drop;

@@ -8,6 +8,7 @@
 #include "media/rewrite.h"
 #include "media/rng.h"
 #include "media/rtp_template.h"
+#include "sfu/handshakes.h"
 #include "sfu/queue.h"
 #include "sfu/slots.h"
 #include "sfu/table.h"
@@ -100,7 +101,7 @@ struct pl_participant {
 	bool is_active;    /* media came or went since the last report */
 	struct pl_queue_node draining, reporting, telling;
 	bool tell_connected, tell_slots;
-	uint8_t handshakes; /* of its datagrams that wait for their turn: sfu/handshakes.h */
+	struct pl_handshakes_of handshakes; /* its datagrams that wait for their turn */
 };
 
 /* Takes what an offer/answer settled.  Tracks and slots are kept by mid (a track: while its id is the same, too) with

@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,12 +157,25 @@ void pl_front_set_commands_free(struct pl_front *front, uint8_t shard, size_t co
 
 /* ---- taking ---- */
 
+enum { DIGITS_MAX = 20 };
+
+/* At the end of digits; returns how many.  Printing with a format was a tenth of what an event costs. */
+static size_t write_digits(char digits[static DIGITS_MAX], uint64_t n)
+{
+	size_t length = 0;
+	do {
+		digits[DIGITS_MAX - ++length] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	return length;
+}
+
 /* Joins text's parts around the digits of n, in memory that the next call uses again. */
 static void fill_gap(struct pl_front *front, const struct pl_front_queued *queued, struct pl_front_output *output)
 {
 	const struct pl_front_text *text = queued->text;
-	char digits[24];
-	const size_t length = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, queued->n);
+	char digits[DIGITS_MAX];
+	const size_t length = write_digits(digits, queued->n);
 	output->text_size = text->size + length;
 	if (front->filled_capacity < output->text_size) {
 		front->filled_capacity = output->text_size * 2;
@@ -172,7 +184,7 @@ static void fill_gap(struct pl_front *front, const struct pl_front_queued *queue
 		PL_ASSERT(front->filled != NULL);
 	}
 	memcpy(front->filled, text->data, text->gap);
-	memcpy(front->filled + text->gap, digits, length);
+	memcpy(front->filled + text->gap, digits + DIGITS_MAX - length, length);
 	memcpy(front->filled + text->gap + length, text->data + text->gap, text->size - text->gap);
 	output->text = front->filled;
 }

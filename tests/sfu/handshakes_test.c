@@ -43,7 +43,8 @@ static enum pl_drop push(struct fixture *f, uint32_t number)
 	const struct pl_path path = path_of(number);
 	const size_t size = 1 + number % PL_DATAGRAM_SIZE_MAX;
 	memset(bytes, (int)(number & 0xff), sizeof bytes);
-	return pl_handshakes_push(&f->handshakes, 100 + number, &path, (struct pl_bytes){ bytes, size });
+	struct pl_handshakes_of of = { .count = 0 };
+	return pl_handshakes_push(&f->handshakes, &of, 100 + number, &path, (struct pl_bytes){ bytes, size });
 }
 
 /* The oldest is that number, as it was pushed. */
@@ -132,11 +133,93 @@ static void test_handshakes_leave_the_pool_its_reserve(void **state)
 	free(f.memory);
 }
 
+/* A flight as OpenSSL sends it: a record each of two handshake messages, epoch 0.  RFC 6347 section 4.1. */
+static size_t make_flight(uint8_t bytes[static 64], uint8_t record, uint8_t body)
+{
+	size_t size = 0;
+	for (uint8_t i = 0; i < 2; i++) {
+		const uint8_t head[] = { 22, 254, 253, 0, 0, 0, 0, 0, 0, 0, (uint8_t)(record + i), 0, 8 };
+		memcpy(bytes + size, head, sizeof head);
+		memset(bytes + size + sizeof head, body + i, 8);
+		size += sizeof head + 8;
+	}
+	return size;
+}
+
+static enum pl_drop push_flight(
+	struct fixture *f, struct pl_handshakes_of *of, uint32_t number, const uint8_t *bytes, size_t size)
+{
+	const struct pl_path path = path_of(number);
+	return pl_handshakes_push(&f->handshakes, of, 100, &path, (struct pl_bytes){ bytes, size });
+}
+
+/* A client that waits for a server without time sends its flight again, in records with new numbers: it would fill the queue
+ * alone, and each copy would be a step for nothing.  What differs in anything else is another datagram. */
+static void test_handshakes_sent_again_take_no_place(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct pl_handshakes_of of = { .count = 0 }, other = { .count = 0 };
+	uint8_t first[64], again[64], next[64];
+	const size_t size = make_flight(first, 0, 1);
+	make_flight(again, 2, 1);
+	make_flight(next, 2, 9);
+	assert_int_equal(start(&f, POOL_PACKETS), 0);
+	assert_int_equal(push_flight(&f, &of, 1, first, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, first, size), PL_DROP_DTLS_AGAIN);
+	assert_int_equal(push_flight(&f, &of, 1, again, size), PL_DROP_DTLS_AGAIN);
+	assert_int_equal(f.handshakes.count, 1);
+	/* Others. */
+	assert_int_equal(push_flight(&f, &other, 1, again, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 2, again, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, next, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, again, size - 1), PL_DROP_NONE);
+	again[4] = 1; /* an epoch that is encrypted: nobody can tell */
+	assert_int_equal(push_flight(&f, &of, 1, again, size), PL_DROP_NONE);
+	again[4] = 0;
+	again[12] = 80; /* the record is longer than the datagram */
+	assert_int_equal(push_flight(&f, &of, 1, again, size), PL_DROP_NONE);
+	assert_int_equal(of.count, 6);
+	assert_int_equal(f.handshakes.count, 7);
+	/* Each may come again when it has had its turn. */
+	make_flight(again, 4, 1);
+	for (int turn = 0; turn < 2; turn++) {
+		struct pl_path path;
+		pl_pool_release(&f.pool, pl_handshakes_pop(&f.handshakes, &path));
+	}
+	of.count--;
+	other.count--;
+	assert_int_equal(push_flight(&f, &other, 1, again, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, again, size), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, first, size), PL_DROP_DTLS_AGAIN);
+	assert_int_equal(push_flight(&f, &of, 2, first, size), PL_DROP_DTLS_AGAIN);
+	free(f.memory);
+}
+
+/* One client has its places, and no more. */
+static void test_handshakes_of_one_client_are_bounded(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct pl_handshakes_of of = { .count = 0 };
+	uint8_t bytes[64];
+	assert_int_equal(start(&f, POOL_PACKETS), 0);
+	for (uint8_t i = 0; i < PL_HANDSHAKES_EACH_MAX; i++)
+		assert_int_equal(push_flight(&f, &of, 1, bytes, make_flight(bytes, 0, (uint8_t)(2 * i))), PL_DROP_NONE);
+	assert_int_equal(push_flight(&f, &of, 1, bytes, make_flight(bytes, 0, 99)), PL_DROP_DTLS_BUSY);
+	for (uint8_t i = 0; i < PL_HANDSHAKES_EACH_MAX; i++)
+		assert_int_equal(
+			push_flight(&f, &of, 1, bytes, make_flight(bytes, 7, (uint8_t)(2 * i))), PL_DROP_DTLS_AGAIN);
+	assert_int_equal(of.count, PL_HANDSHAKES_EACH_MAX);
+	free(f.memory);
+}
+
 /* ---- the storm ---- */
 
 enum {
 	MS = 1000,
 	STORM = 200,
+	JUNK_BEFORE = 2, /* of each client; with its flight more than PL_HANDSHAKES_MAX */
 	STEP_US = 1000,
 	LISTENERS = 4,
 	HELLO_MS = 3 * PL_SIM_LINK_DELAY_MS,  /* a check, its answer, and the first flight */
@@ -175,9 +258,9 @@ static uint32_t waiting(const struct call *call)
 	return pl_conference_counters(call->sim->conference).packets_used;
 }
 
-static uint64_t dropped(const struct call *call)
+static uint64_t dropped(const struct call *call, enum pl_drop drop)
 {
-	return pl_conference_counters(call->sim->conference).drop[PL_DROP_DTLS_BUSY];
+	return pl_conference_counters(call->sim->conference).drop[drop];
 }
 
 static void assert_all_connect(struct call *call, int64_t ms)
@@ -221,8 +304,36 @@ static void test_storm_is_not_heard(void **state)
 	assert_all_connect(&call, 3000);
 	assert_undisturbed(&call, STEP_US);
 	assert_int_equal(waiting(&call), 0);
-	assert_int_equal(dropped(&call), 0);
+	assert_int_equal(dropped(&call, PL_DROP_DTLS_BUSY), 0);
 	pl_sim_destroy(&call.sim);
+}
+
+/* A server that stood still finds the first flight of each client, and four times again: they take one place each. */
+static void test_storm_sent_again_takes_no_more_places(void **state)
+{
+	(void)state;
+	struct call call;
+	begin_call(&call, 4);
+	join_all(&call);
+	pl_sim_run(call.sim, HELLO_MS - 1);
+	call.sim->busy_us = call.sim->now_us + 4000 * MS;
+	pl_sim_run(call.sim, 4002);
+	assert_in_range(waiting(&call), STORM - 3, STORM);
+	assert_in_range(dropped(&call, PL_DROP_DTLS_AGAIN), 4 * STORM - STORM, 5 * STORM);
+	assert_int_equal(dropped(&call, PL_DROP_DTLS_BUSY), 0);
+	assert_all_connect(&call, 20000);
+	pl_sim_destroy(&call.sim);
+}
+
+/* Each client has records on the way that lead nowhere, and are not the same. */
+static void inject_junk(const struct call *call)
+{
+	for (uint8_t i = 0; i < JUNK_BEFORE; i++) {
+		const uint8_t junk[] = { 22, 254, 253, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, i };
+		for (size_t peer = 0; peer < STORM; peer++)
+			pl_sim_inject(
+				call->sim, &call->comes[peer]->peer.path.local, (struct pl_bytes){ junk, sizeof junk });
+	}
 }
 
 /* A server that stood still finds more than may wait: the rest is dropped by name, and its clients connect when they send again. */
@@ -233,10 +344,12 @@ static void test_storm_over_the_bound_connects_in_the_end(void **state)
 	begin_call(&call, 2);
 	join_all(&call);
 	pl_sim_run(call.sim, HELLO_MS - 1);
+	inject_junk(&call);
 	call.sim->busy_us = call.sim->now_us + 4000 * MS; /* the first flight, and four times again */
 	pl_sim_run(call.sim, 4002);
 	assert_in_range(waiting(&call), PL_HANDSHAKES_MAX - 3, PL_HANDSHAKES_MAX);
-	assert_in_range(dropped(&call), 4 * STORM - PL_HANDSHAKES_MAX, 6 * STORM - PL_HANDSHAKES_MAX);
+	const uint64_t over = STORM * (JUNK_BEFORE + 1) - PL_HANDSHAKES_MAX;
+	assert_in_range(dropped(&call, PL_DROP_DTLS_BUSY), 4 * over, 6 * over);
 	assert_all_connect(&call, 20000);
 	pl_sim_run(call.sim, 2000);
 	assert_int_equal(waiting(&call), 0);
@@ -247,8 +360,9 @@ static void test_storm_over_the_bound_connects_in_the_end(void **state)
 static void test_storm_of_one_client_is_its_own(void **state)
 {
 	(void)state;
-	/* A record of an epoch that is none yet. */
-	static const uint8_t junk[] = { 22, 254, 253, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 1 };
+	/* A record of an epoch that is none yet, each with another number in it. */
+	uint8_t junk[] = { 22, 254, 253, 0, 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1 };
+	uint16_t number = 0;
 	struct call call;
 	begin_call(&call, 3);
 	struct pl_sim_peer *hostile = pl_sim_join(call.sim, &(struct pl_sim_join){ .room = 9, .hz = 2500 });
@@ -256,12 +370,15 @@ static void test_storm_of_one_client_is_its_own(void **state)
 	pl_sim_kill(hostile);
 	join_all(&call);
 	for (int ms = 0; ms < 3 * HELLO_MS; ms++) {
-		for (size_t i = 0; i < JUNK_EACH_MS; i++)
+		for (size_t i = 0; i < JUNK_EACH_MS; i++) {
+			memcpy(junk + sizeof junk - sizeof number, &number, sizeof number);
+			number++;
 			pl_sim_inject(call.sim, &hostile->peer.path.local, (struct pl_bytes){ junk, sizeof junk });
+		}
 		assert_in_range(waiting(&call), 0, PL_HANDSHAKES_EACH_MAX + STORM + LISTENERS);
 		pl_sim_run(call.sim, 1);
 	}
-	assert_true(dropped(&call) > 3 * HELLO_MS * (JUNK_EACH_MS - 1) - PL_HANDSHAKES_EACH_MAX);
+	assert_true(dropped(&call, PL_DROP_DTLS_BUSY) > 3 * HELLO_MS * (JUNK_EACH_MS - 1) - PL_HANDSHAKES_EACH_MAX);
 	assert_all_connect(&call, 3000);
 	assert_undisturbed(&call, STEP_US);
 	assert_int_equal(waiting(&call), 0);
@@ -274,7 +391,10 @@ int main(void)
 		cmocka_unit_test(test_handshakes_come_out_as_they_went_in),
 		cmocka_unit_test(test_handshakes_are_bounded),
 		cmocka_unit_test(test_handshakes_leave_the_pool_its_reserve),
+		cmocka_unit_test(test_handshakes_sent_again_take_no_place),
+		cmocka_unit_test(test_handshakes_of_one_client_are_bounded),
 		cmocka_unit_test(test_storm_is_not_heard),
+		cmocka_unit_test(test_storm_sent_again_takes_no_more_places),
 		cmocka_unit_test(test_storm_over_the_bound_connects_in_the_end),
 		cmocka_unit_test(test_storm_of_one_client_is_its_own),
 	};
