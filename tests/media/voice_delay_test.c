@@ -1,0 +1,194 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "media/rng.h"
+#include "tests/sim/voice_sim.h"
+#include "tests/support/sound.h"
+
+static const struct pl_voice_sim_config tone = { PL_VOICE_SIM_TONE, PL_VOICE_SIM_CELT, 960, 0 };
+static const struct pl_voice_sim_config marked = { PL_VOICE_SIM_MARKED, PL_VOICE_SIM_CELT, 960, 0 };
+
+/* On a good network a packet waits for the next tick and no longer, whatever its length: mouth to ear is what the frame and
+ * the tick cost. */
+static void test_voice_zero_jitter_waits_for_the_tick_alone(void **state)
+{
+	(void)state;
+	static const int frame[] = { 120, 240, 480, 960, 1920, 2880, 5760 };
+	for (size_t f = 0; f < PL_COUNT(frame); f++) {
+		for (int64_t phase_us = 0; phase_us < 20000; phase_us += 9000) {
+			struct pl_voice_sim_config config = marked;
+			config.frame = frame[f];
+			struct pl_voice_sim *w = pl_voice_sim_create(&config, f + 1, 12);
+			w->media_us += (double)phase_us;
+			pl_voice_sim_run(w, 12000);
+			const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+			const double lookahead_ms = 2.5;
+			struct pl_voice_sim_marks span = pl_voice_sim_marks(w, 48000, frame[f] / 48.0 + lookahead_ms);
+			span.least_ms -= (double)phase_us / 1000;
+			span.most_ms -= (double)phase_us / 1000;
+			if (span.marks < 10 || span.most_ms > 21.5 || span.most_ms - span.least_ms > 2 ||
+				g.lost + g.late + g.concealed > 0 || g.shortened > 960 || g.lengthened > 960)
+				fail_msg("%d samples, phase %d: %u marks, %.1f to %.1f ms, lost %u, concealed %u, "
+					 "shortened %u, lengthened %u",
+					frame[f], (int)phase_us, span.marks, span.least_ms, span.most_ms,
+					(unsigned)g.lost, (unsigned)g.concealed, (unsigned)g.shortened,
+					(unsigned)g.lengthened);
+			pl_voice_sim_destroy(w);
+		}
+	}
+}
+
+/* Packets that come 0 to 60 ms late, in any order, some twice: after the first seconds next to nothing is missing, and what
+ * is heard waits no longer than that takes.  When the network is good again, the delay goes. */
+static void test_voice_delay_follows_jitter_and_returns(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct pl_voice_sim *w = pl_voice_sim_create(&marked, seed, 60);
+		w->jitter_us = 60000;
+		w->duplicate_percent = 5;
+		pl_voice_sim_run(w, 4000);
+		const struct pl_voice_gauges before = pl_voice_sim_gauges(w);
+		const size_t from = w->heard_count;
+		pl_voice_sim_run(w, 20000);
+		const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+		const struct pl_voice_sim_marks span = pl_voice_sim_marks(w, from, 22.5);
+		const double concealed_percent =
+			(double)(g.concealed - before.concealed) / (20000 * PL_VOICE_SIM_MS) * 100;
+		if (concealed_percent > 4 || span.marks < 17 || span.most_ms > 100 || span.least_ms < 40 ||
+			g.duplicate == 0 || g.target_us < 40000 || g.target_us > 62000)
+			fail_msg("seed %u: %.1f %% concealed, %u marks after %.1f to %.1f ms, target %u us",
+				(unsigned)seed, concealed_percent, span.marks, span.least_ms, span.most_ms,
+				(unsigned)g.target_us);
+		assert_int_equal(w->dropped[PL_DROP_VOICE_LATE], g.late);
+		assert_int_equal(w->dropped[PL_DROP_VOICE_DUPLICATE], g.duplicate);
+
+		w->jitter_us = 0;
+		pl_voice_sim_run(w, 25000);
+		const size_t after = w->heard_count;
+		pl_voice_sim_run(w, 8000);
+		const struct pl_voice_sim_marks good = pl_voice_sim_marks(w, after, 22.5);
+		if (good.marks < 7 || good.most_ms > 32)
+			fail_msg("seed %u: back to %.1f ms", (unsigned)seed, good.most_ms);
+		pl_voice_sim_destroy(w);
+	}
+}
+
+/* Packets of any length, also in turn: jitter costs each of them what it is, and what is late for its length. */
+static void test_voice_any_frame_length_survives_jitter(void **state)
+{
+	(void)state;
+	static const int frame[] = { 120, 240, 480, 1920, 2880, 5760, 0 };
+	for (size_t f = 0; f < PL_COUNT(frame); f++) {
+		struct pl_voice_sim_config config = tone;
+		config.frame = frame[f];
+		struct pl_voice_sim *w = pl_voice_sim_create(&config, f + 20, 26);
+		w->jitter_us = 40000;
+		pl_voice_sim_run(w, 6000);
+		const struct pl_voice_gauges before = pl_voice_sim_gauges(w);
+		pl_voice_sim_run(w, 20000);
+		const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+		const double concealed_percent =
+			(double)(g.concealed - before.concealed) / (20000 * PL_VOICE_SIM_MS) * 100;
+		const double most_ms = frame[f] == 0 ? 200 : 75;
+		if (concealed_percent > 4 || g.delay_us > most_ms * 1000)
+			fail_msg("%d samples: %.1f %% concealed, delay %u us", frame[f], concealed_percent,
+				(unsigned)g.delay_us);
+		pl_voice_sim_destroy(w);
+	}
+}
+
+/* The network stands still for 0.1-2.5 s and then delivers all at once, every seven seconds: each time the delay is gone again
+ * before the next, and it is no longer after the eighth than after the first. */
+static void test_voice_bursts_leave_no_delay_behind(void **state)
+{
+	(void)state;
+	static const int64_t stall_ms[] = { 100, 300, 500, 900, 1500, 2500 };
+	for (size_t s = 0; s < PL_COUNT(stall_ms); s++) {
+		struct pl_voice_sim *w = pl_voice_sim_create(&marked, s + 1, 60);
+		pl_voice_sim_run(w, 3000);
+		for (int round = 0; round < 8; round++) {
+			w->blocked_until_us = w->now_us + stall_ms[s] * 1000;
+			pl_voice_sim_run(w, 5500);
+			const size_t from = w->heard_count;
+			pl_voice_sim_run(w, 1500);
+			const struct pl_voice_sim_marks span = pl_voice_sim_marks(w, from, 22.5);
+			if (span.marks < 1 || span.most_ms > 60)
+				fail_msg("%d ms, round %d: %u marks, %.1f ms", (int)stall_ms[s], round, span.marks,
+					span.most_ms);
+		}
+		pl_voice_sim_destroy(w);
+	}
+}
+
+/* Half an hour with a microphone whose clock is 200 ppm off: 360 ms too much or too little.  The delay is the same at every
+ * second of it. */
+static void test_voice_delay_does_not_creep(void **state)
+{
+	(void)state;
+	enum { MINUTES = 30 };
+	for (int sign = -1; sign <= 1; sign += 2) {
+		struct pl_voice_sim *w = pl_voice_sim_create(&marked, 9, MINUTES * 60);
+		w->drift_ppm = 200 * sign;
+		w->jitter_us = 3000;
+		pl_voice_sim_run(w, MINUTES * 60000);
+		const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+		const struct pl_voice_sim_marks span = pl_voice_sim_marks(w, 5 * 48000, 22.5);
+		if (span.marks < MINUTES * 60 - 20 || span.most_ms > 50 || span.least_ms < -2 ||
+			g.concealed > 40 * 960 || g.shortened + g.lengthened > 3 * 360 * PL_VOICE_SIM_MS)
+			fail_msg("%d ppm: %u marks, %.1f to %.1f ms, %u concealed, %u cut, %u put in",
+				(int)w->drift_ppm, span.marks, span.least_ms, span.most_ms, (unsigned)g.concealed,
+				(unsigned)g.shortened, (unsigned)g.lengthened);
+		pl_voice_sim_destroy(w);
+	}
+}
+
+/* Ticks that never came (a stalled machine) leave no delay behind, ticks that come late and then together neither. */
+static void test_voice_ticks_may_be_missing_or_late(void **state)
+{
+	(void)state;
+	struct pl_voice_sim *w = pl_voice_sim_create(&marked, 4, 60);
+	pl_voice_sim_run(w, 3000);
+	for (int i = 0; i < 6; i++) {
+		w->tick_us += (i + 1) * 100000; /* missing */
+		w->heard_count += (size_t)(i + 1) * 100 * PL_VOICE_SIM_MS;
+		pl_voice_sim_run(w, 4000);
+	}
+	const size_t from = w->heard_count;
+	pl_voice_sim_run(w, 5000);
+	const struct pl_voice_sim_marks span = pl_voice_sim_marks(w, from, 22.5);
+	if (span.marks < 4 || span.most_ms > 60)
+		fail_msg("missing ticks: %u marks, %.1f ms", span.marks, span.most_ms);
+
+	for (int i = 0; i < 4; i++) { /* late: what came meanwhile is there, and then tick follows tick */
+		const int64_t late_us = 80000;
+		pl_voice_sim_talk_until(w, w->tick_us + late_us);
+		pl_voice_sim_deliver_until(w, w->tick_us + late_us);
+		pl_voice_sim_run(w, 5000);
+	}
+	const size_t last = w->heard_count;
+	pl_voice_sim_run(w, 5000);
+	const struct pl_voice_sim_marks late = pl_voice_sim_marks(w, last, 22.5);
+	if (late.marks < 4 || late.most_ms > 60)
+		fail_msg("late ticks: %u marks, %.1f ms", late.marks, late.most_ms);
+	pl_voice_sim_destroy(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_voice_zero_jitter_waits_for_the_tick_alone),
+		cmocka_unit_test(test_voice_delay_follows_jitter_and_returns),
+		cmocka_unit_test(test_voice_any_frame_length_survives_jitter),
+		cmocka_unit_test(test_voice_bursts_leave_no_delay_behind),
+		cmocka_unit_test(test_voice_delay_does_not_creep),
+		cmocka_unit_test(test_voice_ticks_may_be_missing_or_late),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
