@@ -5,7 +5,7 @@ Prints tables and the goals beside what was achieved, and writes all of it as JS
 usage: system.py [--build FOLDER] [--json FILE] [--full] [--only PART,PART]
 
 Root is needed for a network namespace, in which the packets to the receivers are dropped before they cost anything; without it
-those figures are left out.  Parts: loads, train, spread, joins, storm, memory, idle, most, janus; idle and most are only
+those figures are left out.  Parts: loads, train, spread, joins, roster, storm, memory, idle, most, janus; idle and most are only
 in the full run, which also repeats each load and takes medians.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from load import PORTS, Load, between, measure, measure_other
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from plenum_server import Server  # noqa: E402
+from raw_http import metrics  # noqa: E402
 
 # name, options of plenum-load; every Nth receiver decrypts, because the load has one core as the server has.
 LOADS = {
@@ -42,7 +44,10 @@ RECEIVERS_OF_FLOOR = 200
 TRAIN = 4
 JOINS, JOINS_PER_S = 1200, 400
 STORM = 200
-IDLE = 10000
+IDLE, IDLE_ROOMS = 10000, 5000
+IDLE_S, IDLE_SETTLE_S = 45, 25  # rounds of pings are 20 s; settling takes 20 s and more
+IDLE_PORTS = "20000-49999"
+ROSTER, ROSTER_PER_S = 900, 100
 MOST_OF_CORE = 0.7
 SENT_SHARE_OFF_MAX = 0.02
 
@@ -274,27 +279,78 @@ def run_memory(bench):
     bench.goal("one more audio participant: memory", 24, each, "KB")
 
 
+def threads_ns(server):
+    """CPU time of each of the server's threads, by its name."""
+    return {(task / "comm").read_text().strip(): int((task / "schedstat").read_text().split()[0]) for task in server.tasks()}
+
+
+def cores_of(server, seconds):
+    """Of each thread: the share of a core, and the most that a half second took of it."""
+    begun_s, first = time.monotonic(), threads_ns(server)
+    last, most, end_s = first, dict.fromkeys(first, 0.0), begun_s
+    while end_s < begun_s + seconds:
+        time.sleep(0.5)
+        now_s, now = time.monotonic(), threads_ns(server)
+        for name, ns in now.items():
+            most[name] = max(most[name], (ns - last[name]) / 1e9 / (now_s - end_s))
+        last, end_s = now, now_s
+    return {name: {"core": (last[name] - ns) / 1e9 / (end_s - begun_s), "half_second_core_max": most[name]}
+            for name, ns in first.items()}
+
+
+def print_cores(what, cores):
+    for name, figures in cores.items():
+        print(f"{what:<48}{name:<12}{figures['core'] * 100:>9.2f} %{figures['half_second_core_max'] * 100:>11.2f} %", flush=True)
+        what = ""
+
+
+def files_for(clients):
+    """How many of them plenum-load and the server may have: a client is a TCP and a UDP socket there, a TCP socket here."""
+    return min(clients, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2 // 100 * 100)
+
+
 def run_idle(bench):
-    limits = {"limits__participants": IDLE + 1000, "limits__rooms": IDLE, "limits__connections": 2 * IDLE}
-    with bench.server(**limits) as server:
-        time.sleep(1)
-        empty = core_of(server)
-        with bench.load(server, rooms=IDLE // 10, publishers=0, receivers=10, ramp=250, settle=8, duration=1) as load:
+    """Connected participants without media; and rooms with nobody in them but one silent WebSocket each, in none of which anything
+    happens.  Both after the wave of joins has settled, over several rounds of pings."""
+    figures = bench.figures["idle"] = {}
+    print(f"\nidle, {IDLE_S} s: CPU of a core{'':<19}{'thread':<12}{'mean':>11}{'half second':>13}")
+    clients = files_for(IDLE)
+    kinds = (("empty", 0, 0), ("in rooms of ten", clients, 10), ("alone in a room", min(clients, IDLE_ROOMS), 1))
+    for what, count, each in kinds:
+        limits = {"limits__participants": 2 * IDLE, "limits__rooms": 2 * IDLE, "limits__connections": 2 * IDLE}
+        with bench.server(**limits) as server:
+            if count == 0:
+                time.sleep(1)
+                figures[what] = cores_of(server, 4)
+                print_cores("nobody", figures[what])
+                continue
+            with bench.load(server, rooms=count // each, publishers=0, receivers=each, ramp=250, settle=2 * IDLE_S, duration=1,
+                            port_range=IDLE_PORTS) as load:
+                load.until_set_up()
+                time.sleep(IDLE_SETTLE_S)
+                there = metrics(server)["plenum_participants"]
+                figures[what] = cores_of(server, IDLE_S) | {"participants": there, "rss_kb": machine.resident_kb(server.pid)}
+            threads = {name: value for name, value in figures[what].items() if isinstance(value, dict)}
+            print_cores(f"{there:.0f} participants {what}", threads)
+    of_ws = figures["in rooms of ten"]["plenum"]
+    bench.goal(f"{clients} idle participants: CPU of the signaling thread", 1, of_ws["core"] * 100, "% of a core")
+    bench.goal(f"{clients} idle participants: the same, in the busiest half second", 5, of_ws["half_second_core_max"] * 100,
+               "% of a core")
+
+
+def run_roster(bench):
+    """900 joins into one room, each told to all who are there: what the signaling thread pays for a message."""
+    with bench.server(limits__room_participants=2000) as server:
+        before, begun_ns = metrics(server), threads_ns(server)["plenum"]
+        with bench.load(server, rooms=1, publishers=0, receivers=ROSTER, slots=1, ramp=ROSTER_PER_S, duration=1) as load:
             load.until_set_up()
-            time.sleep(2)
-            idle = core_of(server)
-            kb = machine.resident_kb(server.pid)
-            load.report()
-    bench.figures["idle"] = {"empty_core": empty, "core": idle, "rss_kb": kb}
-    print(f"\n{IDLE} idle participants: {idle * 100:.2f} % of a core (empty: {empty * 100:.2f} %), {kb / 1024:.0f} MB",
-          flush=True)
-    bench.goal(f"{IDLE} idle participants: CPU", 1, idle * 100, "% of a core")
-
-
-def core_of(server, seconds=4):
-    first, begun_s = machine.cpu_ns(server.pid), time.monotonic()
-    time.sleep(seconds)
-    return (machine.cpu_ns(server.pid) - first) / 1e9 / (time.monotonic() - begun_s)
+            time.sleep(0.2)
+            spent_ns, after = threads_ns(server)["plenum"] - begun_ns, metrics(server)
+            joins = load.report()["join_ms"]["answer"]
+    messages = after["plenum_messages_out_total"] - before["plenum_messages_out_total"]
+    bench.figures["roster"] = {"messages": messages, "ns": spent_ns / messages, "answer_ms": joins}
+    print(f"\n{ROSTER} joins into one room at {ROSTER_PER_S}/s: {messages:.0f} messages, {spent_ns / messages:.0f} ns of the signaling "
+          f"thread each (the joins themselves included), answered after {joins['p50']:.1f} ms (p50)", flush=True)
 
 
 # ---- a peer beside it ----
@@ -323,7 +379,7 @@ def run_janus(bench):
 
 
 PARTS = {"loads": run_loads, "train": run_train, "most": run_most, "spread": run_spread, "joins": run_joins,
-         "storm": run_storm, "memory": run_memory, "idle": run_idle, "janus": run_janus}
+         "storm": run_storm, "memory": run_memory, "idle": run_idle, "roster": run_roster, "janus": run_janus}
 ONLY_FULL = {"most", "idle"}
 
 
