@@ -41,13 +41,18 @@ struct pl_mix {
 	uint32_t csrc[PL_MIX_CSRC_MAX];     /* sources of the talkers in the mix */
 };
 
-/* Whether the listener of this source gets the packet, when a slot of its has the packet's track. */
+/* Whether the listener of this source gets the packet, when a slot of its has the packet's track.  One in which its own voice
+ * is it never gets: in the moment of a change the mixer may not know yet which group the talker listens to. */
 static inline bool pl_mix_is_for(const struct pl_mix *mix, uint32_t source)
 {
 	if (mix->only != 0)
 		return mix->only == source;
 	for (uint8_t i = 0; i < mix->except_count; i++) {
 		if (mix->except[i] == source)
+			return false;
+	}
+	for (uint8_t i = 0; i < mix->csrc_count; i++) {
+		if (mix->csrc[i] == source)
 			return false;
 	}
 	return true;

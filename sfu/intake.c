@@ -157,7 +157,7 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 		return PL_DROP_TOO_LARGE;
 	describe(packet, track, &rtp, &ext);
 	packet->mix_group = p->slots.mix;
-	packet->coding = (uint8_t)track->spec.coding;
+	packet->coding = (uint8_t)pl_track_coding(track, rtp.payload_type);
 	return pl_intake_publish(c, p->room, &track->speaker, now_us, packet);
 }
 

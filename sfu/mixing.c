@@ -57,7 +57,7 @@ static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
 	struct pl_speakers *s = &room->speakers;
 	while (s->silenced_count > 0) {
 		const uint32_t track = s->silenced[s->silenced_count - 1];
-		const bool is_known = track == 0 || room->is_transcoding || is_mixed(room, track);
+		const bool is_known = track == 0 || is_mixed(room, track);
 		if (is_known && !tell_silent(c, room, track))
 			return false;
 		forget_mixed(room, track);
@@ -112,25 +112,17 @@ static bool tell_groups(struct pl_conference *c, struct pl_room *room)
 	return true;
 }
 
-/* Publishers of G.711 come and go; what the worker keeps for the room ends with the room. */
-static bool tell_end(struct pl_conference *c, struct pl_room *room)
-{
-	if (!room->is_transcoding || room->member_count > 0 || room->replicas != 0)
-		return true;
-	if (!tell_silent(c, room, 0))
-		return false;
-	room->is_transcoding = false;
-	return true;
-}
-
 bool pl_mixing_tell(struct pl_conference *c, struct pl_room *room)
 {
 	if (!pl_mixing_is_told(c, room))
 		return true;
 	if (room->worker == 0)
 		choose_worker(c, room);
-	if (!tell_silenced(c, room) || !tell_replaced(c, room) || !tell_groups(c, room) || !tell_end(c, room))
+	if (!tell_silenced(c, room) || !tell_replaced(c, room) || !tell_groups(c, room))
 		return false;
+	/* What is kept for a publisher of G.711 the worker forgets by itself; as long as there may be one, it is the same. */
+	if (room->member_count == 0 && room->replicas == 0)
+		room->is_transcoding = false;
 	if (room->groups == 0 && !room->is_transcoding)
 		leave_worker(room);
 	return true;
@@ -138,7 +130,7 @@ bool pl_mixing_tell(struct pl_conference *c, struct pl_room *room)
 
 bool pl_mixing_is_needed(const struct pl_room *room)
 {
-	return room->worker != 0 && (room->groups_told != 0 || room->is_transcoding);
+	return room->worker != 0 && room->groups_told != 0;
 }
 
 /* ---- packets on their way out ---- */

@@ -8,6 +8,7 @@ enum {
 	LOSS_GOOD = 5,
 	LOSS_BAD_MS = 5000,
 	LOSS_GOOD_MS = 30000,
+	COMFORT_NOISE_PAYLOAD_TYPE = 13,
 };
 
 static bool is_used(const struct pl_track *track)
@@ -67,6 +68,17 @@ static struct pl_track *only_untold_track(struct pl_participant *p, uint8_t payl
 	return only != NULL && only->spec.payload_type == payload_type ? only : NULL;
 }
 
+/* It has a payload type of its own in a stream of G.711, RFC 3389 section 4. */
+static bool is_comfort_noise(const struct pl_track *track, uint8_t payload_type)
+{
+	return track->spec.coding != PL_CODING_OPUS && payload_type == COMFORT_NOISE_PAYLOAD_TYPE;
+}
+
+enum pl_coding pl_track_coding(const struct pl_track *track, uint8_t payload_type)
+{
+	return is_comfort_noise(track, payload_type) ? PL_CODING_COMFORT_NOISE : track->spec.coding;
+}
+
 enum pl_drop pl_participant_match(
 	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **found)
 {
@@ -78,7 +90,7 @@ enum pl_drop pl_participant_match(
 		track = only_untold_track(p, rtp->payload_type);
 	if (track == NULL || track->spec.kind != PL_KIND_AUDIO)
 		return PL_DROP_RTP_UNKNOWN_TRACK;
-	if (track->spec.payload_type != rtp->payload_type)
+	if (track->spec.payload_type != rtp->payload_type && !is_comfort_noise(track, rtp->payload_type))
 		return PL_DROP_RTP_UNKNOWN_PAYLOAD;
 
 	if (track != by_ssrc) {

@@ -129,6 +129,9 @@ struct pl_track *pl_participant_track(struct pl_participant *p, uint32_t track);
 PL_MUST_USE enum pl_drop pl_participant_match(
 	struct pl_participant *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext, struct pl_track **track);
 
+/* How the payload of a packet of this type is coded, which match has found to be the track's. */
+enum pl_coding pl_track_coding(const struct pl_track *track, uint8_t payload_type);
+
 /* NULL when no track has this SSRC. */
 struct pl_track *pl_participant_track_by_ssrc(struct pl_participant *p, uint32_t ssrc);
 

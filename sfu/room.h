@@ -57,7 +57,7 @@ struct pl_room {
 
 	/* Home: what a codec worker does for the room, see sfu/mixing.h. */
 	uint8_t worker;      /* its index + 1; 0: none */
-	bool is_transcoding; /* it has state for a publisher of G.711 */
+	bool is_transcoding; /* there is, or was, a publisher of G.711 */
 	uint8_t mixed_count; /* tracks that it mixes */
 	uint32_t mixed[PL_MIX_CSRC_MAX];
 	uint32_t mixed_for; /* the generation that mixed was looked through for */

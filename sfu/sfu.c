@@ -13,6 +13,7 @@
 #include "sfu/io/udp.h"
 #include "sfu/placement.h"
 #include "sfu/shard.h"
+#include "sfu/workers.h"
 
 enum { WARNINGS_MAX = 4, WARNING_SIZE = 300, PORT_MAX = 65535 };
 
@@ -26,6 +27,7 @@ struct pl_sfu {
 	struct pl_shard *shard[PL_SFU_SHARDS_MAX];
 	uint8_t shard_node[PL_SFU_SHARDS_MAX];
 	size_t shard_count;
+	struct pl_workers workers;
 	size_t receive_next; /* whose events are looked at first */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
 	size_t address_count;
@@ -100,6 +102,7 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 			.shard_count = (uint8_t)sfu->plan.count,
 			.shard_node = sfu->shard_node,
 			.remotes_max = sfu->plan.count > 1 ? config->participants_max : 0,
+			.worker_count = (uint8_t)sfu->workers.planned,
 			.packets = config->packets,
 			.ntp_offset_us = ntp_offset_us(),
 		},
@@ -124,10 +127,12 @@ static void destroy_shards(struct pl_sfu *sfu)
 {
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_stop(sfu->shard[i]);
+	pl_workers_stop(&sfu->workers);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_unlink(sfu->shard[i]);
 	while (sfu->shard_count > 0)
 		pl_shard_destroy(&sfu->shard[--sfu->shard_count]);
+	pl_workers_destroy(&sfu->workers);
 }
 
 static enum pl_err link_shards(struct pl_sfu *sfu)
@@ -139,6 +144,8 @@ static enum pl_err link_shards(struct pl_sfu *sfu)
 				err = pl_shard_link(sfu->shard[i], sfu->shard[k]);
 		}
 	}
+	for (size_t i = 0; i < sfu->shard_count && err == PL_ERR_NONE; i++)
+		err = pl_workers_link(&sfu->workers, sfu->shard[i], sfu->plan.shard[i].node);
 	return err;
 }
 
@@ -154,6 +161,7 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 	enum pl_err err = PL_ERR_NONE;
 	for (size_t i = 0; i < sfu->plan.count; i++)
 		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
+	pl_workers_plan(&sfu->workers, topology, &sfu->plan, config->codec_workers);
 	while (err == PL_ERR_NONE && sfu->shard_count < sfu->plan.count)
 		err = create_shard(sfu, topology, config, error, error_size);
 	for (size_t i = 0; i < sfu->shard_count; i++) {
@@ -171,6 +179,13 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		err = settle_err;
 	}
 	if (err == PL_ERR_NONE) {
+		const struct pl_workers_config workers = { .rooms_max = config->rooms_max, .simd = config->simd };
+		err = pl_workers_start(&sfu->workers, topology, &workers);
+		if (err != PL_ERR_NONE)
+			snprintf(error, error_size, "codec worker %zu of %zu (media.codec_workers) did not start: %s",
+				sfu->workers.count + 1, sfu->workers.planned, pl_err_text(err));
+	}
+	if (err == PL_ERR_NONE) {
 		err = link_shards(sfu);
 		if (err != PL_ERR_NONE)
 			snprintf(error, error_size, "out of memory");
@@ -179,6 +194,7 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		destroy_shards(sfu);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_go(sfu->shard[i]);
+	pl_workers_go(&sfu->workers);
 	return err;
 }
 
@@ -311,6 +327,25 @@ const char *pl_sfu_srtp_text(const struct pl_sfu *sfu)
 size_t pl_sfu_shard_count(const struct pl_sfu *sfu)
 {
 	return sfu->shard_count;
+}
+
+size_t pl_sfu_worker_count(const struct pl_sfu *sfu)
+{
+	return sfu->workers.count;
+}
+
+bool pl_sfu_set_simd(struct pl_sfu *sfu, enum pl_simd simd)
+{
+	const struct pl_dsp *dsp = pl_dsp_get(simd);
+	for (size_t i = 0; dsp != NULL && i < sfu->workers.count; i++)
+		pl_worker_set_dsp(sfu->workers.worker[i], dsp);
+	return dsp != NULL;
+}
+
+void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters)
+{
+	PL_ASSERT(worker < sfu->workers.count);
+	pl_worker_counters(sfu->workers.worker[worker], counters);
 }
 
 static struct pl_shard *shard_of(const struct pl_sfu *sfu, size_t index)

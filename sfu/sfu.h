@@ -7,6 +7,7 @@
 #define PL_SFU_SFU_H
 
 #include "media/addr.h"
+#include "sfu/codec.h"
 #include "sfu/conference.h"
 #include "sfu/types.h"
 
@@ -23,6 +24,8 @@ struct pl_sfu_config {
 	uint32_t room_participants_max;               /* 0: as participants_max */
 	uint32_t packets;                             /* buffers of each shard's pool; 0: PL_CONFERENCE_PACKETS */
 	uint32_t coalesce_us;                         /* how long a shard gathers packets before it forwards them */
+	uint16_t codec_workers;                       /* of each NUMA node that has shards; 0: by its cores */
+	enum pl_simd simd;                            /* what mixes: one that this machine has (pl_simd_lack) */
 };
 
 struct pl_sfu;
@@ -76,6 +79,21 @@ struct pl_sfu_counters {
 	uint64_t syscalls;       /* to wait for, take and send datagrams */
 	uint64_t events_delayed; /* times that a shard's events had to wait for signaling */
 };
+
+/* What a codec worker counts. */
+struct pl_sfu_worker_counters {
+	struct pl_codec_counters codec;
+	uint64_t busy_us; /* at work, in which others may have had the processor */
+	uint64_t waits;   /* times that it slept */
+	uint64_t load;    /* thousandths of the time at work, lately */
+	int64_t late_us_max;
+};
+
+size_t pl_sfu_worker_count(const struct pl_sfu *sfu); /* 0: nothing is mixed */
+
+/* From now on all mix with these instructions: no listener notices.  False: this machine lacks them, nothing has changed. */
+PL_MUST_USE bool pl_sfu_set_simd(struct pl_sfu *sfu, enum pl_simd simd);
+void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters);
 
 /* The counters of one shard, and of all of them, summed; at most a second old. */
 void pl_sfu_shard_counters(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_counters *counters);

@@ -12,8 +12,7 @@ enum {
 	COMMANDS_PER_TURN = 64,
 	JOINS_PER_TURN = 4,     /* each takes as long as forwarding hundreds of packets */
 	CROSSES_PER_TURN = 128, /* of each link */
-	LINK_MEDIA_MAX = PL_SHARD_LINK_CAPACITY / 4 * 3,
-	HANDSHAKES_US = 1000, /* a step takes a third of it */
+	HANDSHAKES_US = 1000,   /* a step takes a third of it */
 	PUBLISH_US = 500000,
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
@@ -46,55 +45,42 @@ static void drain(struct pl_shard *shard, int64_t now_us)
 	shard->events_delayed += room == 0;
 }
 
-/* Gives back the packets that the other shard is done with. */
-static void reap(struct pl_shard *shard, struct pl_link *link)
-{
-	for (const size_t taken = pl_ring_taken(&link->ring); link->reaped != taken; link->reaped++) {
-		const struct pl_cross *message = pl_ring_at(&link->ring, link->reaped);
-		if (pl_cross_has_packet(message))
-			pl_conference_release(shard->conference, message->packet);
-	}
-}
-
 bool pl_shard_push_cross(void *context, uint8_t to, const struct pl_cross *message)
 {
 	struct pl_shard *shard = context;
-	struct pl_link *link = shard->to[to];
-	const size_t max = pl_cross_is_media(message) ? LINK_MEDIA_MAX : PL_SHARD_LINK_CAPACITY;
-	if (link->pushed - link->reaped >= max)
-		reap(shard, link);
-	if (link->pushed - link->reaped >= max || !pl_ring_push(&link->ring, message))
-		return false;
-	link->pushed++;
-	return true;
+	return pl_link_push(shard->peer[shard->peer_at[to]].to, message);
+}
+
+uint8_t pl_shard_choose_worker(void *context)
+{
+	struct pl_shard *shard = context;
+	return pl_worker_choose(shard->worker, shard->worker_count);
+}
+
+static bool take_crosses_of(struct pl_shard *shard, int64_t now_us, struct pl_shard_peer *peer)
+{
+	const struct pl_cross *message;
+	while (peer->from->taking < CROSSES_PER_TURN && (message = pl_link_take(peer->from)) != NULL) {
+		pl_conference_cross(shard->conference, now_us, peer->number, message);
+		if (pl_conference_must_drain(shard->conference))
+			drain(shard, now_us);
+	}
+	shard->is_behind |= peer->from->taking == CROSSES_PER_TURN;
+	return peer->from->taking > 0;
 }
 
 static void take_crosses(struct pl_shard *shard, int64_t now_us)
 {
 	bool has_taken = false;
-	for (uint8_t i = 0; i < shard->config.conference.shard_count; i++) {
-		if (shard->to[i] != NULL)
-			reap(shard, shard->to[i]);
-		const struct pl_cross *message;
-		for (size_t *taking = &shard->taking[i];
-			shard->from[i] != NULL && *taking < CROSSES_PER_TURN &&
-			(message = pl_ring_peek(&shard->from[i]->ring, *taking)) != NULL;
-			++*taking) {
-			pl_conference_cross(shard->conference, now_us, i, message);
-			has_taken = true;
-			if (pl_conference_must_drain(shard->conference))
-				drain(shard, now_us);
-		}
-		shard->is_behind |= shard->taking[i] == CROSSES_PER_TURN;
+	for (size_t i = 0; i < shard->peer_count; i++) {
+		pl_link_reap(shard->peer[i].to);
+		has_taken |= take_crosses_of(shard, now_us, &shard->peer[i]);
 	}
 	if (!has_taken)
 		return;
 	drain(shard, now_us);
-	for (uint8_t i = 0; i < shard->config.conference.shard_count; i++) {
-		if (shard->taking[i] > 0)
-			pl_ring_take(&shard->from[i]->ring, shard->taking[i]);
-		shard->taking[i] = 0;
-	}
+	for (size_t i = 0; i < shard->peer_count; i++)
+		pl_link_done(shard->peer[i].from);
 }
 
 static void take_commands(struct pl_shard *shard, int64_t now_us)

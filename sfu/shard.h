@@ -31,6 +31,12 @@ PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl
 /* Connects two shards, one way: after the wait for both, before either goes. */
 PL_MUST_USE enum pl_err pl_shard_link(struct pl_shard *from, struct pl_shard *to);
 
+/* Connects a shard with a codec worker, both ways, at the same time.  index: the worker's, from 0.  may_choose: the shard's rooms
+ * may be mixed there. */
+struct pl_worker;
+PL_MUST_USE enum pl_err pl_shard_link_worker(
+	struct pl_shard *shard, struct pl_worker *worker, uint8_t index, bool may_choose);
+
 /* The thread begins its work. */
 void pl_shard_go(struct pl_shard *shard);
 

@@ -1,11 +1,11 @@
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "media/pool.h"
+#include "sfu/io/thread.h"
 #include "sfu/shard_state.h"
 
 enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
@@ -21,7 +21,9 @@ static enum pl_err settle(struct pl_shard *shard)
 		return err;
 	struct pl_conference_config conference = shard->config.conference;
 	conference.srtp = shard->srtp;
-	conference.port = (struct pl_cross_port){ .push = pl_shard_push_cross, .context = shard };
+	conference.port = (struct pl_cross_port){
+		.push = pl_shard_push_cross, .choose_worker = pl_shard_choose_worker, .context = shard
+	};
 	err = pl_conference_create(&shard->conference, &conference);
 	if (err != PL_ERR_NONE)
 		return err;
@@ -48,20 +50,11 @@ static void *live(void *argument)
 	return NULL;
 }
 
-/* The process's signals are for the signaling thread. */
 static enum pl_err start_thread(struct pl_shard *shard)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	const int error = pthread_create(&shard->thread, NULL, live, shard);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error != 0)
-		return PL_ERR_THREAD;
 	char name[16];
 	snprintf(name, sizeof name, "shard-%u", (unsigned)shard->config.index);
-	pthread_setname_np(shard->thread, name);
-	return PL_ERR_NONE;
+	return pl_thread_start(&shard->thread, name, live, shard);
 }
 
 /* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
@@ -138,19 +131,50 @@ enum pl_err pl_shard_wait(struct pl_shard *shard)
 	return shard->settle_err;
 }
 
+static void release_packet(void *context, struct pl_packet *packet)
+{
+	pl_conference_release(((struct pl_shard *)context)->conference, packet);
+}
+
+static struct pl_shard_peer *peer_of(struct pl_shard *shard, uint8_t number)
+{
+	if (shard->peer_count == 0 || shard->peer[shard->peer_at[number]].number != number) {
+		shard->peer_at[number] = (uint8_t)shard->peer_count;
+		shard->peer[shard->peer_count++].number = number;
+	}
+	return &shard->peer[shard->peer_at[number]];
+}
+
 enum pl_err pl_shard_link(struct pl_shard *from, struct pl_shard *to)
 {
-	struct pl_link *link = aligned_alloc(64, (sizeof *link + 63) / 64 * 64);
-	if (link == NULL)
-		return PL_ERR_NO_MEMORY;
-	memset(link, 0, sizeof *link);
-	const enum pl_err err = pl_ring_init(&link->ring, &to->waker, PL_SHARD_LINK_CAPACITY, sizeof(struct pl_cross));
+	struct pl_link *link;
+	const enum pl_err err = pl_link_create(&link, &to->waker);
+	if (err != PL_ERR_NONE)
+		return err;
+	link->owner = (struct pl_link_owner){ .release = release_packet, .context = from };
+	peer_of(from, (uint8_t)to->config.index)->to = link;
+	peer_of(to, (uint8_t)from->config.index)->from = link;
+	return PL_ERR_NONE;
+}
+
+enum pl_err pl_shard_link_worker(struct pl_shard *shard, struct pl_worker *worker, uint8_t index, bool may_choose)
+{
+	struct pl_link *to, *from;
+	enum pl_err err = pl_link_create(&to, pl_worker_waker(worker));
+	if (err != PL_ERR_NONE)
+		return err;
+	err = pl_link_create(&from, &shard->waker);
 	if (err != PL_ERR_NONE) {
-		free(link);
+		pl_link_destroy(&to);
 		return err;
 	}
-	from->to[to->config.index] = link;
-	to->from[from->config.index] = link;
+	to->owner = (struct pl_link_owner){ .release = release_packet, .context = shard };
+	struct pl_shard_peer *peer = peer_of(shard, PL_CROSS_WORKER(index));
+	peer->to = to;
+	peer->from = from;
+	pl_worker_link(worker, (uint8_t)shard->config.index, to, from);
+	if (may_choose)
+		shard->worker[shard->worker_count++] = worker;
 	return PL_ERR_NONE;
 }
 
@@ -172,13 +196,12 @@ void pl_shard_stop(struct pl_shard *shard)
 
 void pl_shard_unlink(struct pl_shard *shard)
 {
-	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++) {
-		if (shard->to[i] == NULL)
-			continue;
-		pl_ring_fini(&shard->to[i]->ring);
-		free(shard->to[i]);
-		shard->to[i] = NULL;
+	for (size_t i = 0; i < shard->peer_count; i++) {
+		pl_link_destroy(&shard->peer[i].to);
+		if (shard->peer[i].number >= PL_CROSS_WORKER(0))
+			pl_link_destroy(&shard->peer[i].from);
 	}
+	shard->peer_count = 0;
 }
 
 void pl_shard_destroy(struct pl_shard **owned)

@@ -9,16 +9,15 @@
 #include "sfu/gather.h"
 #include "sfu/io/udp.h"
 #include "sfu/shard.h"
-
-enum { PL_SHARD_LINK_CAPACITY = 1024 }; /* messages between two shards: some milliseconds of the largest room */
+#include "sfu/worker.h"
 
 #define PL_SHARD_COUNTER_WORDS (sizeof(struct pl_sfu_counters) / sizeof(uint64_t))
 _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
 
-/* The way from one shard to another.  The first owns it. */
-struct pl_link {
-	struct pl_ring ring;
-	size_t pushed, reaped; /* messages; the packets of those in between are held for the reader */
+/* Another shard, or a codec worker. */
+struct pl_shard_peer {
+	uint8_t number; /* as pl_cross_port has it */
+	struct pl_link *to, *from;
 };
 
 struct pl_shard {
@@ -27,8 +26,11 @@ struct pl_shard {
 	struct pl_conference *conference;
 	struct pl_waker waker;
 	struct pl_ring commands, events;
-	struct pl_link *to[PL_SFU_SHARDS_MAX], *from[PL_SFU_SHARDS_MAX];
-	size_t taking[PL_SFU_SHARDS_MAX]; /* messages of from whose packets are borrowed now */
+	struct pl_shard_peer peer[PL_SFU_SHARDS_MAX + PL_WORKERS_MAX];
+	size_t peer_count;
+	uint8_t peer_at[UINT8_MAX + 1];           /* by number: the index in peer */
+	struct pl_worker *worker[PL_WORKERS_MAX]; /* of the shard's node, or all where it has none */
+	size_t worker_count;
 	pthread_t thread;
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
@@ -52,5 +54,6 @@ void pl_shard_run(struct pl_shard *shard);
 
 /* The conference's port: context is the shard. */
 bool pl_shard_push_cross(void *context, uint8_t to, const struct pl_cross *message);
+uint8_t pl_shard_choose_worker(void *context);
 
 #endif

@@ -63,6 +63,9 @@ enum {
 	X(media, simd, CHOICE, "auto", 0, 0, "auto|avx2|sse41|neon|plain",                                            \
 		"which instructions mix audio; auto: the fastest that this CPU has",                                  \
 		"All give the same bits; force one to rule out a processor's fault, plain takes ten times as long.")  \
+	X(media, codec_workers, NUMBER, "0", 0, 64, "threads",                                                        \
+		"threads for mixing and G.711 on each NUMA node; 0: one for each four of its cores, at least one",    \
+		"They run when rooms are mixed, behind the media threads; one core mixes some 80 rooms that talk.")   \
 	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
 		"More than a core can serve audio to; their table is allocated at the start.")                        \
 	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \

@@ -59,9 +59,11 @@ static bool start_media(struct app *app)
 		.room_participants_max = config->limits_room_participants,
 		.packets = config->media_pool_packets,
 		.coalesce_us = config->media_coalesce_us,
+		.codec_workers = (uint16_t)config->media_codec_workers,
 	};
 	size_t count;
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));
+	PL_ASSERT(pl_simd_parse(config->media_simd, &sfu.simd));
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
 	sfu.address_count = (uint8_t)count;
 	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
@@ -139,7 +141,8 @@ static void tell_ready(const struct app *app)
 	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
 	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
 		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
-		PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)), PL_LOG_TEXT("url", url));
+		PL_LOG_NUMBER("codecs", pl_sfu_worker_count(app->sfu)), PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)),
+		PL_LOG_TEXT("url", url));
 	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
 		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
 	if (count == 0)

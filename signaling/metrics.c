@@ -86,11 +86,51 @@ static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, si
 		pl_text_put(w, "%s{shard=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)shard[i].field);
 	MEDIA_LIST(X)
 #undef X
+}
+
+#define WORKER_LIST(X)                                                                                        \
+	X(busy_us, "plenum_codec_busy_us_total", "counter", "time at work, in microseconds")                  \
+	X(waits, "plenum_codec_waits_total", "counter", "times that it slept")                                \
+	X(load, "plenum_codec_load_permille", "gauge", "of the time at work, lately")                         \
+	X(codec.heard, "plenum_codec_heard_total", "counter", "packets of talkers taken")                     \
+	X(codec.sent, "plenum_codec_sent_total", "counter", "packets made")                                   \
+	X(codec.steps, "plenum_codec_steps_total", "counter", "steps of 5 ms in which a room was mixed")      \
+	X(codec.late, "plenum_codec_late_total", "counter", "of them, begun more than a step late")           \
+	X(late_us_max, "plenum_codec_late_us_max", "gauge", "the most that one was late, in microseconds")    \
+	X(codec.left_out, "plenum_codec_left_out_total", "counter", "ticks too far behind, left out")         \
+	X(codec.rooms, "plenum_codec_rooms", "gauge", "rooms with listeners of a mix")                        \
+	X(codec.rooms_active, "plenum_codec_rooms_active", "gauge", "of them, those that somebody talks in")  \
+	X(codec.rooms_full, "plenum_codec_rooms_full_total", "counter", "rooms that found no place")          \
+	X(codec.voices, "plenum_codec_voices", "gauge", "talkers that are decoded")                           \
+	X(codec.encoders, "plenum_codec_encoders", "gauge", "streams that are encoded")                       \
+	X(codec.transcoders, "plenum_codec_transcoders", "gauge", "publishers whose G.711 becomes Opus")      \
+	X(codec.packets_used, "plenum_codec_packets_used", "gauge", "buffers that hold a packet")             \
+	X(codec.mixer.encoded_shared, "plenum_codec_encoded_shared_total", "counter", "frames for all")       \
+	X(codec.mixer.encoded_own, "plenum_codec_encoded_own_total", "counter", "frames for one talker")      \
+	X(codec.mixer.encoders_full, "plenum_codec_encoders_full_total", "counter", "frames without encoder") \
+	X(codec.mixer.displaced, "plenum_codec_displaced_total", "counter", "talkers mixed no more: others are louder")
+
+static void put_workers(struct pl_text *w, const struct pl_sfu_worker_counters *worker, size_t workers)
+{
+#define X(field, name, type, help)           \
+	put_head(w, name, type, help);       \
+	for (size_t i = 0; i < workers; i++) \
+		pl_text_put(w, "%s{worker=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)worker[i].field);
+	WORKER_LIST(X)
+#undef X
+}
+
+static void put_drops(struct pl_text *w, const struct pl_metrics *metrics)
+{
 	put_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
-	for (size_t i = 0; i < shards; i++) {
-		for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++)
-			pl_text_put(w, "plenum_drops_total{reason=\"%s\",shard=\"%zu\"} %" PRIu64 "\n",
-				pl_drop_name((enum pl_drop)drop), i, shard[i].conference.drop[drop]);
+	for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++) {
+		const char *name = pl_drop_name((enum pl_drop)drop);
+		for (size_t i = 0; i < metrics->shard_count; i++)
+			pl_text_put(w, "plenum_drops_total{reason=\"%s\",shard=\"%zu\"} %" PRIu64 "\n", name, i,
+				metrics->shard[i].conference.drop[drop]);
+		for (size_t i = 0; i < metrics->worker_count; i++)
+			pl_text_put(w, "plenum_drops_total{reason=\"%s\",worker=\"%zu\"} %" PRIu64 "\n", name, i,
+				metrics->worker[i].codec.drop[drop]);
 	}
 }
 
@@ -106,6 +146,9 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_front(&writer, metrics->front);
 	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
 	put_media(&writer, metrics->shard, metrics->shard_count);
+	put_whole(&writer, "plenum_codec_workers", "gauge", "threads for mixing and G.711", metrics->worker_count);
+	put_workers(&writer, metrics->worker, metrics->worker_count);
+	put_drops(&writer, metrics);
 	PL_ASSERT(pl_text_fits(&writer));
 	return writer.used;
 }

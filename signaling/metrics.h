@@ -1,5 +1,5 @@
-/* The counters in Prometheus' text format 0.0.4, for /metrics.  What a shard counts has the label shard and there is no
- * line with the sum beside it: sum() in a query must not count twice.
+/* The counters in Prometheus' text format 0.0.4, for /metrics.  What a shard counts has the label shard, what a codec
+ * worker counts the label worker, and there is no line with the sum beside it: sum() in a query must not count twice.
  * Pure, but for pl_metrics_read_process, which reads /proc.  Thread: signaling. */
 #ifndef PL_SIGNALING_METRICS_H
 #define PL_SIGNALING_METRICS_H
@@ -8,8 +8,9 @@
 #include "sfu/sfu.h"
 #include "signaling/front.h"
 
-/* For each shard a line of less than 96 bytes for each reason of drops and each of fewer than 32 other counters. */
-enum { PL_METRICS_SIZE_MAX = 16384 + PL_SFU_SHARDS_MAX * (PL_DROP_COUNT + 32) * 96 };
+/* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 32 other
+ * counters. */
+enum { PL_METRICS_SIZE_MAX = 16384 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 32) * 96 };
 
 /* What the process costs; a value that /proc does not tell is 0. */
 struct pl_metrics_process {
@@ -22,6 +23,8 @@ struct pl_metrics {
 	const struct pl_front_counters *front;
 	const struct pl_sfu_counters *shard; /* shard_count of them, at most PL_SFU_SHARDS_MAX */
 	size_t shard_count;
+	const struct pl_sfu_worker_counters *worker; /* worker_count of them, at most PL_WORKERS_MAX */
+	size_t worker_count;
 	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
 	bool is_ending;
 };

@@ -159,16 +159,21 @@ void pl_http_closed(struct pl_session *session)
 static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_session *session)
 {
 	struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
+	struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 	struct pl_metrics metrics = {
 		.front = pl_front_counters(server->front),
 		.shard = shard,
 		.shard_count = pl_sfu_shard_count(server->sfu),
+		.worker = worker,
+		.worker_count = pl_sfu_worker_count(server->sfu),
 		.http_requests = server->http_requests,
 		.http_refused = server->refused,
 		.is_ending = server->is_ending,
 	};
 	for (size_t i = 0; i < metrics.shard_count; i++)
 		pl_sfu_shard_counters(server->sfu, i, &shard[i]);
+	for (size_t i = 0; i < metrics.worker_count; i++)
+		pl_sfu_worker_counters(server->sfu, i, &worker[i]);
 	pl_metrics_read_process(&metrics.process);
 	struct pl_static_file file = { .owned = malloc(PL_METRICS_SIZE_MAX) };
 	if (file.owned == NULL)

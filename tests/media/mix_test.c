@@ -20,6 +20,9 @@ static void test_a_packet_says_whom_it_is_for(void **state)
 		{ { .except_count = 1, .except = { BOB } }, true, false, true },
 		{ { .except_count = 2, .except = { BOB, ALICE } }, false, false, true },
 		{ { .except_count = 0, .except = { BOB } }, true, true, true }, /* left over from another packet */
+		{ { .csrc_count = 2, .csrc = { ALICE, CAROL } }, false, true,
+			false }, /* its own voice is no one's to hear */
+		{ { .only = BOB, .csrc_count = 1, .csrc = { ALICE } }, false, true, false },
 		{ { .only = BOB, .except_count = 1, .except = { BOB } }, false, true, false },
 	};
 	for (size_t i = 0; i < PL_COUNT(of); i++) {

@@ -93,7 +93,7 @@ static void test_config_mistakes_are_explained(void **state)
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
 		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, "
 					   "media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
-					   "media.srtp, media.simd" },
+					   "media.srtp, media.simd, media.codec_workers" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
 		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
@@ -218,7 +218,8 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
 		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
 			    "http.ping_s, media.address, media.port, media.shards, media.room_spread, "
-			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, limits.participants, "
+			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.codec_workers, "
+			    "limits.participants, "
 			    "limits.rooms, limits.room_participants, limits.connections, log.level, log.format" },
 	};
 	struct pl_config config;

@@ -10,9 +10,10 @@
 #include <string.h>
 
 static struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
+static struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 static struct pl_front_counters front;
 
-static char *write_metrics(size_t shards)
+static char *write_metrics(size_t shards, size_t workers)
 {
 	char *text = malloc(PL_METRICS_SIZE_MAX);
 	assert_non_null(text);
@@ -21,6 +22,8 @@ static char *write_metrics(size_t shards)
 		.front = &front,
 		.shard = shard,
 		.shard_count = shards,
+		.worker = worker,
+		.worker_count = workers,
 		.http_requests = UINT64_MAX,
 		.http_refused = UINT64_MAX,
 	};
@@ -35,11 +38,15 @@ static void test_metrics_fit_always(void **state)
 {
 	(void)state;
 	memset(shard, 0xff, sizeof shard);
+	memset(worker, 0xff, sizeof worker);
 	memset(&front, 0xff, sizeof front);
-	char *text = write_metrics(PL_SFU_SHARDS_MAX);
+	char *text = write_metrics(PL_SFU_SHARDS_MAX, PL_WORKERS_MAX);
 	assert_non_null(strstr(text, "plenum_rtp_out_total{shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_shards 64\n"));
+	assert_non_null(strstr(text, "plenum_codec_workers 64\n"));
+	assert_non_null(strstr(text, "plenum_codec_load_permille{worker=\"63\"} 18446744073709551615\n"));
+	assert_non_null(strstr(text, "plenum_drops_total{reason=\"mix_full\",worker=\"63\"} 18446744073709551615\n"));
 	free(text);
 }
 
@@ -54,7 +61,7 @@ static void test_metrics_are_of_their_shard(void **state)
 		shard[i].kernel_drops = 20 + i;
 		shard[i].conference.drop[PL_DROP_RTP_MUTED] = 30 + i;
 	}
-	char *text = write_metrics(2);
+	char *text = write_metrics(2, 1);
 	static const char *const lines[] = {
 		" gauge\nplenum_participants{shard=\"0\"} 10\nplenum_participants{shard=\"1\"} 11\n# HELP",
 		"plenum_kernel_drops_total{shard=\"0\"} 20\nplenum_kernel_drops_total{shard=\"1\"} 21\n#",

@@ -146,7 +146,7 @@ static void take_rtp(struct pl_sim_peer *p, struct pl_bytes bytes)
 	*packet = (struct pl_sim_packet){
 		.at_us = p->sim->now_us,
 		.ts = rtp.ts,
-		.csrc = rtp.csrc[0],
+		.csrc = rtp.csrc_count > 0 ? rtp.csrc[0] : 0,
 		.seq = rtp.seq,
 		.size = (uint16_t)rtp.payload.size,
 		.csrc_count = rtp.csrc_count,
@@ -156,6 +156,7 @@ static void take_rtp(struct pl_sim_peer *p, struct pl_bytes bytes)
 		.level = ext.audio_level,
 		.marker = rtp.marker,
 	};
+	memcpy(packet->csrcs, rtp.csrc, rtp.csrc_count * sizeof rtp.csrc[0]);
 	memcpy(packet->payload, rtp.payload.data, rtp.payload.size);
 }
 
@@ -217,7 +218,7 @@ static void send_frame(struct pl_sim_peer *p)
 		.ssrc = p->ssrc,
 		.ts = p->ts,
 		.seq = p->seq,
-		.payload_type = PL_SIM_PAYLOAD_TYPE,
+		.payload_type = p->description.track[0].payload_type,
 		.payload = { payload, size },
 	};
 	const char *mid = p->description.track[0].mid;
@@ -228,7 +229,7 @@ static void send_frame(struct pl_sim_peer *p)
 		.audio_level = level,
 		.is_voice = level < 127,
 	};
-	p->ts += PL_SIM_FRAME_SAMPLES;
+	p->ts += p->description.track[0].clock_hz / 1000 * PL_SIM_FRAME_MS;
 	if (p->peer.state != PL_PEER_CONNECTED)
 		return;
 	p->seq++;
@@ -275,12 +276,23 @@ static uint32_t make_ssrc(struct pl_sim *sim)
 	return (uint32_t)pl_rng_next(&sim->rng) | 1;
 }
 
-static struct pl_slot_spec make_slot(struct pl_sim *sim, uint8_t number)
+static uint8_t payload_type_of(enum pl_coding coding)
+{
+	return coding == PL_CODING_PCMU ? PL_SIM_PCMU : coding == PL_CODING_PCMA ? PL_SIM_PCMA : PL_SIM_PAYLOAD_TYPE;
+}
+
+static uint32_t clock_hz_of(enum pl_coding coding)
+{
+	return coding == PL_CODING_OPUS ? PL_SIM_CLOCK_HZ : 8000;
+}
+
+static struct pl_slot_spec make_slot(struct pl_sim *sim, uint8_t number, enum pl_coding coding)
 {
 	struct pl_slot_spec spec = { .ssrc = make_ssrc(sim),
-		.clock_hz = PL_SIM_CLOCK_HZ,
-		.payload_type = PL_SIM_PAYLOAD_TYPE,
-		.kind = PL_KIND_AUDIO };
+		.clock_hz = clock_hz_of(coding),
+		.payload_type = payload_type_of(coding),
+		.kind = PL_KIND_AUDIO,
+		.coding = coding };
 	snprintf(spec.mid, sizeof spec.mid, "s%u", (unsigned)number % 100);
 	return spec;
 }
@@ -302,6 +314,8 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 		.dtls_role = PL_DTLS_PASSIVE,
 		.fingerprint = *pl_dtls_identity_fingerprint(sim->peer_identity),
 		.ext_ids = ext_ids,
+		.audio_mode = p->mode,
+		.mix_wish = p->wish,
 		.track_count = 1,
 		.slot_count = slots,
 	};
@@ -311,12 +325,13 @@ static void connect_peer(struct pl_sim_peer *p, uint8_t slots, bool is_muted, bo
 	p->description.track[0] = (struct pl_track_spec){ .track = p->track,
 		.mid = "m",
 		.ssrc = hides_ssrc ? 0 : p->ssrc,
-		.clock_hz = PL_SIM_CLOCK_HZ,
-		.payload_type = PL_SIM_PAYLOAD_TYPE,
+		.clock_hz = clock_hz_of(p->coding),
+		.payload_type = payload_type_of(p->coding),
 		.kind = PL_KIND_AUDIO,
+		.coding = p->coding,
 		.is_muted = is_muted };
 	for (uint8_t i = 0; i < slots; i++)
-		p->description.slot[i] = make_slot(sim, i);
+		p->description.slot[i] = make_slot(sim, i, p->coding);
 
 	const struct pl_peer_config config = {
 		.identity = sim->peer_identity,
@@ -355,6 +370,10 @@ struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *jo
 		.track = 5000 + number,
 		.hz = join->hz,
 		.is_talking = join->is_talking,
+		.mode = join->mode,
+		.wish = join->wish,
+		.coding = join->coding,
+		.hears_mixes = join->mode != PL_AUDIO_FORWARD || join->coding != PL_CODING_OPUS,
 		.amplitude = 0.25,
 		.encoder = pl_sim_encoder_create(),
 		.frame_us = sim->now_us + pl_rng_below(&sim->rng, PL_SIM_FRAME_MS * MS),
@@ -390,7 +409,7 @@ void pl_sim_take_slots(struct pl_sim_peer *p, const struct pl_slot_spec *slot, u
 void pl_sim_set_slots(struct pl_sim_peer *p, uint8_t slots)
 {
 	for (uint8_t i = p->description.slot_count; i < slots; i++)
-		p->description.slot[i] = make_slot(p->sim, i);
+		p->description.slot[i] = make_slot(p->sim, i, p->coding);
 	p->description.slot_count = slots;
 	send_update(p);
 }
@@ -414,6 +433,18 @@ void pl_sim_mute(struct pl_sim_peer *p, bool is_on)
 					      .shard = p->shard,
 					      .track = p->track,
 					      .is_on = is_on });
+}
+
+void pl_sim_set_mode(struct pl_sim_peer *p, enum pl_audio_mode mode, enum pl_mix_group wish)
+{
+	p->mode = p->description.audio_mode = mode;
+	p->wish = p->description.mix_wish = wish;
+	p->hears_mixes |= mode != PL_AUDIO_FORWARD;
+	pl_sim_server_command(p->sim, &(struct pl_command){ .kind = PL_COMMAND_MODE,
+					      .source = p->source,
+					      .shard = p->shard,
+					      .audio_mode = mode,
+					      .mix_wish = wish });
 }
 
 void pl_sim_leave(struct pl_sim_peer *p)

@@ -15,6 +15,7 @@
 #define PL_TESTS_SIM_CONFERENCE_SIM_H
 
 #include "media/rtcp.h"
+#include "sfu/codec.h"
 #include "sfu/conference.h"
 #include "tests/sim/network.h"
 #include "tests/sim/peer.h"
@@ -24,10 +25,13 @@ struct OpusEncoder;
 enum {
 	PL_SIM_PEERS_MAX = 256,
 	PL_SIM_SHARDS_MAX = 4,
+	PL_SIM_WORKERS_MAX = 2,
+	PL_SIM_PCMU = 0, /* payload types */
+	PL_SIM_PCMA = 8,
 	PL_SIM_EVENTS_MAX = 4096,
 	PL_SIM_FRAME_MS = 20,
 	PL_SIM_PAYLOAD_TYPE = 111,
-	PL_SIM_PAYLOAD_SIZE_MAX = 400,
+	PL_SIM_PAYLOAD_SIZE_MAX = 600,
 	PL_SIM_RATE_HZ = 16000, /* of what listeners decode to */
 	PL_SIM_LINK_DELAY_MS = 15,
 };
@@ -38,6 +42,7 @@ struct pl_sim_config {
 	uint32_t packets;                     /* of the pool; 0: as many as a shard has */
 	uint8_t shards;                       /* 0: one */
 	uint8_t node[PL_SIM_SHARDS_MAX];      /* the NUMA node of each */
+	uint8_t workers;                      /* that mix and transcode; 0: none */
 	bool without_levels;                  /* peers do not send RFC 6464 levels */
 	bool without_mids;                    /* nor mids: tracks are found by a=ssrc, or by there being one only */
 };
@@ -50,6 +55,9 @@ struct pl_sim_join {
 	uint32_t source;     /* 0: the next unused one */
 	bool is_muted, is_talking;
 	bool hides_ssrc; /* the offer has no a=ssrc */
+	enum pl_audio_mode mode;
+	enum pl_mix_group wish;
+	enum pl_coding coding; /* of its voice, and of what it hears */
 };
 
 /* What came to a slot, in the order of arrival. */
@@ -57,6 +65,7 @@ struct pl_sim_packet {
 	int64_t at_us;
 	uint32_t ts, csrc;
 	uint16_t seq, size;
+	uint32_t csrcs[PL_RTP_CSRC_MAX]; /* csrc is the first */
 	uint8_t csrc_count, payload_type;
 	bool has_level, is_voice, marker; /* is_voice and level: RFC 6464, when has_level */
 	uint8_t level;
@@ -77,6 +86,10 @@ struct pl_sim_peer {
 	uint8_t shard, home;
 	bool is_here; /* false: it was killed, or has left */
 	bool is_talking;
+	enum pl_audio_mode mode;
+	enum pl_mix_group wish;
+	enum pl_coding coding;
+	bool hears_mixes; /* now, or before */
 	double amplitude; /* of full scale */
 	struct OpusEncoder *encoder;
 	uint64_t samples; /* encoded so far */
@@ -107,9 +120,19 @@ struct pl_sim_event {
 
 /* One of the server's media threads. */
 struct pl_sim_shard {
+	struct pl_sim *sim;
 	struct pl_conference *conference;
-	struct pl_sim_link *to[PL_SIM_SHARDS_MAX];
+	struct pl_sim_link *to[PL_SIM_SHARDS_MAX], *to_worker[PL_SIM_WORKERS_MAX];
 	bool is_stuck; /* takes nothing from the others; set by tests */
+};
+
+/* One of its codec workers. */
+struct pl_sim_worker {
+	struct pl_codec *codec;
+	void *memory;
+	struct pl_sim_link *to[PL_SIM_SHARDS_MAX];
+	uint32_t chosen; /* for so many rooms */
+	bool is_stuck;   /* takes nothing and mixes nothing; set by tests */
 };
 
 struct pl_sim {
@@ -127,6 +150,7 @@ struct pl_sim {
 	struct pl_conference *conference;               /* of the first shard */
 	struct pl_sim_shard shard[PL_SIM_SHARDS_MAX];
 	uint8_t shard_count;
+	struct pl_sim_worker worker[PL_SIM_WORKERS_MAX];
 	struct pl_egress *egress; /* of all shards */
 	struct pl_network *network;
 	struct pl_sim_peer *peer[PL_SIM_PEERS_MAX];
@@ -159,6 +183,7 @@ void pl_sim_kill(struct pl_sim_peer *p);  /* not a word more */
 void pl_sim_close(struct pl_sim_peer *p); /* DTLS close_notify */
 void pl_sim_move(struct pl_sim_peer *p);  /* to another address */
 void pl_sim_talk(struct pl_sim_peer *p, bool is_on);
+void pl_sim_set_mode(struct pl_sim_peer *p, enum pl_audio_mode mode, enum pl_mix_group wish);
 
 /* Sends what a hostile client might: protected with the session's keys. */
 void pl_sim_send_rtp(struct pl_sim_peer *p, const struct pl_rtp *rtp, const struct pl_rtp_ext *ext);
@@ -182,7 +207,8 @@ double pl_sim_share(
 	const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms, int64_t to_ms);
 
 /* What is wrong with the numbering of a slot, for an assert: NULL when every number is there but for lost ones (as many
- * as lost_max), timestamps rise with the numbers, and each packet has one CSRC, which is not the listener's. */
+ * as lost_max), timestamps rise with the numbers, and each packet has one CSRC, which is not the listener's; one who hears
+ * mixes, now or before, may have any number of them. */
 const char *pl_sim_flaw(const struct pl_sim_peer *p, uint8_t slot, uint32_t lost_max);
 
 #endif

@@ -4,10 +4,12 @@
 
 #include <opus/opus.h>
 
+#include "media/g711.h"
 #include "tests/sim/conference_sim_state.h"
 
 enum {
 	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
+	G711_FRAME_SAMPLES = 8 * PL_SIM_FRAME_MS,
 	CONCEALED_FRAMES_MAX = 5, /* a decoder that conceals for longer has faded out */
 };
 
@@ -42,6 +44,17 @@ static uint8_t level_of(const int16_t *pcm, size_t count)
 	return level < 127 ? (uint8_t)lround(level) : 127;
 }
 
+/* A sine far below 4 kHz needs no filter before every sixth sample is taken. */
+static size_t encode_g711(enum pl_coding coding, const int16_t pcm[static PL_SIM_FRAME_SAMPLES],
+	uint8_t payload[static G711_FRAME_SAMPLES])
+{
+	float narrow[G711_FRAME_SAMPLES];
+	for (size_t i = 0; i < G711_FRAME_SAMPLES; i++)
+		narrow[i] = (float)pcm[i * PL_SIM_FRAME_SAMPLES / G711_FRAME_SAMPLES] / 32768;
+	pl_g711_encode(coding == PL_CODING_PCMU ? PL_G711_PCMU : PL_G711_PCMA, narrow, G711_FRAME_SAMPLES, payload);
+	return G711_FRAME_SAMPLES;
+}
+
 size_t pl_sim_encode(struct pl_sim_peer *p, uint8_t payload[static PL_SIM_PAYLOAD_SIZE_MAX], uint8_t *level)
 {
 	int16_t pcm[PL_SIM_FRAME_SAMPLES];
@@ -51,6 +64,8 @@ size_t pl_sim_encode(struct pl_sim_peer *p, uint8_t payload[static PL_SIM_PAYLOA
 		pcm[i] = (int16_t)lround(amplitude * sin(phase));
 	}
 	*level = level_of(pcm, PL_SIM_FRAME_SAMPLES);
+	if (p->coding != PL_CODING_OPUS)
+		return encode_g711(p->coding, pcm, payload);
 	const int size = opus_encode(p->encoder, pcm, PL_SIM_FRAME_SAMPLES, payload, PL_SIM_PAYLOAD_SIZE_MAX);
 	PL_ASSERT(size > 0);
 	return (size_t)size;
@@ -85,9 +100,33 @@ static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame)
 	}
 }
 
+/* At twice the rate, each sample is played twice. */
+static void decode_g711(enum pl_coding coding, const struct pl_sim_packet *packet, int16_t *frame)
+{
+	float narrow[G711_FRAME_SAMPLES];
+	PL_ASSERT(packet->size == G711_FRAME_SAMPLES && PLAYED_FRAME_SAMPLES == 2 * G711_FRAME_SAMPLES);
+	pl_g711_decode(
+		coding == PL_CODING_PCMU ? PL_G711_PCMU : PL_G711_PCMA, packet->payload, G711_FRAME_SAMPLES, narrow);
+	for (size_t i = 0; i < PLAYED_FRAME_SAMPLES; i++)
+		frame[i] = (int16_t)lrintf(narrow[i / 2] * 32767);
+}
+
+/* What a slot plays of a packet, or instead of a lost one (NULL).  False: nothing. */
+static bool play(
+	const struct pl_slot_spec *spec, OpusDecoder *decoder, const struct pl_sim_packet *packet, int16_t *frame)
+{
+	if (spec->coding == PL_CODING_OPUS)
+		return opus_decode(decoder, packet != NULL ? packet->payload : NULL, packet != NULL ? packet->size : 0,
+			       frame, PLAYED_FRAME_SAMPLES, 0) == PLAYED_FRAME_SAMPLES;
+	if (packet != NULL)
+		decode_g711(spec->coding, packet, frame);
+	return packet != NULL;
+}
+
 int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from_ms, int64_t to_ms)
 {
 	const struct pl_sim_slot *slot = &p->slot[number];
+	const struct pl_slot_spec *spec = &p->description.slot[number];
 	const struct pl_sim_packet **order = in_order(slot);
 	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
 	int16_t *pcm = pl_sim_allocate((size_t)count * sizeof *pcm), frame[PLAYED_FRAME_SAMPLES];
@@ -98,18 +137,16 @@ int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from
 
 	for (size_t i = 0; i < slot->count; i++) {
 		const struct pl_sim_packet *packet = order[i];
-		const int64_t played = (int32_t)(packet->ts - order[0]->ts) / (PL_SIM_CLOCK_HZ / PL_SIM_RATE_HZ);
+		const int64_t played = (int64_t)(int32_t)(packet->ts - order[0]->ts) * PL_SIM_RATE_HZ / spec->clock_hz;
 		const int64_t at = (order[0]->at_us / 1000 - from_ms) * (PL_SIM_RATE_HZ / 1000) + played;
 		int lost = i > 0 ? (uint16_t)(packet->seq - order[i - 1]->seq - 1) : 0;
 		if (lost > CONCEALED_FRAMES_MAX)
 			lost = CONCEALED_FRAMES_MAX;
 		for (; lost > 0; lost--) {
-			if (opus_decode(decoder, NULL, 0, frame, PLAYED_FRAME_SAMPLES, 0) != PLAYED_FRAME_SAMPLES)
-				abort();
-			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
+			if (play(spec, decoder, NULL, frame))
+				place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
 		}
-		if (opus_decode(decoder, packet->payload, packet->size, frame, PLAYED_FRAME_SAMPLES, 0) ==
-			PLAYED_FRAME_SAMPLES)
+		if (play(spec, decoder, packet, frame))
 			place(pcm, count, at, frame);
 	}
 	opus_decoder_destroy(decoder);
@@ -156,11 +193,15 @@ const char *pl_sim_flaw(const struct pl_sim_peer *p, uint8_t number, uint32_t lo
 	const char *flaw = NULL;
 	uint32_t lost = 0;
 	for (size_t i = 0; i < slot->count && flaw == NULL; i++) {
-		if (order[i]->csrc_count != 1 || pl_sim_peer_by_source(p->sim, order[i]->csrc) == NULL)
+		if (order[i]->csrc_count != 1 && !p->hears_mixes)
 			flaw = "a packet without the CSRC of a talker";
-		else if (order[i]->csrc == p->source)
-			flaw = "a packet of the listener's own";
-		else if (order[i]->payload_type != PL_SIM_PAYLOAD_TYPE)
+		for (uint8_t k = 0; k < order[i]->csrc_count; k++) {
+			if (pl_sim_peer_by_source(p->sim, order[i]->csrcs[k]) == NULL)
+				flaw = "a packet with the CSRC of nobody";
+			else if (order[i]->csrcs[k] == p->source)
+				flaw = "a packet of the listener's own";
+		}
+		if (order[i]->payload_type != p->description.slot[number].payload_type)
 			flaw = "a packet of another payload type";
 		if (i == 0)
 			continue;

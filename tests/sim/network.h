@@ -10,7 +10,7 @@
 
 struct pl_network_link {
 	uint32_t loss_permille, duplicate_permille;
-	int64_t delay_us; /* every datagram takes at least this long */
+	int64_t delay_us;  /* every datagram takes at least this long */
 	int64_t jitter_us; /* and up to this much more, at random: what reorders */
 };
 

@@ -1,0 +1,379 @@
+#include "sfu/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "sfu/io/denormals.h"
+#include "sfu/io/memory.h"
+#include "sfu/io/thread.h"
+#include "sfu/types.h"
+
+enum {
+	MESSAGES_PER_TURN = 256, /* of each shard, so that a flood of them does not keep a step waiting */
+	PUBLISH_US = 100000,
+	/* What a room will cost when somebody talks in it, as far as nobody does yet: a third of it, since most are silent. */
+	ROOM_LOAD = 4,
+};
+
+#define COUNTER_WORDS (sizeof(struct pl_sfu_worker_counters) / sizeof(uint64_t))
+_Static_assert(sizeof(struct pl_sfu_worker_counters) % sizeof(uint64_t) == 0, "counters are published by words");
+
+struct shard_ways {
+	uint8_t shard;
+	struct pl_link *from, *to;
+};
+
+struct pl_worker {
+	struct pl_worker_config config;
+	struct pl_codec *codec;
+	struct pl_waker waker;
+	struct shard_ways ways[PL_SFU_SHARDS_MAX];
+	size_t way_count;
+	uint8_t way_at[PL_SFU_SHARDS_MAX]; /* by shard: the index in ways */
+	struct pl_sfu_worker_counters counters;
+	int64_t published_us, busy_published_us;
+	uint8_t load_step; /* as the codec has it */
+	const struct pl_dsp *dsp;
+	pthread_t thread;
+	void *memory; /* the codec's */
+	size_t memory_bytes;
+	sem_t is_settled, may_go;
+	bool has_stopped;
+	enum pl_err settle_err;
+	int pin_error;
+	/* What others read and write. */
+	_Alignas(64) atomic_bool is_stopping;
+	atomic_uint wanted_step;
+	_Atomic(const struct pl_dsp *) wanted_dsp;
+	atomic_uint placed; /* rooms that shards have chosen it for, ever */
+	_Alignas(64) atomic_uint load, rooms,
+		placed_seen; /* what choosing looks at; placed_seen: as many are in rooms */
+	_Atomic uint64_t published[COUNTER_WORDS];
+};
+
+static int64_t monotonic_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- at work ---- */
+
+static void release_packet(void *context, struct pl_packet *packet)
+{
+	pl_codec_release(((struct pl_worker *)context)->codec, packet);
+}
+
+static void drain(struct pl_worker *worker, int64_t now_us)
+{
+	uint8_t shard;
+	struct pl_cross message;
+	while (pl_codec_next(worker->codec, now_us, &shard, &message)) {
+		if (pl_link_push(worker->ways[worker->way_at[shard]].to, &message))
+			continue;
+		pl_codec_count_drop(worker->codec, PL_DROP_CROSS_FULL);
+		if (pl_cross_has_packet(&message))
+			pl_codec_release(worker->codec, message.packet);
+	}
+}
+
+/* A message's packet is read before the next is looked at. */
+static void take_messages(struct pl_worker *worker, int64_t now_us)
+{
+	for (size_t i = 0; i < worker->way_count; i++) {
+		struct pl_link *from = worker->ways[i].from;
+		const struct pl_cross *message;
+		pl_link_reap(worker->ways[i].to);
+		while (from->taking < MESSAGES_PER_TURN && (message = pl_link_take(from)) != NULL) {
+			pl_codec_take(worker->codec, now_us, worker->ways[i].shard, message);
+			drain(worker, now_us);
+		}
+		pl_link_done(from);
+	}
+}
+
+/* What others have set, as the codec likes it: between two steps. */
+static void take_settings(struct pl_worker *worker)
+{
+	const uint8_t step = (uint8_t)atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
+	const struct pl_dsp *dsp = atomic_load_explicit(&worker->wanted_dsp, memory_order_relaxed);
+	if (step != worker->load_step)
+		pl_codec_set_load(worker->codec, (struct pl_mixer_load){ .step = step });
+	if (dsp != worker->dsp)
+		pl_codec_set_dsp(worker->codec, dsp);
+	worker->load_step = step;
+	worker->dsp = dsp;
+}
+
+static void turn(struct pl_worker *worker, int64_t now_us)
+{
+	take_settings(worker);
+	take_messages(worker, now_us);
+	if (pl_codec_deadline(worker->codec) <= now_us) {
+		pl_codec_tick(worker->codec, now_us);
+		drain(worker, now_us);
+	}
+}
+
+static void publish(struct pl_worker *worker, int64_t now_us, bool is_idle)
+{
+	struct pl_sfu_worker_counters *counters = &worker->counters;
+	const unsigned placed = atomic_load_explicit(&worker->placed, memory_order_acquire);
+	counters->codec = pl_codec_counters(worker->codec);
+	if (counters->codec.late_us_max > counters->late_us_max)
+		counters->late_us_max = counters->codec.late_us_max;
+	const int64_t passed_us = now_us - worker->published_us;
+	const uint64_t busy_us = counters->busy_us - (uint64_t)worker->busy_published_us;
+	const uint64_t load = passed_us > 0 ? busy_us * 1000 / (uint64_t)passed_us : counters->load;
+	counters->load = is_idle ? 0 : (counters->load * 3 + load) / 4;
+	worker->published_us = now_us;
+	worker->busy_published_us = (int64_t)counters->busy_us;
+
+	uint64_t word[COUNTER_WORDS];
+	memcpy(word, counters, sizeof word);
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		atomic_store_explicit(&worker->published[i], word[i], memory_order_relaxed);
+	atomic_store_explicit(&worker->load, (unsigned)counters->load, memory_order_relaxed);
+	atomic_store_explicit(&worker->rooms, counters->codec.rooms, memory_order_relaxed);
+	atomic_store_explicit(&worker->placed_seen, placed, memory_order_release);
+}
+
+static void sleep_until(int64_t at_us)
+{
+	const struct timespec at = { .tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000 };
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		;
+}
+
+/* Nothing is due soon: until a message. */
+static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_t deadline_us)
+{
+	publish(worker, now_us, true);
+	if (!pl_waker_prepare_sleep(&worker->waker))
+		return;
+	struct pollfd fd = { .fd = worker->waker.event_fd, .events = POLLIN };
+	const int64_t wait_us = deadline_us - now_us;
+	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
+	ppoll(&fd, 1, deadline_us != INT64_MAX ? &timeout : NULL, NULL);
+	worker->counters.waits++;
+	if (fd.revents != 0)
+		pl_waker_wake_up(&worker->waker);
+	else
+		pl_waker_stay_awake(&worker->waker);
+	/* The time asleep is no part of what is measured next. */
+	worker->published_us = monotonic_us();
+}
+
+static void wait_for_work(struct pl_worker *worker, int64_t now_us)
+{
+	const int64_t deadline_us = pl_codec_deadline(worker->codec);
+	if (deadline_us <= now_us)
+		return;
+	if (deadline_us - now_us > PL_CODEC_STEP_US) {
+		sleep_until_message(worker, now_us, deadline_us);
+		return;
+	}
+	sleep_until(deadline_us);
+	worker->counters.waits++;
+}
+
+static void run(struct pl_worker *worker)
+{
+	int64_t now_us = monotonic_us();
+	worker->published_us = now_us;
+	while (!atomic_load_explicit(&worker->is_stopping, memory_order_acquire)) {
+		wait_for_work(worker, now_us);
+		const int64_t begin_us = monotonic_us();
+		turn(worker, begin_us);
+		now_us = monotonic_us();
+		worker->counters.busy_us += (uint64_t)(now_us - begin_us);
+		if (now_us - worker->published_us >= PUBLISH_US)
+			publish(worker, now_us, false);
+	}
+}
+
+/* ---- start and end ---- */
+
+/* The thread goes to its CPUs, and what memory it touches from there is near. */
+static enum pl_err settle(struct pl_worker *worker)
+{
+	worker->pin_error = pthread_setaffinity_np(pthread_self(), sizeof worker->config.cpus, &worker->config.cpus);
+	pl_memory_prefer(worker->config.node);
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + PL_WORKER_NICE); /* of this thread, on Linux */
+	pl_dsp_flush_denormals();
+	worker->memory_bytes = pl_codec_bytes(&worker->config.codec);
+	worker->memory = mmap(
+		NULL, worker->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (worker->memory == MAP_FAILED) {
+		worker->memory = NULL;
+		return PL_ERR_NO_MEMORY;
+	}
+	pl_codec_init(&worker->codec, &worker->config.codec,
+		(struct pl_span){ .data = worker->memory, .size = worker->memory_bytes });
+	return PL_ERR_NONE;
+}
+
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		PL_ASSERT(errno == EINTR);
+}
+
+static void *live(void *argument)
+{
+	struct pl_worker *worker = argument;
+	worker->settle_err = settle(worker);
+	const bool is_settled = worker->settle_err == PL_ERR_NONE;
+	sem_post(&worker->is_settled);
+	wait_for(&worker->may_go);
+	if (is_settled)
+		run(worker);
+	return NULL;
+}
+
+enum pl_err pl_worker_create(struct pl_worker **out, const struct pl_worker_config *config)
+{
+	PL_ASSERT(config->index < PL_WORKERS_MAX);
+	struct pl_worker *worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+	if (worker == NULL)
+		return PL_ERR_NO_MEMORY;
+	memset(worker, 0, sizeof *worker);
+	worker->config = *config;
+	worker->dsp = config->codec.dsp;
+	atomic_init(&worker->wanted_step, PL_WORKER_LOAD_STEP);
+	atomic_init(&worker->wanted_dsp, config->codec.dsp);
+	enum pl_err err = pl_waker_init(&worker->waker);
+	if (err != PL_ERR_NONE)
+		goto fail_waker;
+	sem_init(&worker->is_settled, 0, 0);
+	sem_init(&worker->may_go, 0, 0);
+	char name[16];
+	snprintf(name, sizeof name, "codec-%u", (unsigned)config->index);
+	err = pl_thread_start(&worker->thread, name, live, worker);
+	if (err != PL_ERR_NONE)
+		goto fail_thread;
+	*out = worker;
+	return PL_ERR_NONE;
+
+fail_thread:
+	sem_destroy(&worker->may_go);
+	sem_destroy(&worker->is_settled);
+	pl_waker_fini(&worker->waker);
+fail_waker:
+	free(worker);
+	return err;
+}
+
+enum pl_err pl_worker_wait(struct pl_worker *worker)
+{
+	wait_for(&worker->is_settled);
+	return worker->settle_err;
+}
+
+struct pl_waker *pl_worker_waker(struct pl_worker *worker)
+{
+	return &worker->waker;
+}
+
+void pl_worker_link(struct pl_worker *worker, uint8_t shard, struct pl_link *from, struct pl_link *to)
+{
+	PL_ASSERT(shard < PL_SFU_SHARDS_MAX && worker->way_count < PL_COUNT(worker->ways));
+	to->owner = (struct pl_link_owner){ .release = release_packet, .context = worker };
+	worker->way_at[shard] = (uint8_t)worker->way_count;
+	worker->ways[worker->way_count++] = (struct shard_ways){ .shard = shard, .from = from, .to = to };
+}
+
+void pl_worker_go(struct pl_worker *worker)
+{
+	sem_post(&worker->may_go);
+}
+
+void pl_worker_stop(struct pl_worker *worker)
+{
+	if (worker->has_stopped)
+		return;
+	worker->has_stopped = true;
+	atomic_store_explicit(&worker->is_stopping, true, memory_order_release);
+	pl_waker_poke(&worker->waker);
+	sem_post(&worker->may_go); /* one that was never let go */
+	pthread_join(worker->thread, NULL);
+}
+
+void pl_worker_destroy(struct pl_worker **owned)
+{
+	struct pl_worker *worker = *owned;
+	if (worker == NULL)
+		return;
+	*owned = NULL;
+	pl_worker_stop(worker);
+	if (worker->memory != NULL)
+		munmap(worker->memory, worker->memory_bytes);
+	sem_destroy(&worker->may_go);
+	sem_destroy(&worker->is_settled);
+	pl_waker_fini(&worker->waker);
+	free(worker);
+}
+
+/* ---- from other threads ---- */
+
+static unsigned expected_load(struct pl_worker *worker)
+{
+	const unsigned seen = atomic_load_explicit(&worker->placed_seen, memory_order_acquire);
+	const unsigned placed = atomic_load_explicit(&worker->placed, memory_order_relaxed);
+	const unsigned rooms = atomic_load_explicit(&worker->rooms, memory_order_relaxed) + (placed - seen);
+	return atomic_load_explicit(&worker->load, memory_order_relaxed) + rooms * ROOM_LOAD;
+}
+
+uint8_t pl_worker_choose(struct pl_worker *const worker[], size_t count)
+{
+	PL_ASSERT(count > 0);
+	size_t best = 0;
+	unsigned least = expected_load(worker[0]);
+	for (size_t i = 1; i < count; i++) {
+		const unsigned load = expected_load(worker[i]);
+		if (load >= least)
+			continue;
+		least = load;
+		best = i;
+	}
+	atomic_fetch_add_explicit(&worker[best]->placed, 1, memory_order_release);
+	return worker[best]->config.index;
+}
+
+void pl_worker_counters(const struct pl_worker *worker, struct pl_sfu_worker_counters *counters)
+{
+	uint64_t word[COUNTER_WORDS];
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		word[i] = atomic_load_explicit(&worker->published[i], memory_order_relaxed);
+	memcpy(counters, word, sizeof *counters);
+}
+
+void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step)
+{
+	PL_ASSERT(step < PL_MIXER_LOAD_STEPS);
+	atomic_store_explicit(&worker->wanted_step, step, memory_order_relaxed);
+}
+
+void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp)
+{
+	atomic_store_explicit(&worker->wanted_dsp, dsp, memory_order_relaxed);
+}
+
+int pl_worker_pin_error(const struct pl_worker *worker)
+{
+	return worker->pin_error;
+}
+
+int pl_worker_node(const struct pl_worker *worker)
+{
+	return worker->config.node;
+}

@@ -1,0 +1,543 @@
+/* sfu/mixing: rooms whose listeners hear a mix, in virtual time, with real voices through real codecs. */
+#include "sfu/mixing.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/conference_sim.h"
+
+enum { SETTLE_MS = 1200, ROOM = 7 };
+
+/* Apart from each other's harmonics, and below what G.711 carries. */
+static const uint32_t tone_hz[] = { 330, 440, 570, 690, 830, 1010, 1210, 1430, 1650, 1870, 2090, 2310 };
+
+static struct pl_sim *make_sim(uint64_t seed, uint8_t shards)
+{
+	return pl_sim_create(&(struct pl_sim_config){ .seed = seed, .shards = shards, .workers = 1 });
+}
+
+static struct pl_sim_peer *join_at(
+	struct pl_sim *sim, uint8_t shard, enum pl_audio_mode mode, uint8_t slots, bool is_talking)
+{
+	return pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM,
+					.hz = tone_hz[sim->peer_count % PL_COUNT(tone_hz)],
+					.slots = slots,
+					.mode = mode,
+					.shard = shard,
+					.is_talking = is_talking });
+}
+
+static struct pl_sim_peer *join(struct pl_sim *sim, enum pl_audio_mode mode, uint8_t slots, bool is_talking)
+{
+	return join_at(sim, 0, mode, slots, is_talking);
+}
+
+static void assert_hears(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms,
+	int64_t to_ms, bool is_heard)
+{
+	const double share = pl_sim_share(listener, talker, from_ms, to_ms);
+	if (share != (is_heard ? 1 : 0))
+		fail_msg("%d (shard %d) heard %d (shard %d) for %.2f of %d..%d ms", (int)listener->source,
+			listener->shard, (int)talker->source, talker->shard, share, (int)from_ms, (int)to_ms);
+}
+
+static void assert_flawless(const struct pl_sim *sim)
+{
+	for (size_t i = 0; i < sim->peer_count; i++) {
+		for (uint8_t slot = 0; slot < sim->peer[i]->description.slot_count; slot++) {
+			const char *flaw = pl_sim_flaw(sim->peer[i], slot, 0);
+			if (flaw != NULL)
+				fail_msg("peer %d, slot %d: %s", (int)i, slot, flaw);
+		}
+		assert_int_equal(sim->peer[i]->foreign_packets, 0);
+	}
+}
+
+/* Three talk.  Whoever hears the mix, talking or not, hears in one slot what others hear in three: everybody but itself. */
+static void test_mixing_everybody_hears_all_but_itself(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(1, 1);
+	join(sim, PL_AUDIO_MIXED, 3, true);
+	join(sim, PL_AUDIO_FORWARD, 3, true);
+	join(sim, PL_AUDIO_AUTO, 1, true);
+	join(sim, PL_AUDIO_MIXED, 1, false);
+	join(sim, PL_AUDIO_FORWARD, 3, false);
+	join(sim, PL_AUDIO_AUTO, 2, false);
+	pl_sim_run(sim, 5000);
+	for (size_t i = 0; i < 6; i++) {
+		for (size_t k = 0; k < 3; k++) {
+			if (i != 5) /* has two slots for three */
+				assert_hears(sim->peer[i], sim->peer[k], SETTLE_MS + 500, 4900, i != k);
+		}
+	}
+	assert_int_equal(sim->peer[0]->slot[1].count + sim->peer[0]->slot[2].count, 0);
+	assert_true(sim->peer[0]->slots_event.slots.is_mixed && sim->peer[2]->slots_event.slots.is_mixed);
+	assert_int_equal(sim->peer[3]->slots_event.slots.slot[0].track, PL_MIX_TRACK(PL_MIX_FULL));
+	assert_int_equal(sim->peer[3]->slots_event.slots.slot[0].source, 0);
+	assert_false(sim->peer[5]->slots_event.slots.is_mixed);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+static struct pl_conference_counters counters(const struct pl_sim *sim, uint8_t shard)
+{
+	return pl_conference_counters(sim->shard[shard].conference);
+}
+
+static struct pl_codec_counters codec(const struct pl_sim *sim)
+{
+	return pl_codec_counters(sim->worker[0].codec);
+}
+
+/* Talkers come and go, by talking, muting, leaving: the mix has the new one at once, and the old one no more. */
+static void test_mixing_follows_the_talkers(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(2, 1);
+	struct pl_sim_peer *talker[4], *listener;
+	for (size_t i = 0; i < 4; i++)
+		talker[i] = join(sim, PL_AUDIO_MIXED, 1, i == 0);
+	listener = join(sim, PL_AUDIO_MIXED, 1, false);
+	pl_sim_run(sim, 3000);
+	assert_hears(listener, talker[0], 2000, 2900, true);
+
+	int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_talk(talker[1], true);
+	pl_sim_run(sim, 1500);
+	assert_hears(listener, talker[1], from_ms + 200, from_ms + 1400, true);
+	assert_hears(listener, talker[0], from_ms, from_ms + 1400, true);
+	assert_hears(talker[0], talker[1], from_ms + 200, from_ms + 1400, true);
+	assert_hears(talker[0], talker[0], from_ms, from_ms + 1400, false);
+
+	from_ms = pl_sim_now_ms(sim);
+	pl_sim_mute(talker[0], true);
+	pl_sim_talk(talker[2], true);
+	pl_sim_run(sim, 1500);
+	assert_hears(listener, talker[0], from_ms + 200, from_ms + 1400, false);
+	assert_hears(talker[0], talker[1], from_ms, from_ms + 1400, true);
+	assert_hears(talker[0], talker[2], from_ms + 200, from_ms + 1400, true);
+
+	from_ms = pl_sim_now_ms(sim);
+	pl_sim_leave(talker[1]);
+	pl_sim_talk(talker[3], true);
+	pl_sim_run(sim, 1500);
+	assert_hears(listener, talker[1], from_ms + 200, from_ms + 1400, false);
+	assert_hears(listener, talker[2], from_ms, from_ms + 1400, true);
+	assert_hears(listener, talker[3], from_ms + 200, from_ms + 1400, true);
+	assert_hears(talker[2], talker[3], from_ms + 200, from_ms + 1400, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* The mix has the first three of the ranking, whatever the number of slots: seven who talk are not all heard, and a louder one
+ * takes a place. */
+static void test_mixing_has_the_loudest(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(3, 1);
+	for (size_t i = 0; i < 7; i++)
+		join(sim, PL_AUDIO_MIXED, 1, i < 6);
+	struct pl_sim_peer *listener = sim->peer[6];
+	pl_sim_run(sim, 4000);
+	double heard = 0;
+	for (size_t i = 0; i < 6; i++)
+		heard += pl_sim_share(listener, sim->peer[i], 2500, 3900);
+	assert_true(heard == PL_MIX_TALKERS);
+	assert_true(codec(sim).voices <= PL_MIX_TALKERS);
+	for (size_t i = 0; i < 6; i++) {
+		if (pl_sim_share(listener, sim->peer[i], 2500, 3900) > 0)
+			continue;
+		sim->peer[i]->amplitude = 0.9;
+		const int64_t from_ms = pl_sim_now_ms(sim);
+		pl_sim_run(sim, 2000);
+		assert_hears(listener, sim->peer[i], from_ms + 1000, from_ms + 1900, true);
+		break;
+	}
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* Between talkers, the mix, and its qualities a listener moves while others talk, without a renegotiation: a moment is missing
+ * at most, no number is, and no timestamp goes back. */
+static void test_mixing_modes_change_live(void **state)
+{
+	(void)state;
+	static const struct {
+		enum pl_audio_mode mode;
+		enum pl_mix_group wish;
+		bool is_mixed;
+	} of[] = {
+		{ PL_AUDIO_MIXED, PL_MIX_FULL, true },
+		{ PL_AUDIO_MIXED, PL_MIX_ROBUST, true },
+		{ PL_AUDIO_MIXED, PL_MIX_STEREO, true },
+		{ PL_AUDIO_FORWARD, PL_MIX_FULL, false },
+		{ PL_AUDIO_MIXED, PL_MIX_ROBUST, true },
+		{ PL_AUDIO_AUTO, PL_MIX_FULL, false },
+		{ PL_AUDIO_MIXED, PL_MIX_FULL, true },
+		{ PL_AUDIO_MIXED, PL_MIX_FULL, true },
+	};
+	struct pl_sim *sim = make_sim(4, 1);
+	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 3, true), *bob = join(sim, PL_AUDIO_FORWARD, 3, true);
+	struct pl_sim_peer *listener = join(sim, PL_AUDIO_FORWARD, 3, false);
+	struct pl_sim_peer *talker = join(sim, PL_AUDIO_FORWARD, 3, true); /* changes, too, while it talks */
+	pl_sim_run(sim, 2500);
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		const int64_t from_ms = pl_sim_now_ms(sim);
+		pl_sim_set_mode(listener, of[i].mode, of[i].wish);
+		pl_sim_set_mode(talker, of[i].mode, of[i].wish);
+		assert_int_equal(listener->slots_event.slots.is_mixed, of[i].is_mixed);
+		assert_int_equal(listener->slots_event.slots.refusal, PL_MODE_GRANTED);
+		pl_sim_run(sim, 2000);
+		assert_hears(listener, ann, from_ms + 300, from_ms + 1900, true);
+		assert_hears(listener, bob, from_ms + 300, from_ms + 1900, true);
+		assert_hears(listener, talker, from_ms + 300, from_ms + 1900, true);
+		assert_hears(talker, ann, from_ms + 500, from_ms + 1900, true);
+		assert_hears(talker, talker, from_ms, from_ms + 1900, false);
+		if (of[i].is_mixed)
+			assert_int_equal(listener->slots_event.slots.group, of[i].wish);
+	}
+	for (uint8_t slot = 0; slot < 3; slot++) {
+		assert_null(pl_sim_flaw(listener, slot, 0));
+		assert_null(pl_sim_flaw(talker, slot, 0));
+	}
+	pl_sim_destroy(&sim);
+}
+
+/* Over two shards: listeners of the mix and talkers on both.  The mix is made once, at home; a packet of the shared stream
+ * crosses once, a talker's own only to where the talker is. */
+static void test_mixing_spreads_over_shards(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(5, 3);
+	struct pl_sim_peer *talker[3], *listener[3];
+	for (uint8_t i = 0; i < 3; i++)
+		talker[i] = join_at(sim, i, PL_AUDIO_MIXED, 1, i < 2);
+	for (uint8_t i = 0; i < 3; i++)
+		listener[i] = join_at(sim, i, i == 2 ? PL_AUDIO_FORWARD : PL_AUDIO_MIXED, 2, false);
+	pl_sim_run(sim, 4000);
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < 2; k++) {
+			assert_hears(listener[i], talker[k], SETTLE_MS + 500, 3900, true);
+			assert_hears(talker[i], talker[k], SETTLE_MS + 500, 3900, i != k);
+		}
+	}
+	const uint64_t before = counters(sim, 1).crossed, encoded = codec(sim).sent;
+	pl_sim_run(sim, 2000);
+	/* Shard 1: the shared stream and that of its own talker, and nothing of other talkers: nobody there has slots for them. */
+	assert_in_range(counters(sim, 1).crossed - before, 2 * 100 - 10, 2 * 100 + 10);
+	assert_in_range(codec(sim).sent - encoded, 3 * 100 - 10, 4 * 100 + 10);
+
+	pl_sim_leave(talker[1]);
+	pl_sim_set_mode(listener[2], PL_AUDIO_MIXED, PL_MIX_ROBUST);
+	const int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_talk(talker[2], true);
+	pl_sim_run(sim, 2000);
+	for (size_t i = 0; i < 3; i++) {
+		assert_hears(listener[i], talker[0], from_ms + 500, from_ms + 1900, true);
+		assert_hears(listener[i], talker[2], from_ms + 500, from_ms + 1900, true);
+		assert_hears(listener[i], talker[1], from_ms + 500, from_ms + 1900, false);
+	}
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* On another NUMA node the mix is copied once, and passed on. */
+static void test_mixing_spreads_over_nodes(void **state)
+{
+	(void)state;
+	struct pl_sim *sim =
+		pl_sim_create(&(struct pl_sim_config){ .seed = 6, .shards = 3, .node = { 0, 1, 1 }, .workers = 1 });
+	struct pl_sim_peer *talker = join_at(sim, 2, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *other = join_at(sim, 0, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *listener[3];
+	for (uint8_t i = 0; i < 3; i++)
+		listener[i] = join_at(sim, i, PL_AUDIO_MIXED, 1, false);
+	pl_sim_run(sim, 4000);
+	for (size_t i = 0; i < 3; i++) {
+		assert_hears(listener[i], talker, SETTLE_MS + 500, 3900, true);
+		assert_hears(listener[i], other, SETTLE_MS + 500, 3900, true);
+	}
+	assert_hears(talker, talker, SETTLE_MS, 3900, false);
+	assert_hears(talker, other, SETTLE_MS + 500, 3900, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* 10 % loss, 60 ms of jitter and reordering, both ways: voices stay there, and what the server numbers has no gap of its own. */
+static void test_mixing_survives_a_bad_network(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 10; seed < 13; seed++) {
+		struct pl_sim *sim = make_sim(seed, 2);
+		struct pl_sim_peer *p[5];
+		for (uint8_t i = 0; i < 5; i++) {
+			p[i] = join_at(sim, i % 2, i % 2 == 0 ? PL_AUDIO_MIXED : PL_AUDIO_AUTO, 1, i < 3);
+			pl_sim_run(sim, 200);
+		}
+		pl_sim_run(sim, 1000);
+		for (size_t i = 0; i < 5; i++)
+			p[i]->link =
+				(struct pl_network_link){ .delay_us = 20000, .jitter_us = 60000, .loss_permille = 100 };
+		pl_sim_run(sim, 8000);
+		for (size_t i = 0; i < 5; i++) {
+			for (size_t k = 0; k < 3; k++) {
+				const double heard = pl_sim_share(p[i], p[k], 4000, 9900);
+				if (i == k ? heard > 0 : heard < 0.9)
+					fail_msg("seed %d: %d heard %d for %.2f", (int)seed, (int)i, (int)k, heard);
+			}
+			const char *flaw = pl_sim_flaw(p[i], 0, (uint32_t)p[i]->slot[0].count / 4);
+			if (flaw != NULL)
+				fail_msg("seed %d, peer %d: %s", (int)seed, (int)i, flaw);
+		}
+		pl_sim_destroy(&sim);
+	}
+}
+
+static void report_loss(struct pl_sim_peer *p, uint8_t fraction_lost)
+{
+	uint8_t packet[64];
+	struct pl_span out = { packet, sizeof packet };
+	const struct pl_rtcp_block block = { .ssrc = p->description.slot[0].ssrc, .fraction_lost = fraction_lost };
+	assert_true(pl_rtcp_write_rr(&out, p->ssrc, &block, 1));
+	pl_sim_send_rtcp(p, (struct pl_bytes){ packet, sizeof packet - out.size });
+}
+
+/* A listener whose reports tell of loss gets the stream with FEC, and the better one back when its network is good again. */
+static void test_mixing_loss_makes_it_robust(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(7, 1);
+	struct pl_sim_peer *talker = join(sim, PL_AUDIO_MIXED, 1, true), *bad = join(sim, PL_AUDIO_MIXED, 1, false);
+	struct pl_sim_peer *good = join(sim, PL_AUDIO_MIXED, 1, false);
+	pl_sim_run(sim, 2000);
+	for (int second = 0; second < 7; second++) {
+		report_loss(bad, 40);
+		report_loss(good, second == 3 ? 40 : 2);
+		pl_sim_run(sim, 1000);
+		assert_int_equal(bad->slots_event.slots.group, second < 5 ? PL_MIX_FULL : PL_MIX_ROBUST);
+	}
+	assert_int_equal(good->slots_event.slots.group, PL_MIX_FULL);
+	int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_run(sim, 1000);
+	assert_hears(bad, talker, from_ms, from_ms + 900, true);
+	for (int second = 0; second < 32; second++) {
+		report_loss(bad, 0);
+		pl_sim_run(sim, 1000);
+	}
+	assert_int_equal(bad->slots_event.slots.group, PL_MIX_FULL);
+	from_ms = pl_sim_now_ms(sim);
+	pl_sim_run(sim, 1000);
+	assert_hears(bad, talker, from_ms, from_ms + 900, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* A telephone hears everybody and is heard by everybody: by those who hear talkers, by those who hear the mix, by other
+ * telephones, on any shard. */
+static void test_mixing_telephones(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(8, 2);
+	struct pl_sim_peer *p[6];
+	for (uint8_t i = 0; i < 6; i++)
+		p[i] = pl_sim_join(sim, &(struct pl_sim_join){
+						.room = ROOM,
+						.hz = tone_hz[i],
+						.slots = i == 2 ? 4 : 1,
+						.shard = i % 2,
+						.mode = i == 3 ? PL_AUDIO_MIXED : PL_AUDIO_FORWARD,
+						.coding = i == 0   ? PL_CODING_PCMU
+							  : i == 1 ? PL_CODING_PCMA
+							  : i == 5 ? PL_CODING_PCMU
+								   : PL_CODING_OPUS,
+						.is_talking = i < 3,
+					});
+	pl_sim_run(sim, 5000);
+	for (size_t i = 0; i < 6; i++) {
+		for (size_t k = 0; k < 3; k++) {
+			if (i != 4) /* has one slot for three */
+				assert_hears(p[i], p[k], 2500, 4900, i != k);
+		}
+	}
+	assert_int_equal(p[0]->slots_event.slots.group, PL_MIX_PCMU);
+	assert_int_equal(p[1]->slots_event.slots.group, PL_MIX_PCMA);
+	assert_int_equal(codec(sim).transcoders, 3);
+	for (size_t i = 0; i < 6; i++)
+		assert_null(pl_sim_flaw(p[i], 0, 0));
+
+	const int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_mute(p[0], true);
+	pl_sim_leave(p[1]);
+	pl_sim_run(sim, 1500);
+	for (size_t k = 0; k < 3; k++)
+		assert_hears(p[5], p[k], from_ms + 300, from_ms + 1400, k == 2);
+	pl_sim_run(sim, 10000);
+	assert_int_equal(codec(sim).transcoders, 1);
+	pl_sim_destroy(&sim);
+}
+
+/* Without workers nothing is mixed, and everybody is told so: who asks for the mix hears talkers, a telephone hears nothing, and
+ * its voice is counted where it ends. */
+static void test_mixing_needs_a_worker(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 9 });
+	struct pl_sim_peer *talker = join(sim, PL_AUDIO_FORWARD, 1, true), *mixed = join(sim, PL_AUDIO_MIXED, 1, false);
+	struct pl_sim_peer *automatic = join(sim, PL_AUDIO_AUTO, 1, false);
+	struct pl_sim_peer *phone = pl_sim_join(
+		sim, &(struct pl_sim_join){
+			     .room = ROOM, .hz = 2310, .slots = 1, .coding = PL_CODING_PCMU, .is_talking = true });
+	pl_sim_run(sim, 3000);
+	assert_false(mixed->slots_event.slots.is_mixed);
+	assert_int_equal(mixed->slots_event.slots.refusal, PL_MODE_NO_WORKER);
+	assert_int_equal(automatic->slots_event.slots.refusal, PL_MODE_GRANTED);
+	assert_int_equal(phone->slots_event.slots.refusal, PL_MODE_NO_WORKER);
+	assert_hears(mixed, talker, SETTLE_MS, 2900, true);
+	assert_int_equal(phone->slot[0].count, 0);
+	const uint64_t lost = counters(sim, 0).drop[PL_DROP_MIX_NO_WORKER];
+	assert_in_range(lost, phone->packets_sent - 1, phone->packets_sent); /* one may be on its way */
+	pl_sim_set_mode(automatic, PL_AUDIO_MIXED, PL_MIX_FULL);
+	assert_int_equal(automatic->slots_event.slots.refusal, PL_MODE_NO_WORKER);
+	pl_sim_destroy(&sim);
+}
+
+/* A worker that is stuck costs its own rooms their mix, and nothing else: what does not fit the ring is counted, and those who hear
+ * talkers notice nothing.  When it goes on, it has the present state: who left meanwhile is not heard. */
+static void test_mixing_worker_that_is_stuck(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(11, 1);
+	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 3, true), *bob = join(sim, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *forwarded = join(sim, PL_AUDIO_FORWARD, 3, false);
+	struct pl_sim_peer *mixed = join(sim, PL_AUDIO_MIXED, 1, false);
+	pl_sim_run(sim, 2500);
+	sim->worker[0].is_stuck = true;
+	int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_run(sim, 8000);
+	pl_sim_mute(bob, true);
+	struct pl_sim_peer *carl = join(sim, PL_AUDIO_MIXED, 1, true);
+	for (int i = 0; i < 100; i++) /* more than what is kept free for state */
+		pl_sim_set_mode(mixed, i % 2 == 0 ? PL_AUDIO_FORWARD : PL_AUDIO_MIXED, PL_MIX_FULL);
+	pl_sim_run(sim, 2000);
+	assert_hears(forwarded, ann, from_ms, from_ms + 9900, true);
+	assert_hears(forwarded, bob, from_ms, from_ms + 7900, true);
+	assert_hears(mixed, ann, from_ms + 200, from_ms + 7900, false);
+	assert_true(counters(sim, 0).drop[PL_DROP_CROSS_FULL] > 400);
+
+	sim->worker[0].is_stuck = false;
+	from_ms = pl_sim_now_ms(sim);
+	pl_sim_run(sim, 3000);
+	assert_hears(mixed, ann, from_ms + 1000, from_ms + 2900, true);
+	assert_hears(mixed, carl, from_ms + 1000, from_ms + 2900, true);
+	assert_hears(mixed, bob, from_ms + 1000, from_ms + 2900, false);
+	assert_hears(forwarded, ann, from_ms, from_ms + 2900, true);
+	assert_null(pl_sim_flaw(mixed, 0, 0));
+	pl_sim_destroy(&sim);
+}
+
+/* A room in which nobody talks costs its worker nothing, and one that ends leaves nothing behind. */
+static void test_mixing_silence_and_the_end_cost_nothing(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(12, 2);
+	struct pl_sim_peer *p[4];
+	for (uint8_t i = 0; i < 4; i++)
+		p[i] = pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM,
+						.hz = tone_hz[i],
+						.slots = 1,
+						.shard = i % 2,
+						.mode = PL_AUDIO_MIXED,
+						.coding = i == 3 ? PL_CODING_PCMA : PL_CODING_OPUS,
+						.is_talking = true });
+	pl_sim_run(sim, 4000);
+	assert_hears(p[0], p[1], 2500, 3900, true);
+	for (size_t i = 0; i < 4; i++)
+		pl_sim_mute(p[i], true);
+	pl_sim_run(sim, 6000);
+	assert_true(pl_codec_deadline(sim->worker[0].codec) > sim->now_us + 1000000);
+	const uint64_t steps = codec(sim).steps, sent = codec(sim).sent;
+	const size_t heard = p[0]->slot[0].count;
+	pl_sim_run(sim, 20000);
+	assert_int_equal(codec(sim).steps, steps);
+	assert_int_equal(codec(sim).sent, sent);
+	assert_int_equal(p[0]->slot[0].count, heard);
+	assert_int_equal(codec(sim).rooms, 1);
+	assert_int_equal(codec(sim).voices + codec(sim).encoders, 0);
+
+	const int64_t from_ms = pl_sim_now_ms(sim);
+	pl_sim_mute(p[1], false);
+	pl_sim_run(sim, 1000);
+	assert_hears(p[0], p[1], from_ms + 200, from_ms + 900, true);
+	for (size_t i = 0; i < 4; i++)
+		pl_sim_leave(p[i]);
+	pl_sim_run(sim, 1000);
+	assert_int_equal(codec(sim).rooms + codec(sim).voices + codec(sim).encoders + codec(sim).transcoders, 0);
+	assert_int_equal(counters(sim, 0).rooms + counters(sim, 1).rooms, 0);
+	assert_true(pl_codec_deadline(sim->worker[0].codec) == INT64_MAX);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+/* Rooms go to the workers in turn here, each stays where it is, and none hears another. */
+static void test_mixing_rooms_have_workers(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 13, .workers = 2 });
+	struct pl_sim_peer *talker[4], *listener[4];
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct pl_sim_join in = { .room = 1 + i, .hz = tone_hz[i], .slots = 1, .mode = PL_AUDIO_MIXED };
+		struct pl_sim_join talks = in;
+		talks.is_talking = true;
+		talker[i] = pl_sim_join(sim, &talks);
+		listener[i] = pl_sim_join(sim, &in);
+	}
+	pl_sim_run(sim, 4000);
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t k = 0; k < 4; k++)
+			assert_hears(listener[i], talker[k], SETTLE_MS + 500, 3900, i == k);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(sim->worker[i].chosen, 2);
+		assert_int_equal(pl_codec_counters(sim->worker[i].codec).rooms, 2);
+	}
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pl_srtp_fini();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mixing_everybody_hears_all_but_itself),
+		cmocka_unit_test(test_mixing_follows_the_talkers),
+		cmocka_unit_test(test_mixing_has_the_loudest),
+		cmocka_unit_test(test_mixing_modes_change_live),
+		cmocka_unit_test(test_mixing_spreads_over_shards),
+		cmocka_unit_test(test_mixing_spreads_over_nodes),
+		cmocka_unit_test(test_mixing_survives_a_bad_network),
+		cmocka_unit_test(test_mixing_loss_makes_it_robust),
+		cmocka_unit_test(test_mixing_telephones),
+		cmocka_unit_test(test_mixing_needs_a_worker),
+		cmocka_unit_test(test_mixing_worker_that_is_stuck),
+		cmocka_unit_test(test_mixing_silence_and_the_end_cost_nothing),
+		cmocka_unit_test(test_mixing_rooms_have_workers),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
