@@ -268,6 +268,47 @@ static void test_returns_at_the_latest_after_some_seconds(void **state)
 	assert_int_equal(w->pools.counters.returned_loud, 1);
 }
 
+static void speech(float *pcm, size_t count, uint64_t at, double hz, double amplitude)
+{
+	(void)hz;
+	pl_sound_voice(pcm, count, at, amplitude);
+}
+
+/* How far what two listeners hear in a tick is apart, beside what one of them hears, in dB. */
+static double apart_db(const struct pl_mixing *w, unsigned a, unsigned b, uint32_t tick)
+{
+	const float *x = pl_mixing_heard(w, a, tick), *y = pl_mixing_heard(w, b, tick);
+	float difference[FRAME];
+	for (size_t i = 0; i < FRAME; i++)
+		difference[i] = x[i] - y[i];
+	return 20 * log10((pl_sound_rms(difference, FRAME) + 1e-7) / (pl_sound_rms(y, FRAME) + 1e-7));
+}
+
+/* The worst return there is, in the middle of speech: from the second frame on Bob hears what Dave hears, who never had another
+ * stream, and in the first the seam is 30 dB softer than the voice.  (Without a frame that needs no past they are still 55 dB apart
+ * after five.) */
+static void test_a_return_amid_speech_is_soft(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 0, 0.4);
+	w->person[ALICE].sound = speech;
+	for (int round = 0; round < 5; round++) {
+		pl_mixing_talk(w, BOB, 1300, 0.3);
+		pl_mixing_run(w, 61);
+		pl_mixing_mute(w, BOB);
+		while (w->pools.counters.returned == (uint64_t)round)
+			pl_mixing_run(w, 1);
+		const uint32_t tick = w->ticks - 1;
+		pl_mixing_run(w, 10);
+		assert_true(w->person[BOB].frame[tick].is_start);
+		assert_true(apart_db(w, BOB, DAVE, tick) < -30);
+		for (uint32_t i = 1; i < 10; i++)
+			assert_true(apart_db(w, BOB, DAVE, tick + i) < -80);
+	}
+}
+
 /* The bound of all changes: three times the sharpest bend that the sines themselves have, decoded, when nothing changes.  A
  * jump of 1 % of full scale would be ten times as much. */
 static void test_no_change_clicks(void **state)
@@ -423,12 +464,6 @@ static void test_who_talks_alone_gets_no_packets(void **state)
 
 /* ---- late joiners ---- */
 
-static void speech(float *pcm, size_t count, uint64_t at, double hz, double amplitude)
-{
-	(void)hz;
-	pl_sound_voice(pcm, count, at, amplitude);
-}
-
 /* Who comes into a running stream hears no burst: its first frame needs none before it.  (Without that the worst of these is
  * 4 dB louder than it should be.) */
 static void test_late_joiner_hears_no_burst(void **state)
@@ -573,6 +608,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_at_the_latest_after_some_seconds, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_return_amid_speech_is_soft, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_change_clicks, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
