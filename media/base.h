@@ -28,6 +28,15 @@ struct pl_span {
 	size_t size;
 };
 
+/* A hint that these bytes are about to be read; they may lie anywhere. */
+static inline void pl_prefetch(const void *data, size_t size)
+{
+	enum { LINE = 64 };
+	const uintptr_t begin = (uintptr_t)data / LINE * LINE;
+	for (uintptr_t at = begin; at < (uintptr_t)data + size; at += LINE)
+		__builtin_prefetch((const void *)at);
+}
+
 /* A datagram is never larger than this on our sockets; longer ones are cut by the kernel and dropped. */
 enum { PL_DATAGRAM_SIZE_MAX = 1500 };
 

@@ -13,8 +13,8 @@ enum {
 	PL_ICE_UFRAG_MAX = 256, /* RFC 8839 section 5.4 */
 	PL_ICE_PWD_MAX = 256,
 	PL_ICE_LOCAL_UFRAG_SIZE = 9, /* what we make: 8 characters and a NUL */
-	PL_ICE_LOCAL_PWD_SIZE = 25, /* 24 characters and a NUL */
-	PL_ICE_PATHS_MAX = 8, /* remote addresses a session may have at a time; the oldest unused one yields */
+	PL_ICE_LOCAL_PWD_SIZE = 25,  /* 24 characters and a NUL */
+	PL_ICE_PATHS_MAX = 8,        /* remote addresses a session may have at a time; the oldest unused one yields */
 	PL_ICE_REPLY_SIZE_MAX = 256,
 	PL_ICE_CONSENT_MS = 30000, /* RFC 7675 section 5.1 */
 };
@@ -25,24 +25,24 @@ struct pl_ice_credentials {
 };
 
 struct pl_ice {
-	struct pl_ice_credentials local;
-	struct pl_ice_credentials local_previous; /* still answered during an ICE restart; empty when none */
-	char remote_ufrag[PL_ICE_UFRAG_MAX + 1]; /* empty: any (the user name's second half is not checked) */
+	int8_t selected; /* index into known, -1 before the first nomination */
+	uint8_t known_count;
 	struct {
 		struct pl_path path;
 		int64_t checked_us; /* last authenticated check */
 	} known[PL_ICE_PATHS_MAX];
-	uint8_t known_count;
-	int8_t selected; /* index into known, -1 before the first nomination */
-	int64_t consent_us; /* last authenticated check on any path */
+	struct pl_ice_credentials local;
+	struct pl_ice_credentials local_previous; /* still answered during an ICE restart; empty when none */
+	char remote_ufrag[PL_ICE_UFRAG_MAX + 1];  /* empty: any (the user name's second half is not checked) */
+	int64_t consent_us;                       /* last authenticated check on any path */
 	/* Token buckets told as times: each reply moves one ahead by its price, and one that is ahead of now is empty. */
 	int64_t answered_us; /* replies to authenticated checks */
-	int64_t refused_us; /* replies to others: they may not eat what the real peer needs */
+	int64_t refused_us;  /* replies to others: they may not eat what the real peer needs */
 };
 
 /* What one datagram led to. */
 struct pl_ice_result {
-	size_t reply_size; /* bytes of reply to send back over the datagram's path; 0 for none */
+	size_t reply_size;    /* bytes of reply to send back over the datagram's path; 0 for none */
 	bool is_selected_new; /* pl_ice_selected() changed */
 };
 

@@ -64,6 +64,9 @@ struct pl_crypto {
 		enum pl_crypto_use use, const struct pl_crypto_secret *secret);
 	void (*key_fini)(void *key, enum pl_srtp_profile profile); /* memory of its own; the bytes are the caller's */
 
+	/* A hint that a packet is about to be sealed with this key, of PL_CRYPTO_OFTEN.  It is not read. */
+	void (*key_prefetch)(const void *key);
+
 	/* AES-128 in counter mode over zeros: the PRF of RFC 3711 section 4.3.3. */
 	enum pl_err (*keystream)(struct pl_crypto_engine *engine, const uint8_t key[static PL_CRYPTO_KEY_SIZE],
 		const uint8_t iv[static PL_CRYPTO_CM_IV_SIZE], uint8_t *out, size_t size);

@@ -119,6 +119,11 @@ static enum pl_err key_init(struct pl_crypto_engine *engine, void *memory, enum 
 	return PL_ERR_NONE;
 }
 
+static void key_prefetch(const void *key)
+{
+	pl_prefetch(key, sizeof(struct key)); /* where the rest is stands in it */
+}
+
 static void key_fini(void *memory, enum pl_srtp_profile profile)
 {
 	(void)profile;
@@ -239,6 +244,7 @@ const struct pl_crypto pl_crypto_evp = {
 	.key_size = key_size,
 	.key_init = key_init,
 	.key_fini = key_fini,
+	.key_prefetch = key_prefetch,
 	.keystream = keystream,
 	.gcm_seal = gcm_seal,
 	.gcm_open = gcm_open,

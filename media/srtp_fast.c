@@ -34,6 +34,9 @@ struct session {
 	uint64_t rtcp_seen[PL_SRTP_SSRCS_MAX][RTCP_WINDOW / 64]; /* incoming, by the number of the stream */
 };
 
+/* The keys lie behind it, that of outgoing RTP first. */
+enum { HEAD_SIZE = (sizeof(struct session) + PL_CRYPTO_ALIGN - 1) / PL_CRYPTO_ALIGN * PL_CRYPTO_ALIGN };
+
 static struct session *session_of(struct pl_srtp *srtp)
 {
 	return (struct session *)srtp; /* head is its first member */
@@ -108,8 +111,7 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 {
 	const size_t often = engine->crypto->key_size(keys->profile, PL_CRYPTO_OFTEN);
 	const size_t seldom = engine->crypto->key_size(keys->profile, PL_CRYPTO_SELDOM);
-	const size_t head = (sizeof(struct session) + PL_CRYPTO_ALIGN - 1) / PL_CRYPTO_ALIGN * PL_CRYPTO_ALIGN;
-	const size_t keys_end = head + KEYS / 2 * (often + seldom);
+	const size_t keys_end = HEAD_SIZE + KEYS / 2 * (often + seldom);
 	const size_t size = (keys_end + PL_SRTP_SLAB_ALIGN - 1) / PL_SRTP_SLAB_ALIGN * PL_SRTP_SLAB_ALIGN;
 	_Static_assert((int)PL_SRTP_SLAB_ALIGN % (int)PL_CRYPTO_ALIGN == 0, "keys are aligned in a slab, too");
 	_Static_assert((int)PL_SRTP_AES128_CM_SHA1_80 < (int)PL_SRTP_SLAB_KINDS, "a kind for each profile");
@@ -120,7 +122,7 @@ static enum pl_err create(struct pl_srtp **srtp, struct pl_srtp_engine *engine, 
 	made->head = (struct pl_srtp){ .engine = engine, .profile = keys->profile };
 	made->size = size;
 
-	uint8_t *at = (uint8_t *)made + head;
+	uint8_t *at = (uint8_t *)made + HEAD_SIZE;
 	enum pl_err err = PL_ERR_NONE;
 	for (size_t i = 0; i < KEYS && err == PL_ERR_NONE; i++) {
 		struct context *context = context_of(made, i);
@@ -232,6 +234,14 @@ static void protect_rtp(struct pl_srtp_job *jobs, size_t count)
 	}
 	if (waiting > 0)
 		engine->crypto->cm_seal(engine->ciphers, cm, waiting);
+}
+
+/* The salt, the streams of a listener with a dozen slots, and the key.  The session is not read: it is far yet. */
+static void prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp)
+{
+	const uint8_t *session = (const uint8_t *)srtp;
+	pl_prefetch(session, offsetof(struct session, out.streams.stream) + 12 * sizeof(struct pl_srtp_stream));
+	engine->crypto->key_prefetch(session + HEAD_SIZE);
 }
 
 static size_t seal_rtcp_gcm(
@@ -417,5 +427,6 @@ const struct pl_srtp_ops pl_srtp_fast_ops = {
 	.unprotect_rtp = unprotect_rtp,
 	.unprotect_rtcp = unprotect_rtcp,
 	.protect_rtp = protect_rtp,
+	.prefetch_rtp = prefetch_rtp,
 	.protect_rtcp = protect_rtcp,
 };

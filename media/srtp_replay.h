@@ -12,7 +12,7 @@ enum { PL_SRTP_INDEX_BITS = 48 };
  * It may need more than PL_SRTP_INDEX_BITS bits: then the numbers are used up. */
 uint64_t pl_srtp_index_of(uint64_t last, uint16_t seq);
 
-/* seen: a ring of window bits (a multiple of 64), all zero at first, in which the bit of index i is i modulo window.
+/* seen: a ring of window bits (a power of two, at least 64), all zero at first, in which the bit of index i is i modulo window.
  * last: as above.  Fresh: newer than last, or in the window and not seen. */
 bool pl_srtp_replay_is_fresh(const uint64_t *seen, size_t window, uint64_t last, uint64_t index);
 

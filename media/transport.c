@@ -323,6 +323,12 @@ struct pl_srtp *pl_transport_srtp(const struct pl_transport *t)
 	return t->state == PL_TRANSPORT_CONNECTED ? t->srtp : NULL;
 }
 
+void pl_transport_prefetch_srtp(const struct pl_transport *t)
+{
+	if (t->srtp != NULL)
+		pl_srtp_prefetch_rtp(t->srtp_engine, t->srtp);
+}
+
 size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out)
 {
 	return t->state == PL_TRANSPORT_CONNECTED ? pl_srtp_protect_rtcp(t->srtp, packet, out) : 0;

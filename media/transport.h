@@ -79,10 +79,10 @@ struct pl_output {
 struct pl_transport {
 	enum pl_transport_state state;
 	enum pl_close close;
-	struct pl_ice ice;
-	struct pl_dtls *dtls; /* NULL when closed */
 	struct pl_srtp_engine *srtp_engine;
 	struct pl_srtp *srtp; /* NULL before CONNECTED */
+	struct pl_ice ice;    /* up to its first path, and what stands before it, sending RTP reads no more than this */
+	struct pl_dtls *dtls; /* NULL when closed */
 	int64_t setup_deadline_us;
 	int64_t connected_us, handshake_us; /* when that was, and the last handshake record of the peer */
 	int64_t settle_us;                  /* when to look whether DTLS may settle; INT64_MAX: not */
@@ -96,6 +96,8 @@ struct pl_transport {
 		bool has_rtp, has_rtcp, has_path, has_dtls, has_connected, has_closed;
 	} out;
 };
+
+enum { PL_TRANSPORT_HOT_SIZE = offsetof(struct pl_transport, ice.known[1]) };
 
 /* PL_ERR_NONE: the transport is in NEW and must get pl_transport_fini.  Otherwise there is nothing to undo. */
 PL_MUST_USE enum pl_err pl_transport_init(
@@ -122,6 +124,9 @@ const struct pl_path *pl_transport_path(const struct pl_transport *t);
 
 /* The session that protects RTP, for pl_srtp_protect_rtp_batch; NULL when not connected. */
 struct pl_srtp *pl_transport_srtp(const struct pl_transport *t);
+
+/* A hint that RTP is about to be sent through it; the first PL_TRANSPORT_HOT_SIZE bytes are read for that. */
+void pl_transport_prefetch_srtp(const struct pl_transport *t);
 
 /* Protects into out (see pl_srtp_protect_rtcp).  0 when not connected. */
 PL_MUST_USE size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out);

@@ -8,13 +8,14 @@
 #include "sfu/speakers.h"
 
 struct pl_slots {
-	uint8_t count;                  /* slots of this listener, all kinds, 0-PL_SLOTS_MAX */
-	uint8_t mix;                    /* enum pl_mix_group + 1 of what it hears; 0: talkers */
-	uint16_t audio_mask;            /* bit i: slot i takes audio; the others are never filled here */
-	uint32_t source[PL_SLOTS_MAX];  /* who flows into the slot, 0 for nobody or the mix */
-	uint32_t track[PL_SLOTS_MAX];   /* 0 for nothing, PL_MIX_TRACK() for the mix */
-	uint32_t last[PL_SLOTS_MAX];    /* who was the last in it: its owner when it comes back; 0 before the first */
 	int64_t freed_us[PL_SLOTS_MAX]; /* when it became empty; INT64_MIN before the first use */
+	uint32_t last[PL_SLOTS_MAX];    /* who was the last in it: its owner when it comes back; 0 before the first */
+	/* From here on what every packet looks at. */
+	uint8_t count;                 /* slots of this listener, all kinds, 0-PL_SLOTS_MAX */
+	uint8_t mix;                   /* enum pl_mix_group + 1 of what it hears; 0: talkers */
+	uint16_t audio_mask;           /* bit i: slot i takes audio; the others are never filled here */
+	uint32_t source[PL_SLOTS_MAX]; /* who flows into the slot, 0 for nobody or the mix */
+	uint32_t track[PL_SLOTS_MAX];  /* 0 for nothing, PL_MIX_TRACK() for the mix */
 };
 
 void pl_slots_init(struct pl_slots *slots, uint8_t count, uint16_t audio_mask);
