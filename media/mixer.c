@@ -37,8 +37,7 @@ struct pl_mixer_talker {
 struct input {
 	const float *pcm;
 	uint32_t source;
-	float side;    /* where it sits in stereo */
-	bool is_named; /* among the CSRCs */
+	float side; /* where it sits in stereo */
 };
 
 struct pl_mixer_scratch {
@@ -330,7 +329,7 @@ static void gather(struct pl_mixer *m)
 				dsp->ramp(t->pcm, 0, 1, PL_MIXER_RAMP);
 			else if (!t->is_mixed)
 				dsp->ramp(t->pcm, 1, 0, FRAME);
-			s->input[s->input_count++] = (struct input){ t->pcm, t->source, seats[t->seat], t->is_mixed };
+			s->input[s->input_count++] = (struct input){ t->pcm, t->source, seats[t->seat] };
 			m->pools->counters.voices_mixed++;
 		}
 		m->pools->counters.exits += t->was_mixed && !t->is_mixed;
@@ -634,7 +633,7 @@ static void list_sources(const struct pl_mixer *m, struct pl_mix *mix)
 	const struct pl_mixer_scratch *s = m->pools->scratch;
 	mix->csrc_count = 0;
 	for (uint8_t i = 0; i < s->input_count && mix->csrc_count < PL_MIX_CSRC_MAX; i++) {
-		bool is_new = s->input[i].is_named && s->input[i].source != mix->only;
+		bool is_new = s->input[i].source != mix->only;
 		for (uint8_t k = 0; k < mix->csrc_count; k++)
 			is_new = is_new && mix->csrc[k] != s->input[i].source;
 		if (is_new)
