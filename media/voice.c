@@ -26,7 +26,6 @@ enum {
 	SPAN_MAX = 28800,      /* samples that wait at most: 600 ms; of more the oldest are given up */
 	START_LATE_MAX = 4800, /* a spurt begins with what is at most 100 ms late */
 	DTX_SIZE_MAX = 2,      /* bytes of a packet that says nothing but "silence" */
-	BURST = 2,             /* packets of one tick; those behind weigh less: they are one delay of the network */
 	FEC_WISH_MAX = 8,
 };
 
@@ -53,7 +52,7 @@ struct pl_voice {
 	uint16_t seq_last, seq_fed;      /* of the packet decoded, and of the newest fed */
 	uint32_t away_count, away_clock; /* ticks in a row with packets that are a second late, and the last of them */
 	uint32_t heard_clock;            /* when something was last heard */
-	uint32_t burst;                  /* packets since the last pull */
+	uint32_t burst;                  /* samples that came since the last pull */
 	struct pl_delay delay;
 
 	/* The sound. */
@@ -212,6 +211,15 @@ static enum pl_drop keep(struct pl_voice *v, const struct pl_packet *packet, uin
 	return drop;
 }
 
+/* What comes together, beyond a tick's worth, is one delay of the network and not many: it weighs little. */
+static float importance_of(struct pl_voice *v, uint32_t samples, bool is_overdue)
+{
+	const uint32_t before = v->burst;
+	const float share = before < PL_VOICE_FRAME ? 1 : (float)PL_VOICE_FRAME / (float)(before + PL_VOICE_FRAME);
+	v->burst += samples;
+	return is_overdue && before == 0 ? overdue_importance * share * share : share * share;
+}
+
 enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_packet *packet)
 {
 	const int samples = pl_opus_packet_samples(packet->payload);
@@ -231,10 +239,7 @@ enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_p
 
 	const int32_t here = lateness_of(v, packet->ts);
 	const bool is_overdue = v->stage == PLAYING && v->has_played && here > lateness(v) - (int32_t)v->held;
-	v->burst++;
-	const float importance = v->burst > BURST              ? (float)(BURST * BURST) / (float)(v->burst * v->burst)
-				 : is_overdue && v->burst == 1 ? overdue_importance
-							       : 1;
+	const float importance = importance_of(v, (uint32_t)samples, is_overdue);
 	pl_delay_add(&v->delay, here, (uint16_t)samples, importance);
 
 	/* Heard already, made up, or given up. */

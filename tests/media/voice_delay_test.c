@@ -180,6 +180,55 @@ static void test_voice_ticks_may_be_missing_or_late(void **state)
 	pl_voice_sim_destroy(w);
 }
 
+/* A network that stood still must not be heard as a delay for long: right after it, what is more than 100 ms old is given
+ * up, counted, and not played. */
+static void test_voice_gives_up_what_is_old_after_a_stall(void **state)
+{
+	(void)state;
+	struct pl_voice_sim *w = pl_voice_sim_create(&marked, 3, 20);
+	pl_voice_sim_run(w, 3000);
+	w->blocked_until_us = w->now_us + 500000;
+	pl_voice_sim_run(w, 600);
+	const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+	if (g.delay_us > 140000 || g.late < 15)
+		fail_msg("delay %u us, %u late", (unsigned)g.delay_us, (unsigned)g.late);
+	pl_voice_sim_destroy(w);
+}
+
+/* A publisher that sends what is to come 0.9 s ahead fills the buffer to 600 ms and no further: of more the oldest is given
+ * up. */
+static void test_voice_never_waits_longer_than_its_bound(void **state)
+{
+	(void)state;
+	enum { AHEAD = 45 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&tone, 3, 20);
+	pl_voice_sim_run(w, 2000);
+	const uint64_t late = pl_voice_sim_gauges(w).late;
+	for (int n = 1; n <= AHEAD; n++) {
+		pl_voice_sim_talk_until(w, w->tick_us + n * 20000);
+		for (size_t i = 0; i < w->flying_count; i++)
+			w->flying[i].arrives_us = w->tick_us;
+		pl_voice_sim_deliver_until(w, w->tick_us);
+	}
+	assert_in_range(pl_voice_sim_gauges(w).late - late, 20, AHEAD);
+	pl_voice_sim_destroy(w);
+}
+
+/* Noise has no pitch to cut a period of; its delay returns all the same, a little later. */
+static void test_voice_delay_of_noise_returns_too(void **state)
+{
+	(void)state;
+	const struct pl_voice_sim_config noise = { PL_VOICE_SIM_NOISE, PL_VOICE_SIM_CELT, 960, 0 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&noise, 3, 60);
+	w->jitter_us = 60000;
+	pl_voice_sim_run(w, 5000);
+	assert_in_range(pl_voice_sim_gauges(w).delay_us, 40000, 100000);
+	w->jitter_us = 0;
+	pl_voice_sim_run(w, 30000);
+	assert_in_range(pl_voice_sim_gauges(w).delay_us, 0, 10000);
+	pl_voice_sim_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +238,9 @@ int main(void)
 		cmocka_unit_test(test_voice_bursts_leave_no_delay_behind),
 		cmocka_unit_test(test_voice_delay_does_not_creep),
 		cmocka_unit_test(test_voice_ticks_may_be_missing_or_late),
+		cmocka_unit_test(test_voice_gives_up_what_is_old_after_a_stall),
+		cmocka_unit_test(test_voice_never_waits_longer_than_its_bound),
+		cmocka_unit_test(test_voice_delay_of_noise_returns_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

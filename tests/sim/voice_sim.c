@@ -33,6 +33,11 @@ static double sound_at(enum pl_voice_sim_sound sound, uint64_t at)
 		pl_sound_voice(&x, 1, at % 48000, 0.5);
 		return x;
 	}
+	if (sound == PL_VOICE_SIM_NOISE) {
+		struct pl_rng rng;
+		pl_rng_init(&rng, at % 48000);
+		return 0.4 * (pl_rng_below(&rng, 20001) / 10000.0 - 1);
+	}
 	const double loud = sound == PL_VOICE_SIM_MARKED && at % 48000 >= 24000 && at % 48000 < 28800 ? 2 : 1;
 	return loud * PL_VOICE_SIM_AMPLITUDE *
 	       sin(2 * 3.14159265358979323846 * PL_VOICE_SIM_HZ * (double)(at % 48000) / 48000);

@@ -19,6 +19,7 @@ enum pl_voice_sim_sound {
 	PL_VOICE_SIM_TONE,
 	PL_VOICE_SIM_MARKED, /* the tone, twice as loud for a tenth of each second, from its middle on */
 	PL_VOICE_SIM_SPEECH,
+	PL_VOICE_SIM_NOISE, /* like itself nowhere */
 };
 
 enum pl_voice_sim_codec { PL_VOICE_SIM_CELT, PL_VOICE_SIM_VOIP };
