@@ -242,8 +242,10 @@ void pl_sim_server_drain(struct pl_sim *sim)
 		is_moving = false;
 		for (uint8_t i = 0; i < sim->shard_count; i++) {
 			drain(sim, sim->shard[i].conference);
-			if (!sim->shard[i].is_stuck)
-				is_moving |= take_crosses(sim, i) | take_mixes(sim, i);
+			if (sim->shard[i].is_stuck)
+				continue;
+			is_moving |= take_crosses(sim, i);
+			is_moving |= take_mixes(sim, i);
 		}
 		for (uint8_t i = 0; i < sim->config.workers; i++)
 			is_moving |= !sim->worker[i].is_stuck && work(sim, i);
