@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +17,14 @@
 /* The real thing: three shards with their threads, sockets and rings, and clients of the simulator on sockets of their
  * own, two in a room, a room on each shard. */
 
-enum { PAYLOAD_TYPE = 111, LIMIT_US = 20 * 1000000, SHARDS = 3, CLIENTS_MAX = 2 * SHARDS };
+enum { SOURCE_FIRST = 1000, PAYLOAD_TYPE = 111, LIMIT_US = 20 * 1000000, SHARDS = 3, CLIENTS_MAX = 2 * SHARDS };
 
 struct client {
 	struct pl_udp *udp;
 	struct pl_peer peer;
 	struct pl_description description;
 	uint32_t source, rtp_got, csrc_last, connected_events, slots_events;
+	uint32_t heard; /* bit i: client i was in a packet */
 	uint8_t shard;
 	uint16_t seq;
 	uint32_t number; /* of the last numbered payload that came */
@@ -80,6 +82,10 @@ static void drain(struct client *c)
 			c->rtp_got++;
 			check_number(c, rtp.payload);
 			c->csrc_last = rtp.csrc_count == 1 ? rtp.csrc[0] : 0;
+			for (uint8_t i = 0; i < rtp.csrc_count; i++) {
+				assert_int_not_equal(rtp.csrc[i], c->source);
+				c->heard |= 1u << (rtp.csrc[i] - SOURCE_FIRST);
+			}
 		}
 		c->is_connected |= out.kind == PL_PEER_IS_CONNECTED;
 		c->is_closed |= out.kind == PL_PEER_IS_CLOSED;
@@ -149,7 +155,7 @@ static void join(struct call *call, struct client *c, uint32_t index)
 	c->udp = aligned_alloc(64, (sizeof *c->udp + 63) / 64 * 64);
 	assert_non_null(c->udp);
 	assert_int_equal(pl_udp_open(c->udp, 0), PL_ERR_NONE);
-	c->source = 1000 + index;
+	c->source = SOURCE_FIRST + index;
 	c->shard = (uint8_t)(SHARDS - 1 - index / 2);
 	describe(call, c, index);
 
@@ -208,6 +214,7 @@ static int start_clients(void **state, uint32_t count, bool is_one_room, uint32_
 		.participants_max = 16,
 		.rooms_max = 4,
 		.coalesce_us = coalesce_us,
+		.codec_workers = 2,
 	};
 	assert_int_equal(pl_sfu_create(&call->sfu, &config, error, sizeof error), PL_ERR_NONE);
 	assert_int_equal(pl_dtls_identity_create(&call->identity), PL_ERR_NONE);
@@ -407,6 +414,136 @@ static void test_sfu_a_room_over_all_shards_loses_nothing(void **state)
 	}
 }
 
+/* ---- mixing ---- */
+
+enum { VOICE_FRAMES = 50 };
+
+/* A second of a sine, in Opus. */
+struct voice {
+	uint8_t frame[VOICE_FRAMES][PL_OPUS_PACKET_MAX];
+	size_t size[VOICE_FRAMES];
+};
+
+static void make_voice(struct voice *voice, float step)
+{
+	const struct pl_span memory = { aligned_alloc(64, pl_opus_templates_bytes()), pl_opus_templates_bytes() };
+	struct pl_opus_encoder *encoder = aligned_alloc(64, pl_opus_encoder_bytes());
+	struct pl_opus_templates *templates;
+	assert_true(memory.data != NULL && encoder != NULL);
+	assert_int_equal(pl_opus_templates_init(&templates, memory), PL_ERR_NONE);
+	pl_opus_encoder_start(encoder, templates, PL_OPUS_CELT);
+	for (size_t i = 0; i < VOICE_FRAMES; i++) {
+		float pcm[PL_OPUS_FRAME];
+		for (size_t k = 0; k < PL_OPUS_FRAME; k++)
+			pcm[k] = 0.25f * sinf(step * (float)(i * PL_OPUS_FRAME + k));
+		const struct pl_span out = { voice->frame[i], sizeof voice->frame[i] };
+		voice->size[i] = pl_opus_encode(encoder, pcm, false, out);
+		assert_true(voice->size[i] > 0);
+	}
+	free(encoder);
+	free(memory.data);
+}
+
+static void send_mode(struct call *call, const struct client *c, enum pl_audio_mode mode, enum pl_mix_group wish)
+{
+	const struct pl_command command = {
+		.kind = PL_COMMAND_MODE, .shard = c->shard, .source = c->source, .audio_mode = mode, .mix_wish = wish
+	};
+	while (!pl_sfu_send(call->sfu, &command))
+		turn(call);
+}
+
+static void send_mute(struct call *call, const struct client *c, bool is_on)
+{
+	const struct pl_command command = { .kind = PL_COMMAND_MUTE,
+		.shard = c->shard,
+		.source = c->source,
+		.track = c->description.track[0].track,
+		.is_on = is_on };
+	while (!pl_sfu_send(call->sfu, &command))
+		turn(call);
+}
+
+static uint64_t worker_waits(const struct call *call)
+{
+	uint64_t waits = 0;
+	for (size_t i = 0; i < pl_sfu_worker_count(call->sfu); i++) {
+		struct pl_sfu_worker_counters counters;
+		pl_sfu_worker_counters(call->sfu, i, &counters);
+		waits += counters.waits;
+	}
+	return waits;
+}
+
+static void pass(struct call *call, int64_t us)
+{
+	for (const int64_t end_us = now() + us; now() < end_us;)
+		turn(call);
+}
+
+static bool has_everybody_heard(const struct call *call, uint32_t talkers)
+{
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		const uint32_t others = ((1u << talkers) - 1) & ~(1u << i);
+		if ((call->client[i].heard & others) != others)
+			return false;
+	}
+	return true;
+}
+
+/* Three talk, everybody changes between talkers and the mix and its qualities, voices come and go, the mixer's instructions
+ * change: on threads of their own.  Nobody ever gets a packet with its own voice, all hear all others, and when all are
+ * silent the codec workers sleep: not one wake-up. */
+static void test_sfu_mixes_while_everything_changes(void **state)
+{
+	enum { TALKERS = 3, CHANGES = 60, CHANGE_US = 50000 };
+	static const enum pl_mix_group wish[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_STEREO };
+	static struct voice voice;
+	struct call *call = *state;
+	call->until_us += 2 * LIMIT_US; /* sanitizers take their time */
+	assert_int_equal(pl_sfu_worker_count(call->sfu) % 2, 0);
+	make_voice(&voice, 0.06f);
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
+		send_mode(call, &call->client[i], PL_AUDIO_MIXED, PL_MIX_FULL);
+
+	int64_t talk_us = now(), change_us = now();
+	for (uint32_t frame = 0, change = 0; change < CHANGES || !has_everybody_heard(call, TALKERS);) {
+		turn(call);
+		for (; talk_us <= now(); talk_us += 20000, frame++) {
+			for (uint32_t i = 0; i < TALKERS; i++)
+				say(&call->client[i], (struct pl_bytes){ voice.frame[frame % VOICE_FRAMES],
+							      voice.size[frame % VOICE_FRAMES] });
+		}
+		if (now() < change_us)
+			continue;
+		change_us = now() + CHANGE_US;
+		send_mode(call, &call->client[change % CLIENTS_MAX],
+			change / CLIENTS_MAX % 3 == 1 ? PL_AUDIO_FORWARD : PL_AUDIO_MIXED,
+			wish[change % PL_COUNT(wish)]);
+		if (change % 5 == 4)
+			send_mute(call, &call->client[change % TALKERS], change % 10 == 4);
+		assert_true(pl_sfu_set_simd(call->sfu, change % 2 == 0 ? PL_SIMD_PLAIN : PL_SIMD_AUTO));
+		change++;
+		/* What counts is what is heard after half of the changes. */
+		for (uint32_t i = 0; change == CHANGES / 2 && i < CLIENTS_MAX; i++)
+			call->client[i].heard = 0;
+	}
+
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		send_mode(call, &call->client[i], PL_AUDIO_MIXED, PL_MIX_FULL);
+		send_mute(call, &call->client[i], true);
+	}
+	uint64_t before;
+	do {
+		before = worker_waits(call);
+		pass(call, 500000);
+	} while (worker_waits(call) != before);
+	struct pl_sfu_counters sum;
+	pl_sfu_counters(call->sfu, &sum);
+	assert_int_equal(sum.conference.drop[PL_DROP_CROSS_REFUSED], 0);
+	assert_true(sum.conference.participants == CLIENTS_MAX);
+}
+
 /* Junk from anywhere is counted and costs a talker nothing. */
 static void test_sfu_junk_beside_a_call_is_counted_only(void **state)
 {
@@ -558,6 +695,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sfu_gathered_packets_cost_few_calls, start_gathering, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_rooms_on_their_shards_share_nothing, start_rooms, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_a_room_over_all_shards_loses_nothing, start_one_room, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_mixes_while_everything_changes, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_full_command_ring_refuses, start, stop),
