@@ -1,6 +1,7 @@
 /* Rooms over three shards whose rings are tiny, full, late, and emptied in any order, while people join, leave, mute and talk
  * on all of them.  Whatever happens: when the rings flow again every shard knows the same speakers, none of whom is gone or
- * muted; and when all have left there is no room, no buffer and no track of another shard held anywhere.
+ * muted; and when all have left there is no room, no buffer and no track of another shard held anywhere.  Some hear mixes:
+ * then the codec worker, which is a page of bookkeeping here, knows who listens and who is to be mixed.
  *
  * The input is a list of steps, a byte each: three bits of kind, five of argument.  Packets come as if they had been
  * authenticated: what is below is the matter of conference_fuzz.c. */
@@ -24,11 +25,19 @@ struct link {
 
 struct shard {
 	struct pl_conference *conference;
-	struct link to[SHARDS];
+	struct link to[SHARDS], to_worker;
+};
+
+/* What the worker has been told of a room. */
+struct mix {
+	uint8_t groups, count;
+	uint32_t track[PL_MIX_CSRC_MAX];
 };
 
 struct world {
 	struct shard shard[SHARDS];
+	struct mix mix[ROOMS];
+	bool is_mixed[PEOPLE]; /* as the next mode command has it */
 	int64_t now_us;
 	uint16_t seq;
 };
@@ -69,11 +78,18 @@ static struct pl_participant *find(const struct world *w, unsigned person)
 
 static bool push(void *context, uint8_t to, const struct pl_cross *message)
 {
-	struct link *link = &((struct shard *)context)->to[to];
+	struct shard *shard = context;
+	struct link *link = to >= PL_CROSS_WORKER(0) ? &shard->to_worker : &shard->to[to];
 	if (link->count >= (pl_cross_is_media(message) ? RING_MEDIA : RING))
 		return false;
 	link->message[link->count++] = *message;
 	return true;
+}
+
+static uint8_t choose_worker(void *context)
+{
+	(void)context;
+	return 0;
 }
 
 static void drain(struct world *w, struct pl_conference *conference)
@@ -102,9 +118,74 @@ static void deliver(struct world *w, uint8_t from, uint8_t to, uint8_t count)
 	link->count = (uint8_t)(link->count - taken);
 }
 
+static void forget_track(struct mix *mix, uint32_t track)
+{
+	uint8_t kept = 0;
+	for (uint8_t i = 0; i < mix->count; i++) {
+		if (track != 0 && mix->track[i] != track)
+			mix->track[kept++] = mix->track[i];
+	}
+	mix->count = kept;
+}
+
+static void note_track(struct mix *mix, uint32_t track)
+{
+	PL_ASSERT(mix->groups != 0);
+	forget_track(mix, track);
+	PL_ASSERT(mix->count < PL_COUNT(mix->track));
+	mix->track[mix->count++] = track;
+}
+
+static void deliver_to_worker(struct world *w, uint8_t from)
+{
+	struct link *link = &w->shard[from].to_worker;
+	for (uint8_t i = 0; i < link->count; i++) {
+		const struct pl_cross *message = &link->message[i];
+		struct mix *mix = &w->mix[message->room - 1];
+		PL_ASSERT(home_of(message->room) == from);
+		if (message->kind == PL_CROSS_MIX_OPEN) {
+			PL_ASSERT((message->fresh & ~message->groups) == 0);
+			mix->groups = message->groups;
+			mix->count = mix->groups != 0 ? mix->count : 0;
+		} else if (message->kind == PL_CROSS_MIX_SILENT) {
+			forget_track(mix, message->track);
+		} else {
+			PL_ASSERT(message->kind == PL_CROSS_MIX_HEAR);
+			note_track(mix, message->packet->track);
+			pl_conference_release(w->shard[from].conference, message->packet);
+		}
+	}
+	link->count = 0;
+}
+
+/* A packet of the room's mix, for one or for all but one. */
+static void mix(struct world *w, unsigned person, bool is_only)
+{
+	static struct pl_packet packet;
+	const uint32_t room = room_of(person);
+	const uint8_t groups = w->mix[room - 1].groups;
+	if (groups == 0)
+		return;
+	packet.track = PL_MIX_TRACK(__builtin_ctz(groups));
+	packet.mix = (struct pl_mix){
+		.only = is_only ? 1 + person : 0,
+		.is_start = true,
+		.except_count = !is_only,
+		.except = { 1 + person },
+	};
+	packet.payload = (struct pl_bytes){ packet.data, 1 };
+	const struct pl_cross message = { .kind = PL_CROSS_MIX, .room = room, .packet = &packet };
+	pl_conference_cross(w->shard[home_of(room)].conference, w->now_us, PL_CROSS_WORKER(0), &message);
+	drain(w, w->shard[home_of(room)].conference);
+}
+
 static bool deliver_all(struct world *w)
 {
 	bool has_delivered = false;
+	for (uint8_t from = 0; from < SHARDS; from++) {
+		has_delivered |= w->shard[from].to_worker.count > 0;
+		deliver_to_worker(w, from);
+	}
 	for (uint8_t from = 0; from < SHARDS; from++) {
 		for (uint8_t to = 0; to < SHARDS; to++) {
 			has_delivered |= w->shard[from].to[to].count > 0;
@@ -153,6 +234,7 @@ static void command(struct world *w, enum pl_command_kind kind, unsigned person,
 		.local.pwd = "passwordpasswordpassword",
 		.remote_ufrag = "peer",
 		.cname = "cname",
+		.audio_mode = w->is_mixed[person] ? PL_AUDIO_MIXED : PL_AUDIO_AUTO, /* mixed with one slot */
 		.track_count = 1,
 		.slot_count = (uint8_t)(person % 4),
 		.track[0] = { .track = 100 + person, .mid = "t", .clock_hz = 48000, .payload_type = 111 },
@@ -171,6 +253,8 @@ static void command(struct world *w, enum pl_command_kind kind, unsigned person,
 			.source = 1 + person,
 			.track = 100 + person,
 			.is_on = is_on,
+			.audio_mode = d.audio_mode,
+			.mix_wish = is_on ? PL_MIX_ROBUST : PL_MIX_FULL,
 			.description = &d });
 	drain(w, conference_of(w, person));
 }
@@ -215,10 +299,18 @@ static void step(struct world *w, uint8_t byte)
 		command(w, PL_COMMAND_LEAVE, person, false);
 		break;
 	case STEP_MUTE:
+		if (argument / PEOPLE == 3) {
+			w->is_mixed[person] = !w->is_mixed[person];
+			command(w, PL_COMMAND_MODE, person, argument % 2 == 0);
+			break;
+		}
 		command(w, PL_COMMAND_MUTE, person, argument / PEOPLE % 2 == 0);
 		break;
-	case STEP_TALK:
 	case STEP_TALK_MORE:
+		mix(w, person, argument / PEOPLE % 2 == 0);
+		talk(w, person, (uint8_t)(20 + argument));
+		break;
+	case STEP_TALK:
 		talk(w, person, (uint8_t)(20 + argument));
 		break;
 	case STEP_ONE:
@@ -255,6 +347,26 @@ static void check_speakers(const struct world *w, uint32_t id)
 	}
 }
 
+/* The worker knows who listens, and whom it has heard of those who are mixed and of nobody else. */
+static void check_mix(const struct world *w, uint32_t id)
+{
+	const struct pl_room *home = pl_membership_find_room(w->shard[home_of(id)].conference, id);
+	const struct mix *told = &w->mix[id - 1];
+	uint8_t groups = 0;
+	for (unsigned person = 0; person < PEOPLE; person++) {
+		const struct pl_participant *p = find(w, person);
+		if (p != NULL && room_of(person) == id && p->slots.mix != 0)
+			groups = (uint8_t)(groups | 1u << (p->slots.mix - 1));
+	}
+	PL_ASSERT(told->groups == groups && (home != NULL || groups == 0));
+	for (uint8_t i = 0; i < told->count; i++) {
+		uint8_t rank = 0;
+		while (rank < home->speakers.count && home->speakers.on_air[rank]->track != told->track[i])
+			rank++;
+		PL_ASSERT(rank < home->speakers.count && rank < PL_MIX_TALKERS);
+	}
+}
+
 static void check_nothing_left(const struct pl_conference *c)
 {
 	const struct pl_conference_counters counters = pl_conference_counters(c);
@@ -279,7 +391,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			.shard_count = SHARDS,
 			.shard_node = node_of,
 			.remotes_max = PEOPLE,
-			.port = { .push = push, .context = &w.shard[i] },
+			.worker_count = 1,
+			.port = { .push = push, .choose_worker = choose_worker, .context = &w.shard[i] },
 			.seed = 1 };
 		if (pl_conference_create(&w.shard[i].conference, &config) != PL_ERR_NONE)
 			abort();
@@ -287,14 +400,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < size; i++)
 		step(&w, data[i]);
 	settle(&w);
-	for (uint32_t id = 1; id <= ROOMS; id++)
+	for (uint32_t id = 1; id <= ROOMS; id++) {
 		check_speakers(&w, id);
+		check_mix(&w, id);
+	}
 
 	for (uint8_t i = 0; i < SHARDS; i++) {
 		pl_conference_close(w.shard[i].conference, w.now_us);
 		drain(&w, w.shard[i].conference);
 	}
 	settle(&w);
+	for (uint32_t id = 1; id <= ROOMS; id++)
+		check_mix(&w, id);
 	for (uint8_t i = 0; i < SHARDS; i++)
 		check_nothing_left(w.shard[i].conference);
 	for (uint8_t i = 0; i < SHARDS; i++)
