@@ -61,6 +61,7 @@ struct pl_voice {
 	uint32_t concealed_run;   /* samples concealed one after the other */
 	uint32_t held;            /* of those the ones made while nothing at all was there: it may still come */
 	float gain;
+	float heard_last;   /* the last sample that left */
 	uint16_t fade_in;   /* samples */
 	uint32_t unspliced; /* pulls since a splice was wanted, or made */
 	float fec_wish;     /* losses of the last seconds that waiting for one packet more would have mended */
@@ -323,8 +324,8 @@ static void decode_front(struct pl_voice *v, const struct pl_jitter_packet *fron
 	v->gauges.decoded++;
 	if (skipped > 0) {
 		memmove(x, x + skipped, count * sizeof *x);
-		const float step = (v->pcm_count > 0 ? x[-1] : 0) - x[0];
-		for (size_t i = 0; i < SEAM && i < count && v->pcm_count > 0; i++)
+		const float step = (v->pcm_count > 0 ? x[-1] : v->heard_last) - x[0];
+		for (size_t i = 0; i < SEAM && i < count; i++)
 			x[i] += step * (float)(SEAM - i) / SEAM;
 	}
 	append_said(v, count);
@@ -496,6 +497,7 @@ static void start(struct pl_voice *v, size_t offset)
 	v->seq_last = (uint16_t)(front->seq - 1);
 	v->concealed_run = v->held = v->unspliced = 0;
 	v->gain = 0;
+	v->heard_last = 0;
 	memset(v->pcm, 0, offset * sizeof *v->pcm);
 	v->pcm_count = offset;
 }
@@ -518,6 +520,7 @@ static void play(struct pl_voice *v, float *pcm)
 	fill(v, PL_VOICE_FRAME, true);
 	splice(v);
 	memcpy(pcm, v->pcm, PL_VOICE_FRAME * sizeof *pcm);
+	v->heard_last = v->pcm[PL_VOICE_FRAME - 1];
 	v->pcm_count -= PL_VOICE_FRAME;
 	memmove(v->pcm, v->pcm + PL_VOICE_FRAME, v->pcm_count * sizeof *v->pcm);
 	v->fec_wish *= 0.998f; /* a half after 7 s */
