@@ -162,6 +162,8 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 	for (size_t i = 0; i < sfu->plan.count; i++)
 		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
 	pl_workers_plan(&sfu->workers, topology, &sfu->plan, config->codec_workers);
+	if (config->is_without_codecs)
+		sfu->workers.planned = 0;
 	while (err == PL_ERR_NONE && sfu->shard_count < sfu->plan.count)
 		err = create_shard(sfu, topology, config, error, error_size);
 	for (size_t i = 0; i < sfu->shard_count; i++) {

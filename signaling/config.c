@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "media/dsp.h"
+#include "signaling/front_admin.h"
 
 static const struct pl_config_key KEYS[] = {
 #define X(section, name, kind, default_text, min, max, unit, what, why)               \
@@ -354,6 +355,12 @@ enum pl_err pl_config_check(const struct pl_config *config, char error[static PL
 	if (pl_simd_lack(simd) != NULL) {
 		snprintf(error, PL_CONFIG_ERROR_SIZE, "%smedia.simd: %s cannot be used: %s",
 			pl_config_origin(config, "media", "simd"), pl_simd_text(simd), pl_simd_lack(simd));
+		return PL_ERR_CONFIG;
+	}
+	if (config->admin_token[0] != '\0' && !pl_front_admin_is_token(config->admin_token)) {
+		snprintf(error, PL_CONFIG_ERROR_SIZE,
+			"%sadmin.token: it must have %d to %d characters of ASCII without spaces, or be empty",
+			pl_config_origin(config, "admin", "token"), PL_ADMIN_TOKEN_MIN, PL_ADMIN_TOKEN_MAX);
 		return PL_ERR_CONFIG;
 	}
 	if (!is_readable(config, "tls_cert", config->http_tls_cert, error) ||

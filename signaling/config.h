@@ -63,6 +63,8 @@ enum {
 	X(media, simd, CHOICE, "auto", 0, 0, "auto|avx2|sse41|neon|plain",                                            \
 		"which instructions mix audio; auto: the fastest that this CPU has",                                  \
 		"All give the same bits; force one to rule out a processor's fault, plain takes ten times as long.")  \
+	X(media, mixing, CHOICE, "on", 0, 0, "on|off", "mixes rooms for those who ask for it, and takes G.711",       \
+		"It costs nothing until somebody asks.  Off: forwarding alone, and who asks is told so.")             \
 	X(media, codec_workers, NUMBER, "0", 0, 64, "threads",                                                        \
 		"threads for mixing and G.711 on each NUMA node; 0: one for each four of its cores, at least one",    \
 		"They run when rooms are mixed, behind the media threads; one core mixes some 80 rooms that talk.")   \
@@ -76,6 +78,11 @@ enum {
 		"WebSocket connections; one more is refused with 503",                                                \
 		"Twice the participants: while a network comes back, old connections still linger beside the new "    \
 		"ones.")                                                                                              \
+	X(admin, token, TEXT, "", 0, 256, "secret",                                                                   \
+		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                             \
+		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "    \
+		"one, and a file "                                                                                    \
+		"keeps it better than a command line.")                                                               \
 	X(log, level, CHOICE, "info", 0, 0, "error|warning|info|debug", "the least level that is written",            \
 		"info has a line for each session and none for a packet.")                                            \
 	X(log, format, CHOICE, "text", 0, 0, "text|json", "one line per event on stderr, for people or for machines", \

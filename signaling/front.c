@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "signaling/front_admin.h"
 #include "signaling/front_state.h"
 
 /* ---- small things all parts need ---- */
@@ -72,6 +73,8 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 {
 	PL_ASSERT(config->participants_max > 0 && config->rooms_max > 0 && config->room_participants_max > 0);
 	PL_ASSERT(config->connections_max > 0 && config->address_count <= PL_FRONT_ADDRESSES_MAX);
+	PL_ASSERT(config->admin_token == NULL || config->admin_token[0] == '\0' ||
+		  pl_front_admin_is_token(config->admin_token));
 	struct pl_front *f = calloc(1, sizeof *f);
 	*front = f;
 	if (f == NULL)

@@ -29,6 +29,7 @@ struct pl_front_config {
 	bool mixes;                       /* the media plane has codec workers */
 	uint8_t mix_groups;               /* bit i: of those that may be wished for, it has enum pl_mix_group i */
 	bool takes_g711;                  /* offers of PCMU and PCMA alone: the media plane must transcode */
+	const char *admin_token; /* pl_front_admin_is_token, and outlives the front; NULL or empty: no admin API */
 	/* Fills data with cryptographically strong random bytes: tests give a seeded one. */
 	void (*random)(void *context, void *data, size_t size);
 	void *random_context;

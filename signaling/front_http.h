@@ -11,11 +11,12 @@
 enum { PL_FRONT_HTTP_BODY_MAX = 65536 };
 
 enum pl_front_http_method {
-	PL_FRONT_HTTP_OTHER, /* GET, HEAD, PUT */
+	PL_FRONT_HTTP_OTHER, /* PUT */
 	PL_FRONT_HTTP_OPTIONS,
 	PL_FRONT_HTTP_POST,
 	PL_FRONT_HTTP_PATCH,
 	PL_FRONT_HTTP_DELETE,
+	PL_FRONT_HTTP_GET, /* and HEAD */
 };
 
 struct pl_front_http_request {
@@ -24,6 +25,7 @@ struct pl_front_http_request {
 	const char *path;                    /* without escapes: "/v1/whip/kitchen" */
 	struct pl_bytes name, audio;         /* of ?name=, ?audio=, without escapes; data NULL: absent */
 	const char *content_type, *if_match; /* the fields as they came; NULL: absent */
+	const char *authorization;           /* the same; of the admin API */
 	int64_t content_length;              /* -1: absent, not a number, or the body is chunked */
 	struct pl_bytes body;                /* empty unless pl_front_http_wants_body */
 };

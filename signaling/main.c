@@ -60,6 +60,7 @@ static bool start_media(struct app *app)
 		.packets = config->media_pool_packets,
 		.coalesce_us = config->media_coalesce_us,
 		.codec_workers = (uint16_t)config->media_codec_workers,
+		.is_without_codecs = strcmp(config->media_mixing, "off") == 0,
 	};
 	size_t count;
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));

@@ -72,7 +72,10 @@ enum pl_request_kind {
 	X(BAD_TYPE, "bad_type")         \
 	X(NO_LENGTH, "no_length")       \
 	X(NO_CONDITION, "no_condition") \
-	X(STALE, "stale")
+	X(STALE, "stale")               \
+	X(UNAUTHORIZED, "unauthorized") \
+	X(NO_ADMIN, "no_admin")         \
+	X(NO_PATH, "no_path")
 
 enum pl_fault {
 	PL_FAULT_NONE,

@@ -106,9 +106,18 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.room_spread = config->media_room_spread,
 		.connections_max = config->limits_connections,
 		.fingerprint = pl_sfu_fingerprint(server->sfu),
+		.mixes = pl_sfu_worker_count(server->sfu) > 0,
+		.admin_token = config->admin_token,
 		.random = pl_random,
 	};
 	_Static_assert((int)PL_FRONT_ADDRESSES_MAX == (int)PL_SFU_ADDRESSES_MAX, "all addresses fit");
+	/* What mixes transcodes, too. */
+	front.takes_g711 = front.mixes;
+	if (front.mixes)
+		front.mix_groups = 1u << PL_MIX_FULL | 1u << PL_MIX_ROBUST | 1u << PL_MIX_STEREO;
+	enum pl_simd simd;
+	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
+	server->simd = pl_dsp_get(simd)->level;
 	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
 	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
 	for (uint32_t shard = 0; shard < front.shard_count; shard++)

@@ -234,6 +234,11 @@ static int respond_redirect(struct lws *wsi, struct pl_session *session)
 	return respond_text(wsi, session, &answer, "This server speaks HTTPS.\n");
 }
 
+static bool is_api_path(const char *path)
+{
+	return pl_front_http_is_path(path) || pl_front_admin_is_path(path);
+}
+
 int pl_http_request(
 	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size)
 {
@@ -260,9 +265,9 @@ int pl_http_request(
 	if (strlen(path) != path_size)
 		return respond_text(wsi, session, &bad_path, "A path has no NUL byte.\n");
 	if (is_in_clear(server, wsi))
-		return pl_front_http_is_path(path) ? respond_text(wsi, session, &in_clear, IN_CLEAR)
-						   : respond_redirect(wsi, session);
-	if (pl_front_http_is_path(path))
+		return is_api_path(path) ? respond_text(wsi, session, &in_clear, IN_CLEAR)
+					 : respond_redirect(wsi, session);
+	if (is_api_path(path))
 		return pl_whip_request(server, wsi, session, path);
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0 && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
 		return respond_text(wsi, session, &wrong_method, "");

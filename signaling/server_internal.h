@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <libwebsockets.h>
 
+#include "signaling/front_admin.h"
 #include "signaling/server.h"
 
 #include "signaling/static.h"
@@ -80,6 +81,7 @@ struct pl_server {
 	bool is_silence_timed; /* silence_timer is set */
 
 	struct pl_whip *whips; /* that wait for the front's answer */
+	enum pl_simd simd;     /* that mixes now; never AUTO */
 	uint64_t whip_last;
 };
 
@@ -125,6 +127,10 @@ int pl_whip_body_end(struct pl_session *session);
 int pl_whip_writeable(struct pl_session *session);
 void pl_whip_closed(struct pl_session *session);
 void pl_whip_respond(struct pl_server *server, const struct pl_front_output *output);
+
+/* server_admin.c: does what is asked, if it is granted. */
+void pl_admin_answer(
+	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer);
 
 /* server_ws.c */
 PL_MUST_USE bool pl_ws_table_init(struct pl_server *server);

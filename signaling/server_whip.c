@@ -1,5 +1,5 @@
-/* WHIP and WHEP, the half that touches libwebsockets: reads a request's body within its bounds, gives the whole to the
- * front (signaling/front_http.h), and sends the answer. */
+/* WHIP, WHEP and the admin API, the half that touches libwebsockets: reads a request's body within its bounds, gives the
+ * whole to the front (signaling/front_http.h, signaling/front_admin.h), and sends the answer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +33,8 @@ static enum pl_front_http_method method_of(struct lws *wsi)
 		{ WSI_TOKEN_POST_URI, PL_FRONT_HTTP_POST },
 		{ WSI_TOKEN_PATCH_URI, PL_FRONT_HTTP_PATCH },
 		{ WSI_TOKEN_DELETE_URI, PL_FRONT_HTTP_DELETE },
+		{ WSI_TOKEN_GET_URI, PL_FRONT_HTTP_GET },
+		{ WSI_TOKEN_HEAD_URI, PL_FRONT_HTTP_GET },
 	};
 	for (size_t i = 0; i < PL_COUNT(known); i++) {
 		if (lws_hdr_total_length(wsi, known[i].token) > 0)
@@ -99,6 +101,7 @@ static void destroy(struct pl_whip *whip)
 	free((char *)whip->http.path);
 	free((char *)whip->http.content_type);
 	free((char *)whip->http.if_match);
+	free((char *)whip->http.authorization);
 	free((uint8_t *)whip->http.name.data);
 	free((uint8_t *)whip->http.audio.data);
 	free(whip->body);
@@ -131,17 +134,60 @@ static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const c
 	if (whip->http.path == NULL || !copy_argument(wsi, "name=", &whip->http.name) ||
 		!copy_argument(wsi, "audio=", &whip->http.audio) ||
 		!copy_field(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, &whip->http.content_type) ||
-		!copy_field(wsi, WSI_TOKEN_HTTP_IF_MATCH, &whip->http.if_match)) {
+		!copy_field(wsi, WSI_TOKEN_HTTP_IF_MATCH, &whip->http.if_match) ||
+		!copy_field(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, &whip->http.authorization)) {
 		destroy(whip);
 		return NULL;
 	}
 	return whip;
 }
 
+static bool keep_answer(struct pl_whip *whip, const struct pl_front_output *output)
+{
+	whip->head = strndup(output->head, output->head_size);
+	if (output->text_size > 0) {
+		whip->answer.owned = malloc(output->text_size);
+		if (whip->answer.owned != NULL)
+			memcpy(whip->answer.owned, output->text, output->text_size);
+		whip->answer.bytes = (struct pl_bytes){ whip->answer.owned, output->text_size };
+	}
+	return whip->head != NULL && (output->text_size == 0 || whip->answer.owned != NULL);
+}
+
+static void give_answer(struct pl_whip *whip, const struct pl_front_output *output)
+{
+	if (!keep_answer(whip, output)) {
+		lws_set_timeout(whip->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
+		return;
+	}
+	whip->status = output->status;
+	lws_callback_on_writable(whip->wsi);
+}
+
+static void ask_admin(struct pl_whip *whip)
+{
+	struct pl_front_admin_answer answer;
+	pl_loop_stop_timer(whip->server, &whip->timer);
+	pl_admin_answer(whip->server, &whip->http, &answer);
+	give_answer(whip, &(struct pl_front_output){
+				  .status = answer.status,
+				  .head = answer.head->data,
+				  .head_size = answer.head->size,
+				  .text = answer.body->data,
+				  .text_size = answer.body->size,
+			  });
+	pl_front_text_release(answer.head);
+	pl_front_text_release(answer.body);
+}
+
 /* The answer is sent from the writable callback, whether it is there now or comes later. */
 static void ask_front(struct pl_whip *whip)
 {
 	struct pl_server *server = whip->server;
+	if (pl_front_admin_is_path(whip->http.path)) {
+		ask_admin(whip);
+		return;
+	}
 	pl_loop_stop_timer(server, &whip->timer);
 	whip->next = server->whips;
 	server->whips = whip;
@@ -206,6 +252,7 @@ static const char *text_of_status(uint16_t status)
 		{ 201, "201 Created" },
 		{ 204, "204 No Content" },
 		{ 400, "400 Bad Request" },
+		{ 401, "401 Unauthorized" },
 		{ 404, "404 Not Found" },
 		{ 405, "405 Method Not Allowed" },
 		{ 411, "411 Length Required" },
@@ -225,18 +272,6 @@ static const char *text_of_status(uint16_t status)
 	return NULL;
 }
 
-static bool keep_answer(struct pl_whip *whip, const struct pl_front_output *output)
-{
-	whip->head = strndup(output->head, output->head_size);
-	if (output->text_size > 0) {
-		whip->answer.owned = malloc(output->text_size);
-		if (whip->answer.owned != NULL)
-			memcpy(whip->answer.owned, output->text, output->text_size);
-		whip->answer.bytes = (struct pl_bytes){ whip->answer.owned, output->text_size };
-	}
-	return whip->head != NULL && (output->text_size == 0 || whip->answer.owned != NULL);
-}
-
 void pl_whip_respond(struct pl_server *server, const struct pl_front_output *output)
 {
 	struct pl_whip **at = &server->whips;
@@ -246,12 +281,7 @@ void pl_whip_respond(struct pl_server *server, const struct pl_front_output *out
 	if (whip == NULL)
 		return; /* its client is gone: what it asked for ends with its ICE consent */
 	*at = whip->next;
-	if (!keep_answer(whip, output)) {
-		lws_set_timeout(whip->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
-		return;
-	}
-	whip->status = output->status;
-	lws_callback_on_writable(whip->wsi);
+	give_answer(whip, output);
 }
 
 int pl_whip_writeable(struct pl_session *session)

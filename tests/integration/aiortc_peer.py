@@ -1,6 +1,6 @@
 """A participant on aiortc: ICE, SRTP handling, RTP and jitter buffer in Python, none of it shared with the server."""
 
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
 from peer import Peer
@@ -8,15 +8,18 @@ from tones import Ear, Tone
 
 
 class AiortcPeer(Peer):
-    def __init__(self, hz=None, slots=3):
-        """hz: the tone that it says; None only listens."""
+    def __init__(self, hz=None, slots=3, codec="audio/opus"):
+        """hz: the tone that it says; None only listens.  codec: the only one that it has."""
         super().__init__()
+        codecs = [each for each in RTCRtpSender.getCapabilities("audio").codecs if each.mimeType == codec]
         self.pc = RTCPeerConnection()
         self.pc.on("track", self._on_track)
         if hz is not None:
             self.pc.addTransceiver(Tone(hz), direction="sendonly")
         for _ in range(slots):
             self.pc.addTransceiver("audio", direction="recvonly")
+        for transceiver in self.pc.getTransceivers():
+            transceiver.setCodecPreferences(codecs)
 
     async def _offer(self):
         await self.pc.setLocalDescription(await self.pc.createOffer())
@@ -37,7 +40,8 @@ class AiortcPeer(Peer):
         try:
             while True:
                 frame = await track.recv()
-                ear.feed(frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0] / 32768)
+                samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0] / 32768
+                ear.feed(samples, frame.sample_rate)
                 self._happened.set()
         except MediaStreamError:
             pass  # the track has ended

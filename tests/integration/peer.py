@@ -13,16 +13,17 @@ class Peer:
     _happened.set() when something was heard.  After join, welcome is the server's answer, and events holds what it told since."""
 
     @classmethod
-    async def join(cls, url, room, name, **options):
+    async def join(cls, url, room, name, audio=None, **options):
         peer = cls(**options)
-        await peer.join_in(url, room, name)
+        await peer.join_in(url, room, name, audio)
         await peer.until_event(t="connected")
         return peer
 
-    async def join_in(self, url, room, name):
+    async def join_in(self, url, room, name, audio=None):
         """As join, without waiting for the media."""
         self.socket = await PlenumSocket.connect(url)
-        self.welcome = await self.socket.request(t="join", v=1, room=room, name=name, sdp=await self._offer())
+        self.welcome = await self.socket.request(t="join", v=1, room=room, name=name, audio=audio,
+                                                 sdp=await self._offer())
         assert self.welcome["t"] == "welcome", self.welcome
         self._spawn(self._read_events())
         await self._accept(self.welcome["sdp"])
@@ -54,6 +55,18 @@ class Peer:
         """The tones in the slots now, sorted; silent slots are left out."""
         found = [ear.tone(tones) for ear in self.ears]
         return sorted((tone for tone in found if tone is not None), key=str)
+
+    async def set_mode(self, audio, quality=None):
+        answer = await self.socket.request(t="mode", audio=audio, quality=quality)
+        assert answer["t"] == "ok", answer
+
+    def chords(self, tones):
+        """As heard, of slots in which several are heard: "500+800"."""
+        return sorted(chord for chord in (ear.chord(tones) for ear in self.ears) if chord is not None)
+
+    async def until_chords(self, tones, *expected):
+        wanted = sorted(expected)
+        await self._until(lambda: self.chords(tones) == wanted, lambda: f"hears {self.chords(tones)}, not {wanted}")
 
     async def until_hears(self, tones, expected):
         wanted = sorted(expected, key=str)

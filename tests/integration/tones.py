@@ -50,6 +50,17 @@ def tone_in(samples, tones):
     return "something else"
 
 
+def chord_in(samples, tones):
+    """All of the tones that make up these mono samples, as "500+800", with "?" when there is more; None when they are silent."""
+    if len(samples) == 0 or numpy.sqrt(numpy.mean(samples**2)) < AUDIBLE_RMS:
+        return None
+    power = numpy.abs(numpy.fft.rfft(samples * numpy.hanning(len(samples)))) ** 2
+    hz = numpy.fft.rfftfreq(len(samples), 1 / RATE_HZ)
+    shares = [power[numpy.abs(hz - tone) < 40].sum() / power.sum() for tone in tones]
+    heard = "+".join(str(tone) for tone, share in zip(tones, shares) if share > 0.1)
+    return heard + ("" if sum(shares) > 0.7 else "?")
+
+
 class Ear:
     """The last 100 ms that came out of one slot."""
 
@@ -57,8 +68,9 @@ class Ear:
         self._samples = numpy.zeros(0)
         self._heard_at = -1.0
 
-    def feed(self, samples):
-        """samples: mono, -1 to 1."""
+    def feed(self, samples, rate_hz=RATE_HZ):
+        """samples: mono, -1 to 1.  rate_hz: a part of RATE_HZ."""
+        samples = numpy.repeat(samples, RATE_HZ // rate_hz)  # its images are weak: below -20 dB for the tones of the tests
         self._samples = numpy.concatenate((self._samples, samples))[-RATE_HZ // 10 :]
         self._heard_at = time.monotonic()
 
@@ -66,3 +78,8 @@ class Ear:
         if time.monotonic() - self._heard_at > SILENT_AFTER_S:
             return None
         return tone_in(self._samples, tones)
+
+    def chord(self, tones):
+        if time.monotonic() - self._heard_at > SILENT_AFTER_S:
+            return None
+        return chord_in(self._samples, tones)

@@ -22,8 +22,9 @@ def send(server, method, path, body=None, content_type=None, fields=()):
         return connection.answer(method)
 
 
-def endpoint(api, room, name=None):
-    query = "" if name is None else "?" + urllib.parse.urlencode({"name": name})
+def endpoint(api, room, name=None, audio=None):
+    arguments = {key: value for key, value in (("name", name), ("audio", audio)) if value is not None}
+    query = "?" + urllib.parse.urlencode(arguments) if arguments else ""
     return f"/v1/{api}/{urllib.parse.quote(room, safe='')}{query}"
 
 
@@ -32,10 +33,10 @@ class HttpSession:
     are the session's."""
 
     @classmethod
-    async def start(cls, server, api, room, peer, name=None):
+    async def start(cls, server, api, room, peer, name=None, audio=None):
         session = cls()
         session.server, session.peer = server, peer
-        session.answer = send(server, "POST", endpoint(api, room, name), await peer._offer(), SDP)
+        session.answer = send(server, "POST", endpoint(api, room, name, audio), await peer._offer(), SDP)
         assert session.answer.status == 201, (session.answer.status, session.answer.body)
         assert session.answer["content-type"] == SDP, session.answer.fields
         session.path, session.etag = session.answer["location"], session.answer["etag"]

@@ -93,9 +93,9 @@ static void test_config_mistakes_are_explained(void **state)
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
 		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, "
 					   "media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
-					   "media.srtp, media.simd, media.codec_workers" },
+					   "media.srtp, media.simd, media.mixing, media.codec_workers" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
-		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, log" },
+		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, admin, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
 		{ "media:\n  port: 65001\n", ":2: media.port: \"65001\" is not a number from 0 to 65000" },
 		{ "media:\n  port: -1\n", ":2: media.port: \"-1\" is not a number from 0 to 65000" },
@@ -125,7 +125,7 @@ static void test_config_mistakes_are_explained(void **state)
 						      "or :8080" },
 		{ "http:\n  root: \"a\\tb\"\n",
 			":2: http.root: \"a?b\" is not a text of at most 500 bytes without control characters" },
-		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, log" },
+		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, admin, log" },
 		{ "media:\n  port: *x\n", ":2: aliases (*name) are not understood here; write the value" },
 		{ "{a: 1}: 2\n", ":1: the name of a section is not a text" },
 		{ "media:\n  [a]: 2\n", ":2: media: the name of a key is not a text" },
@@ -218,9 +218,11 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
 		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
 			    "http.ping_s, media.address, media.port, media.shards, media.room_spread, "
-			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.codec_workers, "
+			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.mixing, "
+			    "media.codec_workers, "
 			    "limits.participants, "
-			    "limits.rooms, limits.room_participants, limits.connections, log.level, log.format" },
+			    "limits.rooms, limits.room_participants, limits.connections, admin.token, log.level, "
+			    "log.format" },
 	};
 	struct pl_config config;
 	char error[PL_CONFIG_ERROR_SIZE];
@@ -244,6 +246,12 @@ static void test_config_check_sees_what_one_key_cannot(void **state)
 	struct pl_config config;
 	char error[PL_CONFIG_ERROR_SIZE];
 	pl_config_defaults(&config);
+	assert_int_equal(pl_config_check(&config, error), PL_ERR_NONE);
+	strcpy(config.admin_token, "too short, spaced");
+	assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);
+	assert_string_equal(
+		error, "admin.token: it must have 16 to 256 characters of ASCII without spaces, or be empty");
+	strcpy(config.admin_token, "0123456789abcdef");
 	assert_int_equal(pl_config_check(&config, error), PL_ERR_NONE);
 	strcpy(config.http_tls_cert, "cert.pem");
 	assert_int_equal(pl_config_check(&config, error), PL_ERR_CONFIG);

@@ -192,6 +192,7 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 		.room_spread = limits.room_spread,
 		.mixes = limits.mix_groups != 0,
 		.mix_groups = limits.mix_groups,
+		.admin_token = limits.admin_token,
 		.takes_g711 = limits.takes_g711,
 		.random = fill_random,
 		.random_context = &h->seed,

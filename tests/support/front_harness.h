@@ -64,6 +64,7 @@ struct pl_harness {
 struct pl_harness_limits {
 	uint32_t participants, rooms, room_participants, connections, shards, room_spread;
 	uint8_t mix_groups; /* that may be wished for; 0: the media plane does not mix */
+	const char *admin_token;
 	bool takes_g711;
 };
 

@@ -153,6 +153,27 @@ def http_answers_are_named():
         assert f"`{refusal}`" in page["503"], refusal
 
 
+def admin_answers_are_named():
+    """The status of each fault of the admin API, and none beside them."""
+    body = re.search(r"code_over_http\(enum pl_fault fault\)\n\{(.*?)\n\}", FRONT, re.S)[1]
+    code, statuses = {}, []
+    for line in body.splitlines():
+        statuses += re.findall(r"case PL_FAULT_(\w+):", line)
+        for status in re.findall(r"return (\d+);", line):
+            code |= {fault.lower(): status for fault in statuses}
+            statuses = []
+    assert len(code) == 8 and "default:\n\t\treturn 400;" in body, code
+    page = {fault: status for status, row in rows(section("Admin"), "status | `code`").items()
+            for fault in re.findall(r"`(\w+)`", row[0])}
+    for faults, status in ((("no_length",), "411"), (("too_large",), "413")):
+        page |= {fault: status for fault in faults}
+    same("admin faults", set(code | {"bad_json": "400", "bad_field": "400"}), set(page))
+    for fault, status in (code | {"bad_json": "400", "bad_field": "400"}).items():
+        assert page[fault] == status, (fault, status)
+    thrown = set(re.findall(r"PL_FAULT_(\w+)", (ROOT / "signaling/front_admin.c").read_text()))
+    assert {fault.lower() for fault in thrown} == set(page), thrown
+
+
 def numbers_are_the_code_s():
     n = constant
     ping_s = int(re.search(r"^  ping_s: ([0-9]+)$", (ROOT / "config/plenum.yaml").read_text(), re.M)[1])
@@ -182,6 +203,7 @@ def numbers_are_the_code_s():
         f"`a=ice-pwd` (22-{n('PL_ICE_PWD_MAX')})", f"no connectivity check for {n('PL_ICE_CONSENT_MS') // 1000} s,",
         f"not connected within {n('PL_TRANSPORT_SETUP_MS') // 1000} s,",
         f"not connected {n('PL_TRANSPORT_SETUP_MS') // 1000} seconds after the offer",
+        f"({n('PL_ADMIN_TOKEN_MIN')} to {n('PL_ADMIN_TOKEN_MAX')} characters)",
     )
     for words in said:
         assert words in WORDS, f"not on the page: {words}"
@@ -198,6 +220,6 @@ def paths_are_named():
 
 
 for check in (messages_are_named, fields_are_named, what_is_written_is_named, codes_are_named, http_answers_are_named,
-              numbers_are_the_code_s, paths_are_named):
+              admin_answers_are_named, numbers_are_the_code_s, paths_are_named):
     check()
     print(f"ok: {check.__name__}")

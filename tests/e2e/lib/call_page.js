@@ -98,6 +98,16 @@ export class CallPage {
 		});
 	}
 
+	/** The same where several tones may be in one track: "800+1300". */
+	async untilChords(...expected) {
+		await this.until(`to hear ${expected.join(' and ')} Hz`, async (all, wanted) => {
+			window.ear.last = await window.ear.chords(all);
+			return JSON.stringify(window.ear.last) === wanted;
+		}, TONES, JSON.stringify(expected.sort())).catch(async (error) => {
+			throw new Error(`${error.message}\nit hears ${JSON.stringify(await this.page.evaluate(() => window.ear.last))}`);
+		});
+	}
+
 	/** Waits until the banner says something like it. */
 	async untilBanner(pattern) {
 		await this.until(`a banner that says ${pattern}`, (source) => {

@@ -49,21 +49,22 @@ export function installEar() {
 	}, 5);
 
 	/* A recorder hears a track where there is no sound card, too; an AudioContext of Firefox does not. */
-	const record = async (track) => {
+	const record = async (track, ms = LISTEN_MS) => {
 		const recorder = new MediaRecorder(new MediaStream([track]));
 		const chunks = [];
 		recorder.ondataavailable = ({ data }) => chunks.push(data);
 		const stopped = new Promise((resolve) => (recorder.onstop = resolve));
 		recorder.start();
-		await new Promise((resolve) => setTimeout(resolve, LISTEN_MS));
+		await new Promise((resolve) => setTimeout(resolve, ms));
 		recorder.stop();
 		await stopped;
 		const file = await new Blob(chunks).arrayBuffer();
 		const decoder = new OfflineAudioContext(1, 1, 48000);
 		// A slot that nobody has spoken in yet has no audio at all, not even silence.
 		const audio = await decoder.decodeAudioData(file).catch(() => null);
-		return audio ? audio.getChannelData(0).subarray(-4800) : new Float32Array(1);
+		return audio ? audio.getChannelData(0) : new Float32Array(1);
 	};
+	const recordEnd = async (track) => (await record(track)).subarray(-4800);
 
 	/* The share of the samples' power that is at hz: Goertzel's algorithm. */
 	const share = (samples, hz, power) => {
@@ -81,14 +82,49 @@ export function installEar() {
 		return tones.find((hz) => share(samples, hz, power) > 0.7) ?? 'something else';
 	};
 
+	const chordOf = (samples, tones) => {
+		const power = samples.reduce((sum, sample) => sum + sample * sample, 0);
+		if (Math.sqrt(power / samples.length) < AUDIBLE_RMS)
+			return null;
+		const shares = tones.map((hz) => share(samples, hz, power));
+		const heard = tones.filter((_, i) => shares[i] > 0.1);
+		return heard.join('+') + (shares.reduce((sum, each) => sum + each, 0) < 0.7 ? '?' : '');
+	};
+
 	window.ear = {
 		connections,
 		/** Milliseconds of the page's clock at which things happened first: click, join, audio. */
 		firsts,
 		/** Which of the tones (in Hz) the receiving tracks play now, sorted; one tone per track, silent ones left out. */
 		async tones(all) {
-			const names = await Promise.all(receivers().map(async ({ track }) => nameOf(await record(track), all)));
+			const names = await Promise.all(receivers().map(async ({ track }) => nameOf(await recordEnd(track), all)));
 			return names.filter((name) => name !== null).sort();
+		},
+		/** The same for tracks that several may be heard in: for each that is audible, its tones, "800+1300", and "?" where
+		 * there is more than those. */
+		async chords(all) {
+			const chords = await Promise.all(receivers().map(async ({ track }) => chordOf(await recordEnd(track), all)));
+			return chords.filter((chord) => chord !== null).sort();
+		},
+		/**
+		 * What all tracks together play while `during` runs and for ms: of each tone, how loud it is in each step of 20 ms,
+		 * as a share of its median.
+		 */
+		async watch(tones, ms, during) {
+			const STEP = 960;
+			const WINDOW = 1920;
+			const recording = Promise.all(receivers().map(({ track }) => record(track, ms)));
+			await during();
+			const tracks = (await recording).filter((samples) => samples.length > 1);
+			const length = Math.min(...tracks.map((samples) => samples.length));
+			const sum = Float32Array.from({ length }, (_, i) => tracks.reduce((total, samples) => total + samples[i], 0));
+			return tones.map((hz) => {
+				const powers = [];
+				for (let at = 0; at + WINDOW <= length; at += STEP)
+					powers.push(Math.sqrt(share(sum.subarray(at, at + WINDOW), hz, 1) / WINDOW));
+				const median = [...powers].sort((a, b) => a - b)[powers.length >> 1];
+				return { median, shares: powers.map((power) => power / median) };
+			});
 		},
 	};
 }

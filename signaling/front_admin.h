@@ -1,0 +1,53 @@
+/* The admin API, the pure half: whether an HTTP request below /v1/admin is granted, what it wants, and what it is answered.
+ * Who knows the token of the configuration (admin.token) may see how audio is mixed, and with which instructions: the kill
+ * switch for a processor that computes wrongly.  Without a token there is no admin API.
+ * The other half is in signaling/server_whip.c.
+ * No socket, no clock, no thread.  Thread: signaling. */
+#ifndef PL_SIGNALING_FRONT_ADMIN_H
+#define PL_SIGNALING_FRONT_ADMIN_H
+
+#include "media/dsp.h"
+#include "sfu/types.h"
+#include "signaling/front.h"
+#include "signaling/front_text.h"
+
+enum { PL_ADMIN_TOKEN_MIN = 16, PL_ADMIN_TOKEN_MAX = 256 }; /* characters */
+
+struct pl_front_admin_answer {
+	uint16_t status;
+	struct pl_front_text *head, *body; /* the caller's to release; head has whole lines */
+};
+
+/* What a granted request wants beyond being told. */
+struct pl_front_admin_wish {
+	bool has_simd;
+	enum pl_simd simd; /* one that this machine has */
+};
+
+/* True for paths below /v1/admin. */
+bool pl_front_admin_is_path(const char *path);
+
+/* Whether a token can stand in an Authorization header as it is, and is long enough not to be guessed. */
+bool pl_front_admin_is_token(const char *token);
+
+/* True: it is granted; answer it with pl_front_admin_show when its wish is done.  False: *answer is filled.  The body was read
+ * if pl_front_http_wants_body. */
+PL_MUST_USE bool pl_front_admin_read(struct pl_front *front, const struct pl_front_http_request *http,
+	struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer);
+
+struct pl_front_admin_worker {
+	uint32_t rooms, voices, encoders; /* that it mixes, decodes, encodes now */
+	uint32_t load;                    /* thousandths of its time at work */
+	uint64_t steps, late;             /* of 5 ms in which a room was due, and those of them that came too late */
+};
+
+struct pl_front_admin_media {
+	enum pl_simd simd; /* that mixes now; never AUTO */
+	const char *opus;  /* version of the library */
+	size_t worker_count;
+	const struct pl_front_admin_worker *worker;
+};
+
+void pl_front_admin_show(const struct pl_front_admin_media *media, struct pl_front_admin_answer *answer);
+
+#endif

@@ -1,0 +1,49 @@
+/* The admin API, the half that reaches the media plane: what it is asked and answered is signaling/front_admin.h's. */
+#include "media/opus.h"
+#include "signaling/log.h"
+#include "signaling/server_internal.h"
+
+static void show(const struct pl_server *server, struct pl_front_admin_answer *answer)
+{
+	struct pl_front_admin_worker worker[PL_WORKERS_MAX];
+	const struct pl_front_admin_media media = {
+		.simd = server->simd,
+		.opus = pl_opus_version(),
+		.worker_count = pl_sfu_worker_count(server->sfu),
+		.worker = worker,
+	};
+	for (size_t i = 0; i < media.worker_count; i++) {
+		struct pl_sfu_worker_counters now;
+		pl_sfu_worker_counters(server->sfu, i, &now);
+		worker[i] = (struct pl_front_admin_worker){
+			.rooms = now.codec.rooms,
+			.voices = now.codec.voices,
+			.encoders = now.codec.encoders,
+			.load = (uint32_t)now.load,
+			.steps = now.codec.steps,
+			.late = now.codec.late,
+		};
+	}
+	pl_front_admin_show(&media, answer);
+}
+
+/* pl_front_admin_read has asked whether this machine has it. */
+static void set_simd(struct pl_server *server, enum pl_simd simd)
+{
+	const bool is_set = pl_sfu_set_simd(server->sfu, simd);
+	PL_ASSERT(is_set);
+	server->simd = pl_dsp_get(simd)->level;
+	pl_log(PL_LOG_WARNING, "the admin API has changed the instructions that mix",
+		PL_LOG_TEXT("simd", pl_simd_text(server->simd)));
+}
+
+void pl_admin_answer(
+	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer)
+{
+	struct pl_front_admin_wish wish;
+	if (!pl_front_admin_read(server->front, http, &wish, answer))
+		return;
+	if (wish.has_simd)
+		set_simd(server, wish.simd);
+	show(server, answer);
+}

@@ -1,0 +1,117 @@
+/* Three people with a tone of their own each; one of them hears the others mixed, and moves between that and forwarding while
+ * they talk. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { figure, screenshot } from './lib/artifacts.js';
+import { openChromium } from './lib/browser.js';
+import { CallPage, TONES } from './lib/call_page.js';
+import { Server } from './lib/server.js';
+
+const ROOM = 'mixed';
+const [ANN_HZ, BOB_HZ, EVE_HZ] = TONES;
+
+const STEP_MS = 20; // of ear.watch()
+const EDGE = 10;
+/* A voice that moves to another track fades out there and in here; for tones the two cancel each other for a moment. */
+const QUIET_MS_MAX = 100;
+
+/** How many neighbours at most satisfy it. */
+function longestRun(values, isIn) {
+	let [longest, now] = [0, 0];
+	for (const value of values) {
+		now = isIn(value) ? now + 1 : 0;
+		longest = Math.max(longest, now);
+	}
+	return longest;
+}
+
+describe('a mixed call', { timeout: 180000 }, () => {
+	let server;
+	let browsers;
+	let ann, bob, eve;
+
+	before(async () => {
+		server = await Server.start();
+		browsers = await Promise.all(TONES.map((toneHz) => openChromium({ toneHz })));
+		[ann, bob, eve] = await Promise.all(browsers.map((browser) => CallPage.open(browser, server.url)));
+		await ann.page.setViewport({ width: 1100, height: 900 });
+		await ann.join({ name: 'Ann', room: ROOM });
+		await bob.join({ name: 'Bob', room: ROOM });
+		await eve.join({ name: 'Eve', room: ROOM });
+		await Promise.all([ann, bob, eve].map((page) => page.untilNames('Ann', 'Bob', 'Eve')));
+		await ann.untilHears(BOB_HZ, EVE_HZ);
+	});
+
+	after(async () => {
+		await Promise.all((browsers ?? []).map((browser) => browser.close()));
+		await server?.stop();
+	});
+
+	const choose = (page, mode) => page.page.$eval(`#audio input[value=${mode}]`, (radio) => radio.click());
+
+	const untilLine = (page, text) => page.until(`the line "${text}"`, (wanted) =>
+		document.querySelector('#audio-heard').textContent === wanted, text);
+
+	/** Counts what would be a renegotiation. */
+	const watchOffers = (page) => page.page.evaluate(() => {
+		window.offers = 0;
+		for (const pc of window.ear.connections)
+			pc.addEventListener('signalingstatechange', () => window.offers++);
+	});
+
+	it('begins as it was chosen, and without a choice with a stream for each voice', async () => {
+		await ann.click('#panel-toggle');
+		await untilLine(ann, 'You hear Bob and Eve.');
+		assert.equal(await ann.page.$eval('#audio input:checked', ({ value }) => value), 'auto');
+	});
+
+	it('hears both others in one track, and not itself', async () => {
+		await watchOffers(ann);
+		await choose(ann, 'mixed');
+		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
+		await untilLine(ann, 'You hear Bob and Eve, mixed.');
+		assert.deepEqual(await ann.page.evaluate(() => window.plenum.call.slots.map(({ mix }) => mix)), ['full', null, null]);
+		await ann.click('#slots summary');
+		await ann.until('the label of the slot', () => document.querySelector('#slots-list b')?.textContent === 'Mix: Bob and Eve');
+		await screenshot(ann.page, 'mixed');
+		await Promise.all([bob.untilHears(ANN_HZ, EVE_HZ), eve.untilHears(ANN_HZ, BOB_HZ)]);
+	});
+
+	it('hears and names who is left when one is muted', async () => {
+		await bob.click('#mute');
+		await ann.untilChords(`${EVE_HZ}`);
+		await untilLine(ann, 'You hear Eve, mixed.');
+		await bob.click('#mute');
+		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
+	});
+
+	it('moves between the two without a pause and without an offer', async () => {
+		for (const mode of ['forward', 'mixed', 'forward', 'mixed']) {
+			const [bobs, eves] = await ann.page.evaluate((tones, to) => window.ear.watch(tones, 2400, async () => {
+				await new Promise((resolve) => setTimeout(resolve, 1000));
+				await window.plenum.call.setMode(to);
+			}), [BOB_HZ, EVE_HZ], mode);
+			for (const [name, { shares, median }] of [['Bob', bobs], ['Eve', eves]]) {
+				const inner = shares.slice(EDGE, -EDGE); // a recorder begins and ends as it likes
+				const quietMs = longestRun(inner, (share) => share < 0.5) * STEP_MS;
+				figure(`to ${mode}: ${name} is below half as loud for ${quietMs} ms, and ${Math.max(...inner).toFixed(2)} times as loud at most`);
+				assert.ok(median > 0.05, `${name} is heard`);
+				assert.ok(quietMs <= QUIET_MS_MAX, `${name} pauses for ${quietMs} ms: ${inner.map((share) => share.toFixed(1))}`);
+				assert.ok(inner.every((share) => share < 2), `${name} is heard twice: ${inner.map((share) => share.toFixed(1))}`);
+			}
+		}
+		assert.equal(await ann.page.evaluate(() => window.offers), 0);
+	});
+
+	it('is as it was chosen in the next call', async () => {
+		await choose(ann, 'mixed');
+		await ann.click('#leave');
+		await ann.join({ name: 'Ann', room: ROOM });
+		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
+		assert.equal(await ann.page.$eval('#audio input:checked', ({ value }) => value), 'mixed');
+	});
+
+	it('met no error in their scripts', () => {
+		assert.deepEqual([ann, bob, eve].flatMap((page) => page.errors), []);
+	});
+});
