@@ -157,7 +157,9 @@ static void sleep_until(int64_t at_us)
 /* Nothing is due soon: until a message. */
 static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_t deadline_us)
 {
-	publish(worker, now_us, true);
+	const bool is_idle = deadline_us == INT64_MAX;
+	if (is_idle)
+		publish(worker, now_us, true);
 	if (!pl_waker_prepare_sleep(&worker->waker))
 		return;
 	struct pollfd fd = { .fd = worker->waker.event_fd, .events = POLLIN };
@@ -169,8 +171,9 @@ static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_
 		pl_waker_wake_up(&worker->waker);
 	else
 		pl_waker_stay_awake(&worker->waker);
-	/* The time asleep is no part of what is measured next. */
-	worker->published_us = monotonic_us();
+	/* The time without any work is no part of what is measured next. */
+	if (is_idle)
+		worker->published_us = monotonic_us();
 }
 
 static void wait_for_work(struct pl_worker *worker, int64_t now_us)
@@ -178,11 +181,12 @@ static void wait_for_work(struct pl_worker *worker, int64_t now_us)
 	const int64_t deadline_us = pl_codec_deadline(worker->codec);
 	if (deadline_us <= now_us)
 		return;
-	if (deadline_us - now_us > PL_CODEC_STEP_US) {
+	if (deadline_us - now_us > PL_MIXER_TICK_US) {
 		sleep_until_message(worker, now_us, deadline_us);
 		return;
 	}
-	sleep_until(deadline_us);
+	/* Not for longer than a step: there may be G.711 to transcode. */
+	sleep_until(deadline_us < now_us + PL_CODEC_STEP_US ? deadline_us : now_us + PL_CODEC_STEP_US);
 	worker->counters.waits++;
 }
 
