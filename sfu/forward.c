@@ -78,20 +78,25 @@ static void give_ended_back(struct pl_forward *f)
 	}
 }
 
-/* A packet that is to be encrypted for one member. */
+/* A packet that is to be encrypted for one member: a cache line. */
 struct job {
 	struct pl_participant *to;
 	struct pl_slot *slot;
-	size_t header_size;
-	uint8_t header[PL_RTP_TEMPLATE_LIST_SIZE_MAX];
+	uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
 };
 
-/* A packet of a mix.  False: the listener is new, and waits for one that it can begin with. */
-static bool make_mix_job(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
+/* The longer header of a mix, in the same place of another array: other packets never touch it. */
+struct mix_header {
+	uint8_t bytes[PL_RTP_TEMPLATE_LIST_SIZE_MAX];
+};
+
+/* A packet of a mix.  0: the listener is new, and waits for one that it can begin with.  Else the header's size. */
+static size_t write_mix_header(
+	const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct mix_header *header)
 {
 	if (slot->start_wait > 0 && !packet->mix.is_start) {
 		slot->start_wait--;
-		return false;
+		return 0;
 	}
 	slot->start_wait = 0;
 	struct pl_rtp rtp = { .ssrc = packet->ssrc, .ts = packet->ts, .marker = packet->marker };
@@ -104,14 +109,12 @@ static bool make_mix_job(const struct pl_packet *packet, struct pl_slot *slot, i
 		.is_voice = packet->is_voice,
 		.level = packet->level,
 	};
-	job->header_size = pl_rtp_template_write_list(
-		&slot->header, &stamp, packet->mix.csrc, packet->mix.csrc_count, job->header);
-	job->slot = slot;
-	return true;
+	return pl_rtp_template_write_list(
+		&slot->header, &stamp, packet->mix.csrc, packet->mix.csrc_count, header->bytes);
 }
 
-/* False: the member does not get it, it is older than the talker's first. */
-static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
+/* 0: the member does not get it, it is older than the talker's first.  Else the header's size. */
+static size_t write_header(const struct pl_packet *packet, struct pl_slot *slot, int64_t now_us, struct job *job)
 {
 	struct pl_rtp rtp;
 	rtp.ssrc = packet->ssrc;
@@ -119,7 +122,7 @@ static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64
 	rtp.ts = packet->ts;
 	rtp.marker = packet->marker;
 	if (pl_rewrite_forward(&slot->rewrite, now_us, &rtp) != PL_DROP_NONE)
-		return false;
+		return 0;
 	const struct pl_rtp_stamp stamp = {
 		.seq = rtp.seq,
 		.ts = rtp.ts,
@@ -130,9 +133,7 @@ static bool make_job(const struct pl_packet *packet, struct pl_slot *slot, int64
 		.level = packet->level,
 	};
 	pl_rtp_template_write(&slot->header, &stamp, job->header);
-	job->header_size = slot->header.size;
-	job->slot = slot;
-	return true;
+	return slot->header.size;
 }
 
 /* Before a receiver is connected its numbering must not run: it would begin with a gap. */
@@ -183,6 +184,11 @@ static bool begin_room(struct pl_forward *f)
 	return true;
 }
 
+static bool is_for(const struct pl_packet *packet, const struct pl_participant *p)
+{
+	return !PL_MIX_IS_TRACK(packet->track) || pl_mix_is_for(&packet->mix, p->source);
+}
+
 /* The next packet of a member, and its slot there; NULL when all batches are empty. */
 static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_participant **to, struct pl_slot **slot)
 {
@@ -195,7 +201,7 @@ static const struct pl_packet *next_packet(struct pl_forward *f, struct pl_parti
 				struct pl_forward_entry *entry = &f->entry[f->at - 1];
 				const int found = pl_slots_find(&p->slots, entry->packet->track);
 				f->at = entry->next;
-				if (found < 0 || !pl_mix_is_for(&entry->packet->mix, p->source))
+				if (found < 0 || !is_for(entry->packet, p))
 					continue;
 				entry->is_met = true;
 				*to = p;
@@ -231,6 +237,7 @@ static void send_jobs(struct pl_forward *f, const struct job *job, const struct 
 bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egress, struct pl_forward_step *step)
 {
 	struct job job[PL_FORWARD_JOBS_MAX];
+	struct mix_header mix_header[PL_FORWARD_JOBS_MAX];
 	struct pl_srtp_job srtp[PL_FORWARD_JOBS_MAX];
 	uint32_t count = 0;
 	bool has_skipped = false;
@@ -241,17 +248,19 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 		if (packet == NULL)
 			break;
 		const bool is_mix = PL_MIX_IS_TRACK(packet->track);
-		if (is_mix ? !make_mix_job(packet, slot, now_us, &job[count])
-			   : !make_job(packet, slot, now_us, &job[count])) {
+		const size_t header_size = is_mix ? write_mix_header(packet, slot, now_us, &mix_header[count])
+						  : write_header(packet, slot, now_us, &job[count]);
+		if (header_size == 0) {
 			f->drop[is_mix ? PL_DROP_MIX_START : PL_DROP_BEFORE_SWITCH]++;
 			has_skipped = true;
 			continue;
 		}
 		struct pl_srtp *session = pl_transport_srtp(&job[count].to->transport);
-		const size_t size = job[count].header_size + packet->payload.size + pl_srtp_rtp_overhead(session);
+		const size_t size = header_size + packet->payload.size + pl_srtp_rtp_overhead(session);
+		job[count].slot = slot;
 		srtp[count] = (struct pl_srtp_job){
 			.srtp = session,
-			.header = { job[count].header, job[count].header_size },
+			.header = { is_mix ? mix_header[count].bytes : job[count].header, header_size },
 			.payload = packet->payload,
 			.out = pl_egress_reserve(egress, size, count),
 		};
