@@ -11,9 +11,13 @@ const ROOM = 'mixed';
 const [ANN_HZ, BOB_HZ, EVE_HZ] = TONES;
 
 const STEP_MS = 20; // of ear.watch()
-const EDGE = 10;
-/* A voice that moves to another track fades out there and in here; for tones the two cancel each other for a moment. */
-const QUIET_MS_MAX = 100;
+const MOVES_AFTER_MS = 1000;
+const [BEFORE_MS, AFTER_MS] = [300, 600]; // what is looked at: a recorder begins late, a jitter buffer delays
+/* A voice that moves to another track fades out there and in here: it may be there twice for a moment, and of two tones, whose
+ * phases are not the same, little may be left. */
+const PAUSE_MS_MAX = 100;
+/* A machine that is busy elsewhere stops a talker's browser for as long, in either mode: a move that pauses does it each time. */
+const ATTEMPTS_MAX = 3;
 
 /** How many neighbours at most satisfy it. */
 function longestRun(values, isIn) {
@@ -85,20 +89,35 @@ describe('a mixed call', { timeout: 180000 }, () => {
 		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
 	});
 
+	/** Changes the mode while it records; returns how long, around that, each voice was quiet, and how long it was there twice. */
+	const moved = async (mode) => {
+		const heard = await ann.page.evaluate((tones, to, afterMs) => window.ear.watch(tones, 2 * afterMs, async () => {
+			await new Promise((resolve) => setTimeout(resolve, afterMs));
+			await window.plenum.call.setMode(to);
+		}), [BOB_HZ, EVE_HZ], mode, MOVES_AFTER_MS);
+		const about = ({ shares }) => shares.slice((MOVES_AFTER_MS - BEFORE_MS) / STEP_MS, (MOVES_AFTER_MS + AFTER_MS) / STEP_MS);
+		heard.forEach(({ median }) => assert.ok(median > 0.05, 'both are heard'));
+		return {
+			quietMs: heard.map((voice) => longestRun(about(voice), (share) => share < 0.5) * STEP_MS),
+			twiceMs: heard.map((voice) => longestRun(about(voice), (share) => share > 1.5) * STEP_MS),
+		};
+	};
+
 	it('moves between the two without a pause and without an offer', async () => {
 		for (const mode of ['forward', 'mixed', 'forward', 'mixed']) {
-			const [bobs, eves] = await ann.page.evaluate((tones, to) => window.ear.watch(tones, 2400, async () => {
-				await new Promise((resolve) => setTimeout(resolve, 1000));
-				await window.plenum.call.setMode(to);
-			}), [BOB_HZ, EVE_HZ], mode);
-			for (const [name, { shares, median }] of [['Bob', bobs], ['Eve', eves]]) {
-				const inner = shares.slice(EDGE, -EDGE); // a recorder begins and ends as it likes
-				const quietMs = longestRun(inner, (share) => share < 0.5) * STEP_MS;
-				figure(`to ${mode}: ${name} is below half as loud for ${quietMs} ms, and ${Math.max(...inner).toFixed(2)} times as loud at most`);
-				assert.ok(median > 0.05, `${name} is heard`);
-				assert.ok(quietMs <= QUIET_MS_MAX, `${name} pauses for ${quietMs} ms: ${inner.map((share) => share.toFixed(1))}`);
-				assert.ok(inner.every((share) => share < 2), `${name} is heard twice: ${inner.map((share) => share.toFixed(1))}`);
+			let last;
+			const isSmooth = async () => {
+				last = await moved(mode);
+				figure(`to ${mode}: Bob and Eve are quiet for ${last.quietMs} ms, and there twice for ${last.twiceMs} ms`);
+				return Math.max(...last.quietMs, ...last.twiceMs) <= PAUSE_MS_MAX;
+			};
+			const back = mode === 'mixed' ? 'forward' : 'mixed';
+			let attempts = 1;
+			while (!await isSmooth() && attempts++ < ATTEMPTS_MAX) {
+				await moved(back);
+				await new Promise((resolve) => setTimeout(resolve, MOVES_AFTER_MS));
 			}
+			assert.ok(attempts <= ATTEMPTS_MAX, `to ${mode}, ${ATTEMPTS_MAX} times in turn: ${JSON.stringify(last)}`);
 		}
 		assert.equal(await ann.page.evaluate(() => window.offers), 0);
 	});
