@@ -209,7 +209,7 @@ export class Call extends EventTarget {
 	/** @type {Map<string, Peer>} The others, by id. */ peers = new Map();
 	/** @type {Slot[]} */ slots = [];
 	/** @type {{ top: string[], dominant: string|null }} */ speakers = { top: [], dominant: null };
-	/** @type {Audio} How you hear the others; `slots` says whether they are mixed now. */ audio = NO_AUDIO;
+	/** @type {Audio} How you want to hear the others; `slots` says whether they are mixed now. */ audio = NO_AUDIO;
 	/** @type {{ level: number, name: string }} How loaded the server was when it let us in. */ pressure = { level: 0, name: 'nominal' };
 	/** @type {boolean} */ muted;
 	/** @type {boolean} The browser holds the sound back: see the event. */ blocked = false;
@@ -338,8 +338,8 @@ export class Call extends EventTarget {
 
 	async #tellMode() {
 		const { audio, quality } = this.#options;
-		if (!this.#channel || (this.audio.mode === audio && this.audio.quality === quality)) return;
-		await this.#channel.request({ t: 'mode', audio, ...(quality !== this.audio.quality && { quality }) });
+		if (this.audio.mode === audio && this.audio.quality === quality) return;
+		await this.#channel?.request({ t: 'mode', audio, ...(quality !== this.audio.quality && { quality }) });
 		this.audio = { ...this.audio, mode: audio, quality };
 		this.#emit('audio', this.audio);
 	}

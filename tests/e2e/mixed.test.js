@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage, TONES } from './lib/call_page.js';
+import { Proxy } from './lib/proxy.js';
 import { Server } from './lib/server.js';
 
 const ROOM = 'mixed';
@@ -31,13 +32,16 @@ function longestRun(values, isIn) {
 
 describe('a mixed call', { timeout: 180000 }, () => {
 	let server;
+	let proxy; // of Ann
 	let browsers;
 	let ann, bob, eve;
 
 	before(async () => {
 		server = await Server.start();
+		proxy = await Proxy.start(server.url);
 		browsers = await Promise.all(TONES.map((toneHz) => openChromium({ toneHz })));
-		[ann, bob, eve] = await Promise.all(browsers.map((browser) => CallPage.open(browser, server.url)));
+		[ann, bob, eve] = await Promise.all(browsers.map((browser, i) =>
+			CallPage.open(browser, i === 0 ? proxy.url : server.url)));
 		await ann.page.setViewport({ width: 1100, height: 900 });
 		await ann.join({ name: 'Ann', room: ROOM });
 		await bob.join({ name: 'Bob', room: ROOM });
@@ -48,6 +52,7 @@ describe('a mixed call', { timeout: 180000 }, () => {
 
 	after(async () => {
 		await Promise.all((browsers ?? []).map((browser) => browser.close()));
+		await proxy?.stop();
 		await server?.stop();
 	});
 
@@ -119,6 +124,20 @@ describe('a mixed call', { timeout: 180000 }, () => {
 			}
 			assert.ok(attempts <= ATTEMPTS_MAX, `to ${mode}, ${ATTEMPTS_MAX} times in turn: ${JSON.stringify(last)}`);
 		}
+		assert.equal(await ann.page.evaluate(() => window.offers), 0);
+	});
+
+	it('goes on without signaling, and is then as it was chosen meanwhile', async () => {
+		proxy.cut();
+		await ann.untilBanner(/you still hear each other/);
+		await untilLine(ann, 'You hear Bob and Eve, mixed.'); // the packets name them
+		await choose(ann, 'forward');
+		assert.equal(await ann.page.$eval('#audio input:checked', ({ value }) => value), 'forward');
+		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
+		proxy.mend();
+		await ann.untilConnected();
+		await ann.untilHears(BOB_HZ, EVE_HZ);
+		await untilLine(ann, 'You hear Bob and Eve.');
 		assert.equal(await ann.page.evaluate(() => window.offers), 0);
 	});
 

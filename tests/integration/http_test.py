@@ -329,6 +329,8 @@ def https_is_served():
             assert published.status == 201 and send(server, "DELETE", published["location"]).status == 200
             refused = send(plain, "POST", "/v1/whip/kitchen", OFFER, SDP)
             assert (refused.status, json.loads(refused.body)["code"]) == (403, "unsupported"), refused.body
+            refused = send(plain, "GET", "/v1/admin/media", fields=["Authorization: Bearer 0123456789abcdef"])
+            assert (refused.status, json.loads(refused.body)["code"]) == (403, "unsupported"), refused.body
             upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol: plenum.v1"]
             with Connection(plain) as connection:
