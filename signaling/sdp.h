@@ -53,7 +53,10 @@ struct pl_sdp_offer {
 	enum pl_sdp_setup setup;
 	struct pl_rtp_ext_ids ext_ids; /* of the bundle: one numbering (RFC 9143 section 9.2) */
 	bool has_allow_mixed;          /* a=extmap-allow-mixed (RFC 8285 section 6) */
-	/* The m-line whose transport the bundle has: the first one of the group that pl_sdp_is_wanted. */
+	/* The m-lines that are wanted are in a group, each with a mid.  False: there is one, which needs neither (RFC 9143 is
+	 * about several, and RFC 5888 about groups). */
+	bool has_bundle;
+	/* The m-line whose transport the bundle has: the first one of the group that pl_sdp_is_wanted, or the only one. */
 	uint8_t tagged;
 	uint8_t media_count;
 	struct pl_sdp_media media[PL_SDP_MEDIA_MAX];
@@ -106,7 +109,7 @@ PL_MUST_USE size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char 
 
 /* The answer to a fragment that restarted ICE: our new credentials and, again, all our candidates. */
 struct pl_sdp_fragment_answer {
-	const char *mid; /* of the m-line that has the bundle's transport */
+	const char *mid; /* of the m-line that has the bundle's transport; empty when it has none */
 	uint8_t payload_type;
 	struct pl_ice_credentials ice;
 	const struct pl_addr *candidates; /* best first */

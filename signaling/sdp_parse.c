@@ -176,6 +176,7 @@ static bool read_bundle(struct pl_sdp_reader *r)
 {
 	struct pl_sdp_offer *offer = r->offer;
 	struct pl_sdp_media *tagged = NULL;
+	offer->has_bundle = r->group_line != 0;
 	for (struct pl_bytes rest = r->group; rest.size > 0;) {
 		const struct pl_bytes mid = pl_sdp_next_word(&rest);
 		if (mid.size == 0)
@@ -211,25 +212,43 @@ static bool fail_without_media(struct pl_sdp_reader *r)
 		r->options.takes_g711 ? "opus/48000/2, PCMU/8000 or PCMA/8000" : "opus/48000/2");
 }
 
-static bool check_media(struct pl_sdp_reader *r)
+/* What puts it on the one transport of all. */
+static bool check_bundled(struct pl_sdp_reader *r, const struct pl_sdp_media *media)
+{
+	if (media->mid[0] == '\0')
+		return pl_sdp_fail(r, "this m-line has no a=mid");
+	if (!r->offer->has_bundle)
+		return pl_sdp_fail(r, "there is no a=group:BUNDLE; all m-lines must be in one group");
+	if (!media->is_bundled)
+		return pl_sdp_fail(r, "this m-line is not in the a=group:BUNDLE of line %u; all must be in one group",
+			r->group_line);
+	return true;
+}
+
+static size_t count_wanted(const struct pl_sdp_offer *offer)
 {
 	size_t wanted = 0;
-	for (uint8_t i = 0; i < r->offer->media_count; i++) {
-		const struct pl_sdp_media *media = &r->offer->media[i];
+	for (uint8_t i = 0; i < offer->media_count; i++)
+		wanted += pl_sdp_is_wanted(&offer->media[i]);
+	return wanted;
+}
+
+static bool check_media(struct pl_sdp_reader *r)
+{
+	struct pl_sdp_offer *offer = r->offer;
+	const size_t wanted = count_wanted(offer);
+	const bool needs_bundle = offer->has_bundle || wanted > 1;
+	for (uint8_t i = 0; i < offer->media_count; i++) {
+		const struct pl_sdp_media *media = &offer->media[i];
 		r->line = media->line;
 		if (!pl_sdp_is_wanted(media))
 			continue;
-		wanted++;
-		if (media->mid[0] == '\0')
-			return pl_sdp_fail(r, "this m-line has no a=mid");
-		if (r->group_line == 0)
-			return pl_sdp_fail(r, "there is no a=group:BUNDLE; all m-lines must be in one group");
-		if (!media->is_bundled)
-			return pl_sdp_fail(r,
-				"this m-line is not in the a=group:BUNDLE of line %u; all must be in one group",
-				r->group_line);
+		if (needs_bundle && !check_bundled(r, media))
+			return false;
 		if (!media->has_rtcp_mux)
 			return pl_sdp_fail(r, "this m-line has no a=rtcp-mux");
+		if (!needs_bundle)
+			offer->tagged = i;
 	}
 	return wanted > 0 || fail_without_media(r);
 }
@@ -243,7 +262,8 @@ static bool number_extensions(struct pl_sdp_reader *r)
 		if (!pl_sdp_is_wanted(media))
 			continue;
 		for (size_t kind = 0; kind < PL_RTP_EXT_COUNT; kind++) {
-			if (offer->ext_ids.id[kind] == 0)
+			const bool is_void = kind == PL_RTP_EXT_MID && media->mid[0] == '\0';
+			if (offer->ext_ids.id[kind] == 0 && !is_void)
 				offer->ext_ids.id[kind] = media->ext_ids.id[kind];
 		}
 	}

@@ -22,18 +22,33 @@ static enum pl_sdp_direction reversed(enum pl_sdp_direction direction)
 		(direction & PL_SDP_SEND ? PL_SDP_RECV : 0) | (direction & PL_SDP_RECV ? PL_SDP_SEND : 0));
 }
 
-static void put_session(struct pl_text *w, const struct pl_sdp_answer *answer)
+/* The first one named has the transport (RFC 9143 section 7.3.1).  An answer has no group that the offer has not. */
+static void put_group(struct pl_text *w, const struct pl_sdp_answer *answer)
 {
 	const struct pl_sdp_offer *offer = answer->offer;
-	pl_text_put(w, "v=0\r\no=- %" PRIu64 " %" PRIu64 " IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", answer->session_id,
-		answer->session_version);
-	/* The first one named has the transport (RFC 9143 section 7.3.1). */
+	if (!offer->has_bundle)
+		return;
 	pl_text_put(w, "a=group:BUNDLE %s", offer->media[offer->tagged].mid);
 	for (uint8_t i = 0; i < offer->media_count; i++) {
 		if (answer->media[i].is_accepted && i != offer->tagged)
 			pl_text_put(w, " %s", offer->media[i].mid);
 	}
-	pl_text_put(w, "\r\na=ice-lite\r\na=msid-semantic:WMS *\r\n");
+	pl_text_put(w, "\r\n");
+}
+
+static void put_mid(struct pl_text *w, const char *mid)
+{
+	if (mid[0] != '\0')
+		pl_text_put(w, "a=mid:%s\r\n", mid);
+}
+
+static void put_session(struct pl_text *w, const struct pl_sdp_answer *answer)
+{
+	const struct pl_sdp_offer *offer = answer->offer;
+	pl_text_put(w, "v=0\r\no=- %" PRIu64 " %" PRIu64 " IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", answer->session_id,
+		answer->session_version);
+	put_group(w, answer);
+	pl_text_put(w, "a=ice-lite\r\na=msid-semantic:WMS *\r\n");
 	if (offer->has_allow_mixed)
 		pl_text_put(w, "a=extmap-allow-mixed\r\n");
 }
@@ -42,8 +57,7 @@ static void put_rejected(struct pl_text *w, const struct pl_sdp_media *media)
 {
 	pl_text_put(w, "m=%s 0 %s %s\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n", media->type_name, media->protocol,
 		media->formats);
-	if (media->mid[0] != '\0')
-		pl_text_put(w, "a=mid:%s\r\n", media->mid);
+	put_mid(w, media->mid);
 }
 
 /* The m= line and its address: those of the default candidate (RFC 8839 section 4.2.1.2). */
@@ -122,7 +136,8 @@ static void put_accepted(struct pl_text *w, const struct pl_sdp_answer *answer, 
 	const struct pl_sdp_media *media = &answer->offer->media[index];
 	const struct pl_sdp_answer_media *how = &answer->media[index];
 	put_destination(w, answer, media);
-	pl_text_put(w, "a=mid:%s\r\na=%s\r\na=rtcp-mux\r\n", media->mid, direction_name(how->direction));
+	put_mid(w, media->mid);
+	pl_text_put(w, "a=%s\r\na=rtcp-mux\r\n", direction_name(how->direction));
 	put_transport(w, answer);
 	if (index == answer->offer->tagged)
 		put_candidates(w, answer->candidates, answer->candidate_count);
@@ -151,8 +166,8 @@ size_t pl_sdp_write_answer(const struct pl_sdp_answer *answer, char *text, size_
 size_t pl_sdp_write_fragment(const struct pl_sdp_fragment_answer *answer, char text[static PL_SDP_FRAGMENT_SIZE_MAX])
 {
 	struct pl_text w = pl_text_begin(text, PL_SDP_FRAGMENT_SIZE_MAX);
-	pl_text_put(
-		&w, "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF %u\r\na=mid:%s\r\n", answer->payload_type, answer->mid);
+	pl_text_put(&w, "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF %u\r\n", answer->payload_type);
+	put_mid(&w, answer->mid);
 	pl_text_put(&w, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", answer->ice.ufrag, answer->ice.pwd);
 	put_candidates(&w, answer->candidates, answer->candidate_count);
 	PL_ASSERT(pl_text_fits(&w));

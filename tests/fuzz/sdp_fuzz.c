@@ -14,13 +14,13 @@ static enum pl_sdp_direction reversed(enum pl_sdp_direction direction)
 	return direction == PL_SDP_RECV ? PL_SDP_SEND : direction;
 }
 
-static void check_media(const struct pl_sdp_media *offered, const struct pl_sdp_media *answered)
+static void check_media(const struct pl_sdp_media *offered, const struct pl_sdp_media *answered, bool has_bundle)
 {
 	const bool is_taken = pl_sdp_is_wanted(offered);
 	PL_ASSERT(strcmp(offered->type_name, answered->type_name) == 0);
 	PL_ASSERT(strcmp(offered->protocol, answered->protocol) == 0);
 	PL_ASSERT(strcmp(offered->mid, answered->mid) == 0);
-	PL_ASSERT(pl_sdp_is_wanted(answered) == is_taken && answered->is_bundled == is_taken);
+	PL_ASSERT(pl_sdp_is_wanted(answered) == is_taken && answered->is_bundled == (is_taken && has_bundle));
 	PL_ASSERT(answered->is_rejected == !is_taken);
 	if (!is_taken) {
 		PL_ASSERT(strcmp(offered->formats, answered->formats) == 0);
@@ -56,11 +56,11 @@ static void check(const uint8_t *data, size_t size, const struct pl_sdp_options 
 	memmove(at, at + strlen(lite), strlen(at) - strlen(lite) + 1);
 	PL_ASSERT(pl_sdp_parse_copy_with(text, length, options, &again, error));
 	PL_ASSERT(again.media_count == offer.media_count && again.tagged == offer.tagged);
-	PL_ASSERT(again.has_allow_mixed == offer.has_allow_mixed);
+	PL_ASSERT(again.has_bundle == offer.has_bundle && again.has_allow_mixed == offer.has_allow_mixed);
 	PL_ASSERT(strcmp(again.ufrag, answer.ice.ufrag) == 0 && strcmp(again.pwd, answer.ice.pwd) == 0);
 	PL_ASSERT((again.setup == PL_SDP_ACTIVE) == (offer.setup == PL_SDP_PASSIVE));
 	for (uint8_t i = 0; i < offer.media_count; i++)
-		check_media(&offer.media[i], &again.media[i]);
+		check_media(&offer.media[i], &again.media[i], offer.has_bundle);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

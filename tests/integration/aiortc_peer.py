@@ -6,26 +6,34 @@ from aiortc.mediastreams import MediaStreamError
 from peer import Peer
 from tones import Ear, Tone
 
+NAMES = ("a=group:BUNDLE", "a=mid:")
+
 
 class AiortcPeer(Peer):
-    def __init__(self, hz=None, slots=3, codec="audio/opus"):
-        """hz: the tone that it says; None only listens.  codec: the only one that it has."""
+    def __init__(self, hz=None, slots=3, codec="audio/opus", bare=False):
+        """hz: the tone that it says; None only listens.  codec: the only one that it has.  bare: one m-line both ways (slots
+        does not count), offered as a gateway of telephones does, without a group and without a name."""
         super().__init__()
         codecs = [each for each in RTCRtpSender.getCapabilities("audio").codecs if each.mimeType == codec]
         self.pc = RTCPeerConnection()
         self.pc.on("track", self._on_track)
+        self._is_bare = bare
         if hz is not None:
-            self.pc.addTransceiver(Tone(hz), direction="sendonly")
-        for _ in range(slots):
+            self.pc.addTransceiver(Tone(hz), direction="sendrecv" if bare else "sendonly")
+        for _ in range(0 if bare else slots):
             self.pc.addTransceiver("audio", direction="recvonly")
         for transceiver in self.pc.getTransceivers():
             transceiver.setCodecPreferences(codecs)
 
     async def _offer(self):
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        return self.pc.localDescription.sdp
+        sdp = self.pc.localDescription.sdp
+        return "".join(line for line in sdp.splitlines(True) if not line.startswith(NAMES)) if self._is_bare else sdp
 
     async def _accept(self, sdp):
+        if self._is_bare:  # aiortc itself knows no m-line without a name
+            assert not any(line.startswith(NAMES) for line in sdp.splitlines()), sdp
+            sdp = sdp.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\n").replace("a=rtcp-mux\r\n", "a=mid:0\r\na=rtcp-mux\r\n")
         await self.pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
 
     async def _stop(self):

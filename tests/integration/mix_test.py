@@ -73,9 +73,10 @@ async def a_single_slot_is_mixed_by_auto(server):
 
 
 async def telephones(server):
-    """Who has PCMU or PCMA alone hears the others and is heard by them, each in what they have."""
+    """Who has PCMU or PCMA alone hears the others and is heard by them, each in what they have; one behind a gateway, too, that
+    offers one m-line and no group."""
     ann = await AiortcPeer.join(server.url, "phones", "Ann", hz=ANN_HZ)
-    phone = await AiortcPeer.join(server.url, "phones", "Phone", hz=BOB_HZ, slots=1, codec="audio/PCMU")
+    phone = await AiortcPeer.join(server.url, "phones", "Phone", hz=BOB_HZ, codec="audio/PCMU", bare=True)
     other = await AiortcPeer.join(server.url, "phones", "Other", hz=CAT_HZ, slots=1, codec="audio/PCMA")
     await until_slot(phone, "pcmu")
     await until_slot(other, "pcma")

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/support/front_harness.h"
+#include "tests/support/sdp_answer.h"
 
 /* The first sound waits for nothing else: one message in, and the answer to the offer, the secrets to resume with and
  * the command to the media plane are out. */
@@ -106,6 +107,36 @@ static void test_join_of_a_telephone(void **state)
 		assert_int_equal(d->slot[0].ptime_max_ms, 60);
 		pl_harness_stop(&h);
 	}
+}
+
+/* A gateway of telephones: neither a group nor a name for its one m-line, in the offer that joins and in the next.  Its track and
+ * slot stay the same ones. */
+static void test_join_of_one_m_line_without_a_group(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .takes_g711 = true });
+	char offer[4096];
+	snprintf(offer, sizeof offer, "%s", pl_sdp_changed(telephone_offer(), "a=group:BUNDLE 0\\r\\n", ""));
+	snprintf(offer, sizeof offer, "%s", pl_sdp_changed(offer, "a=mid:0\\r\\n", ""));
+	const uint64_t c = pl_harness_open(&h);
+	pl_harness_say(&h, c, "{'t':'join','id':1,'v':1,'room':'kitchen','sdp':'%s'}", offer);
+	const json_t *welcome = pl_harness_expect(
+		&h, c, "{'t':'welcome','id':1,'sdp':'*','you':{'tracks':['*']},'slots':[{'mid':''}]}");
+	const char *sdp = json_string_value(json_object_get(welcome, "sdp"));
+	assert_null(strstr(sdp, "a=group"));
+	assert_null(strstr(sdp, "a=mid"));
+	const struct pl_description *d = pl_harness_take_command(&h, PL_COMMAND_JOIN)->description;
+	assert_int_equal(d->track_count, 1);
+	assert_int_equal(d->slot_count, 1);
+	assert_string_equal(d->slot[0].mid, "");
+	const uint32_t track = d->track[0].track, ssrc = d->slot[0].ssrc;
+	pl_harness_say(&h, c, "{'t':'offer','id':2,'sdp':'%s'}", offer);
+	pl_harness_expect(&h, c, "{'t':'answer','id':2,'sdp':'*'}");
+	d = pl_harness_take_command(&h, PL_COMMAND_UPDATE)->description;
+	assert_int_equal(d->track[0].track, track);
+	assert_int_equal(d->slot[0].ssrc, ssrc);
+	pl_harness_stop(&h);
 }
 
 /* What a browser says that it can take is told to the media plane for each of its slots. */
@@ -401,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join_is_one_round_trip),
 		cmocka_unit_test(test_join_of_a_telephone),
+		cmocka_unit_test(test_join_of_one_m_line_without_a_group),
 		cmocka_unit_test(test_join_tells_what_each_slot_takes),
 		cmocka_unit_test(test_join_roster_is_complete_for_everyone),
 		cmocka_unit_test(test_join_tells_who_is_talking),

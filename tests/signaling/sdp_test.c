@@ -136,6 +136,49 @@ static void test_sdp_one_bundle_only(void **state)
 	pl_sdp_expect_taken(pl_sdp_changed(WHOLE, GROUP, "a=group:BUNDLE  0   1  1 0 \r\n"), &offer);
 }
 
+/* A gateway of telephones offers one m-line and knows of no groups: RFC 9143 is about several, and a name is needed by nobody then.
+ * Its answer has no group either (RFC 5888 section 9.2), nor a name, nor a header extension for one. */
+static void test_sdp_one_m_line_needs_no_group(void **state)
+{
+	(void)state;
+	static const char alone[] =
+		HEAD UFRAG PWD PRINT SETUP MIC MID0 "a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+						    "a=extmap:4 " LEVEL "\r\n" MUX OPUS;
+	static struct pl_sdp_offer offer;
+	static struct pl_sdp_answer answer;
+	static char text[PL_SDP_ANSWER_SIZE_MAX];
+	char section[PL_SDP_SECTION_SIZE], other[2048];
+	for (int has_mid = 0; has_mid < 2; has_mid++) {
+		for (int has_video = 0; has_video < 2; has_video++) {
+			snprintf(other, sizeof other, "%s", has_mid ? alone : pl_sdp_changed(alone, MID0, ""));
+			/* Video is rejected, so it counts for nothing. */
+			pl_sdp_expect_taken(
+				has_video ? pl_sdp_changed(other, SETUP, SETUP "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n")
+					  : other,
+				&offer);
+			assert_false(offer.has_bundle);
+			assert_int_equal(offer.tagged, has_video);
+			assert_string_equal(offer.media[offer.tagged].mid, has_mid ? "0" : "");
+			assert_int_equal(offer.ext_ids.id[PL_RTP_EXT_MID], has_mid ? 3 : 0);
+			pl_sdp_accept_all(&offer, &answer);
+			assert_true(pl_sdp_write_answer(&answer, text, sizeof text) > 0);
+			pl_sdp_section(text, -1, section);
+			assert_int_equal(pl_sdp_count(section, "a=group:"), 0);
+			pl_sdp_section(text, has_video, section);
+			assert_int_equal(pl_sdp_count(section, "a=mid:"), has_mid);
+			assert_int_equal(pl_sdp_count(section, "a=extmap:3 "), has_mid);
+			assert_int_equal(pl_sdp_count(section, "a=extmap:4 "), 1);
+			assert_int_equal(pl_sdp_count(section, "a=candidate:"), 2);
+		}
+	}
+	/* Where there is a group, it must have the m-line; and two m-lines need one. */
+	expect_error(pl_sdp_changed(alone, MIC, "a=group:BUNDLE\r\n" MIC),
+		"line 10: this m-line is not in the a=group:BUNDLE of line 9; all must be in one group");
+	expect_error(pl_sdp_changed(WHOLE, GROUP, ""),
+		"line 9: there is no a=group:BUNDLE; all m-lines must be in one group");
+	expect_error(pl_sdp_changed(alone, MUX, ""), "line 9: this m-line has no a=rtcp-mux");
+}
+
 /* The bundle stands on the first m-line of the group that is taken: its transport counts, and it is named first. */
 static void test_sdp_tagged_is_the_first_taken(void **state)
 {
@@ -548,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_sdp_missing_is_named),
 		cmocka_unit_test(test_sdp_without_opus),
 		cmocka_unit_test(test_sdp_one_bundle_only),
+		cmocka_unit_test(test_sdp_one_m_line_needs_no_group),
 		cmocka_unit_test(test_sdp_tagged_is_the_first_taken),
 		cmocka_unit_test(test_sdp_transport_is_checked),
 		cmocka_unit_test(test_sdp_own_before_all),

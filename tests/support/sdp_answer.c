@@ -35,7 +35,8 @@ static void check_offer(const struct pl_sdp_offer *offer)
 	for (uint8_t i = 0; i < offer->media_count; i++) {
 		const struct pl_sdp_media *media = &offer->media[i];
 		if (pl_sdp_is_wanted(media))
-			assert_true(media->is_bundled && media->has_rtcp_mux && media->mid[0] != '\0');
+			assert_true(media->has_rtcp_mux &&
+				    (!offer->has_bundle || (media->is_bundled && media->mid[0] != '\0')));
 	}
 }
 
