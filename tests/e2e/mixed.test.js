@@ -20,6 +20,17 @@ const PAUSE_MS_MAX = 100;
 /* A machine that is busy elsewhere stops a talker's browser for as long, in either mode: a move that pauses does it each time. */
 const ATTEMPTS_MAX = 3;
 
+/** Runs in a page before its scripts: of all codecs it has PCMU alone. */
+function speakOnlyPcmu() {
+	const { addTransceiver } = RTCPeerConnection.prototype;
+	RTCPeerConnection.prototype.addTransceiver = function (...args) {
+		const transceiver = addTransceiver.apply(this, args);
+		transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities('audio').codecs
+			.filter(({ mimeType }) => mimeType === 'audio/PCMU'));
+		return transceiver;
+	};
+}
+
 /** How many neighbours at most satisfy it. */
 function longestRun(values, isIn) {
 	let [longest, now] = [0, 0];
@@ -147,6 +158,16 @@ describe('a mixed call', { timeout: 180000 }, () => {
 		await ann.join({ name: 'Ann', room: ROOM });
 		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
 		assert.equal(await ann.page.$eval('#audio input:checked', ({ value }) => value), 'mixed');
+	});
+
+	it('has a browser in it that can only telephone', async () => {
+		await eve.click('#leave');
+		eve = await CallPage.open(browsers[2], server.url, (page) => page.evaluateOnNewDocument(speakOnlyPcmu));
+		await eve.join({ name: 'Eve', room: ROOM });
+		await eve.untilChords(`${ANN_HZ}+${BOB_HZ}`);
+		assert.equal(await eve.page.evaluate(() => window.plenum.call.slots[0].mix), 'pcmu');
+		await eve.until('its codec', () => window.plenum.call.stats().then(({ codec }) => codec === 'PCMU'));
+		await Promise.all([bob.untilHears(ANN_HZ, EVE_HZ), ann.untilChords(`${BOB_HZ}+${EVE_HZ}`)]);
 	});
 
 	it('met no error in their scripts', () => {
