@@ -124,7 +124,9 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config)
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &srtp));
 	pl_doctor_check_srtp(doctor, srtp);
 	pl_doctor_check_libsrtp(doctor, srtp == PL_SRTP_LIBSRTP2);
-	pl_doctor_check_opus(doctor);
+	struct pl_library_opus opus;
+	pl_library_examine_opus(&opus);
+	pl_doctor_check_opus(doctor, &opus);
 	check_memory(doctor, plan.shard[0].node);
 	check_files(doctor, config);
 	pl_doctor_check_http(doctor, config);

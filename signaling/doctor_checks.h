@@ -9,6 +9,7 @@
 #include "sfu/io/memory.h"
 #include "sfu/io/topology.h"
 #include "signaling/doctor.h"
+#include "signaling/library.h"
 
 /* doctor_machine.c */
 void pl_doctor_check_cores(
@@ -29,7 +30,7 @@ void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wa
 void pl_doctor_check_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted);
 /* is_used: it is on the packets' way, not only there. */
 void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used);
-void pl_doctor_check_opus(struct pl_doctor *doctor);
+void pl_doctor_check_opus(struct pl_doctor *doctor, const struct pl_library_opus *opus);
 
 /* doctor_network.c */
 void pl_doctor_check_buffers(struct pl_doctor *doctor, int receive_bytes, int send_bytes);

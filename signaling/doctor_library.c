@@ -1,72 +1,7 @@
-#include <link.h>
-#include <opus/opus.h>
 #include <string.h>
 
 #include "signaling/doctor_checks.h"
-
-/* Which of the loaded libraries is asked about, and what its image in memory says. */
-struct library {
-	const char *prefix; /* of the file's name: "libopus.so" */
-	bool is_loaded, has_avx, needs_nss, needs_openssl;
-};
-
-/* Compilers end a function that used the upper halves of AVX registers with vzeroupper. */
-static bool has_avx_code(const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
-{
-	static const uint8_t vzeroupper[] = { 0xc5, 0xf8, 0x77 };
-	const uint8_t *code = (const uint8_t *)info->dlpi_addr + segment->p_vaddr;
-	size_t count = 0, left = segment->p_memsz;
-	/* These bytes can be met by chance inside of another instruction, but not often. */
-	for (const uint8_t *at; count < 4 && (at = memmem(code, left, vzeroupper, sizeof vzeroupper)) != NULL;
-		count++) {
-		left -= (size_t)(at + 1 - code);
-		code = at + 1;
-	}
-	return count == 4;
-}
-
-static void read_needed(struct library *library, const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
-{
-	const ElfW(Dyn) *dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + segment->p_vaddr);
-	const char *names = NULL;
-	for (const ElfW(Dyn) *entry = dynamic; entry->d_tag != DT_NULL; entry++) {
-		/* The loader has made an address of it on most machines, not on all. */
-		if (entry->d_tag == DT_STRTAB)
-			names = (const char *)(entry->d_un.d_ptr +
-					       (entry->d_un.d_ptr < info->dlpi_addr ? info->dlpi_addr : 0));
-	}
-	for (const ElfW(Dyn) *entry = dynamic; names != NULL && entry->d_tag != DT_NULL; entry++) {
-		const char *name = entry->d_tag == DT_NEEDED ? names + entry->d_un.d_val : "";
-		library->needs_nss = library->needs_nss || strncmp(name, "libnss3.so", 10) == 0;
-		library->needs_openssl = library->needs_openssl || strncmp(name, "libcrypto.so", 12) == 0;
-	}
-}
-
-static int examine_image(struct dl_phdr_info *info, size_t size, void *context)
-{
-	(void)size;
-	struct library *library = context;
-	const char *slash = strrchr(info->dlpi_name, '/');
-	const char *name = slash == NULL ? info->dlpi_name : slash + 1;
-	if (strncmp(name, library->prefix, strlen(library->prefix)) != 0)
-		return 0;
-	library->is_loaded = true;
-	for (size_t i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		if (segment->p_type == PT_DYNAMIC)
-			read_needed(library, info, segment);
-		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0)
-			library->has_avx = library->has_avx || has_avx_code(info, segment);
-	}
-	return 1;
-}
-
-static struct library examine_library(const char *prefix)
-{
-	struct library library = { .prefix = prefix };
-	dl_iterate_phdr(examine_image, &library);
-	return library;
-}
+#include "signaling/library.h"
 
 static void tell_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted, const struct pl_srtp_engine *engine)
 {
@@ -103,7 +38,8 @@ void pl_doctor_check_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted)
 
 void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used)
 {
-	const struct library srtp = examine_library("libsrtp2.so");
+	struct pl_library srtp;
+	pl_library_examine("libsrtp2.so", &srtp);
 	const char *backend = srtp.needs_nss       ? "is built on NSS here"
 			      : srtp.needs_openssl ? "is built on OpenSSL"
 			      : srtp.is_loaded     ? "has ciphers of its own"
@@ -116,14 +52,19 @@ void pl_doctor_check_libsrtp(struct pl_doctor *doctor, bool is_used)
 			is_used ? "it protects the packets" : "it is the reference of the tests, and not used");
 }
 
-void pl_doctor_check_opus(struct pl_doctor *doctor)
+void pl_doctor_check_opus(struct pl_doctor *doctor, const struct pl_library_opus *opus)
 {
-	const struct library opus = examine_library("libopus.so");
-#if defined(__x86_64__)
-	const char *simd = opus.has_avx ? "with AVX code" : "with SSE code alone (AVX2 is used from 1.5 on)";
-#else
-	const char *simd = "built for this processor";
-#endif
-	pl_doctor_tell(doctor, "Opus", opus.has_avx || !opus.is_loaded ? PL_DOCTOR_OK : PL_DOCTOR_NOTE, "%s, %s",
-		opus_get_version_string(), opus.is_loaded ? simd : "linked in");
+	enum { DECODER_BYTES_MAX = 64 * 1024 };
+	const char *source = opus->file[0] == '\0' ? "linked in" : opus->file;
+	if (opus->decoder_bytes > DECODER_BYTES_MAX)
+		pl_doctor_tell(doctor, "Opus", PL_DOCTOR_WARNING,
+			"%s (%s) has deep PLC: a talker's decoder takes %zu KB instead of some 18, and more time",
+			opus->version, source, opus->decoder_bytes / 1024);
+	else if (strcmp(opus->used, opus->carried) != 0)
+		pl_doctor_tell(doctor, "Opus", PL_DOCTOR_OK, "%s (%s) with %s code, of which this processor can use %s",
+			opus->version, source, opus->carried, opus->used);
+	else
+		pl_doctor_tell(doctor, "Opus", opus->can_be_faster ? PL_DOCTOR_NOTE : PL_DOCTOR_OK,
+			"%s (%s) with %s code, which is used%s", opus->version, source, opus->carried,
+			opus->can_be_faster ? "; 1.5 and later have AVX2 (docs/opus.md)" : "");
 }

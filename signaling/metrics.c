@@ -24,8 +24,13 @@ static void put_process(struct pl_text *w, const struct pl_metrics_process *proc
 	pl_text_put(w, "process_start_time_seconds %.2f\n", process->started_s);
 	put_whole(w, "process_resident_memory_bytes", "gauge", "resident memory", process->resident_bytes);
 	put_whole(w, "process_open_fds", "gauge", "open file descriptors", process->fds);
+}
+
+static void put_build(struct pl_text *w, const struct pl_library_opus *opus)
+{
 	put_head(w, "plenum_build_info", "gauge", "always 1; the labels say what runs");
-	pl_text_put(w, "plenum_build_info{version=\"%s\"} 1\n", PLENUM_VERSION);
+	pl_text_put(w, "plenum_build_info{version=\"%s\",opus=\"%s\",opus_simd=\"%s\"} 1\n", PLENUM_VERSION,
+		opus->version, opus->used);
 }
 
 #define FRONT_LIST(X)                                                                                     \
@@ -138,6 +143,7 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 {
 	struct pl_text writer = pl_text_begin(text, PL_METRICS_SIZE_MAX);
 	put_process(&writer, &metrics->process);
+	put_build(&writer, metrics->opus);
 	put_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
 		!metrics->is_ending);
 	put_whole(&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);

@@ -7,6 +7,7 @@
 #include "media/base.h"
 #include "sfu/sfu.h"
 #include "signaling/front.h"
+#include "signaling/library.h"
 
 /* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 32 other
  * counters. */
@@ -26,6 +27,7 @@ struct pl_metrics {
 	const struct pl_sfu_worker_counters *worker; /* worker_count of them, at most PL_WORKERS_MAX */
 	size_t worker_count;
 	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
+	const struct pl_library_opus *opus;
 	bool is_ending;
 };
 

@@ -118,6 +118,7 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 	enum pl_simd simd;
 	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
 	server->simd = pl_dsp_get(simd)->level;
+	pl_library_examine_opus(&server->opus);
 	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
 	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
 	for (uint32_t shard = 0; shard < front.shard_count; shard++)

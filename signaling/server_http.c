@@ -168,6 +168,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.worker_count = pl_sfu_worker_count(server->sfu),
 		.http_requests = server->http_requests,
 		.http_refused = server->refused,
+		.opus = &server->opus,
 		.is_ending = server->is_ending,
 	};
 	for (size_t i = 0; i < metrics.shard_count; i++)

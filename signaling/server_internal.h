@@ -9,6 +9,7 @@
 #include <libwebsockets.h>
 
 #include "signaling/front_admin.h"
+#include "signaling/library.h"
 #include "signaling/server.h"
 
 #include "signaling/static.h"
@@ -82,6 +83,7 @@ struct pl_server {
 
 	struct pl_whip *whips; /* that wait for the front's answer */
 	enum pl_simd simd;     /* that mixes now; never AUTO */
+	struct pl_library_opus opus;
 	uint64_t whip_last;
 };
 

@@ -28,7 +28,7 @@ WRAPPERS = {
     r"srtp2?/": r"media/srtp_libsrtp\.c|tests/.*",
     r"intel-ipsec-mb\.h": r"media/srtp_crypto_imb\.c|tests/.*",
     r"stun/|nice/": r"media/ice\.c|tests/.*",
-    r"opus/|opus\.h": r"media/opus\.c|signaling/doctor_library\.c|tests/.*",
+    r"opus/|opus\.h": r"media/opus\.c|tests/.*",
     r"libwebsockets\.h": r"signaling/server.*\.[ch]|tests/.*",
     r"ev\.h": r"signaling/server.*\.[ch]",
     r"yaml\.h": r"signaling/config.*\.c|tests/.*",

@@ -38,6 +38,33 @@ static void assert_found(enum pl_doctor_state state, const char *words, const ch
 	doctor.count--;
 }
 
+/* Which libopus runs, whether this processor could have more of another one, and one that takes the memory of ten. */
+static void test_doctor_knows_libopus(void **state)
+{
+	(void)state;
+	static const struct {
+		struct pl_library_opus opus;
+		enum pl_doctor_state state;
+		const char *words;
+	} cases[] = {
+		{ { "libopus 1.3.1", "SSE4.1", "SSE4.1", "/usr/lib/libopus.so.0", 18000, true }, PL_DOCTOR_NOTE,
+			"libopus 1.3.1 (/usr/lib/libopus.so.0) with SSE4.1 code, which is used; 1.5 and later have "
+			"AVX2" },
+		{ { "libopus 1.3.1", "SSE4.1", "SSE4.1", "/usr/lib/libopus.so.0", 18000, false }, PL_DOCTOR_OK,
+			"with SSE4.1 code, which is used" },
+		{ { "libopus 1.5.2", "AVX2", "AVX2", "", 18000, false }, PL_DOCTOR_OK,
+			"libopus 1.5.2 (linked in) with AVX2 code, which is used" },
+		{ { "libopus 1.5.2", "AVX2", "SSE4.1", "", 18000, false }, PL_DOCTOR_OK,
+			"with AVX2 code, of which this processor can use SSE4.1" },
+		{ { "libopus 1.5.2", "AVX2", "AVX2", "", 141 * 1024, false }, PL_DOCTOR_WARNING,
+			"decoder takes 141 KB" },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		pl_doctor_check_opus(&doctor, &cases[i].opus);
+		assert_found(cases[i].state, cases[i].words, "");
+	}
+}
+
 /* What a processor can do decides what a call costs; a virtual machine that hides AES is the usual trap. */
 static void test_doctor_reads_the_processor(void **state)
 {
@@ -460,6 +487,7 @@ static void test_doctor_is_the_first_word(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_doctor_knows_libopus, reset),
 		cmocka_unit_test_setup(test_doctor_reads_the_processor, reset),
 		cmocka_unit_test_setup(test_doctor_reads_the_clock_source, reset),
 		cmocka_unit_test_setup(test_doctor_reads_the_time_of_day, reset),

@@ -13,6 +13,10 @@ static struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
 static struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 static struct pl_front_counters front;
 
+static const struct pl_library_opus opus = {
+	.version = "libopus 1.5.2-fixed-12-g0123abc", .carried = "AVX2", .used = "SSE4.1"
+};
+
 static char *write_metrics(size_t shards, size_t workers)
 {
 	char *text = malloc(PL_METRICS_SIZE_MAX);
@@ -26,6 +30,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.worker_count = workers,
 		.http_requests = UINT64_MAX,
 		.http_refused = UINT64_MAX,
+		.opus = &opus,
 	};
 	const size_t size = pl_metrics_write(&metrics, text);
 	assert_true(size < PL_METRICS_SIZE_MAX);
@@ -44,6 +49,8 @@ static void test_metrics_fit_always(void **state)
 	assert_non_null(strstr(text, "plenum_rtp_out_total{shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_shards 64\n"));
+	assert_non_null(strstr(text, "plenum_build_info{version=\"" PLENUM_VERSION
+				     "\",opus=\"libopus 1.5.2-fixed-12-g0123abc\",opus_simd=\"SSE4.1\"} 1\n"));
 	assert_non_null(strstr(text, "plenum_codec_workers 64\n"));
 	assert_non_null(strstr(text, "plenum_codec_load_permille{worker=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"mix_full\",worker=\"63\"} 18446744073709551615\n"));
