@@ -15,27 +15,62 @@ AUDIBLE_RMS = 0.01
 SILENT_AFTER_S = 0.25  # a slot that nothing flows into stands still: no frames, not silent ones
 
 
-class Tone(MediaStreamTrack):
-    """A microphone that hears one sine."""
+class _Source(MediaStreamTrack):
+    """A frame each 20 ms of what a subclass's _samples(first) gives: FRAME_SAMPLES from the sample of this number on, -1 to 1."""
 
     kind = "audio"
 
-    def __init__(self, hz):
+    def __init__(self):
         super().__init__()
-        self._hz = hz
         self._sent = 0
         self._start = time.monotonic()
 
     async def recv(self):
         await asyncio.sleep(self._start + self._sent / RATE_HZ - time.monotonic())
-        at = (self._sent + numpy.arange(FRAME_SAMPLES)) / RATE_HZ
-        wave = (AMPLITUDE * 32767 * numpy.sin(2 * numpy.pi * self._hz * at)).astype(numpy.int16)
+        wave = (32767 * self._samples(self._sent)).astype(numpy.int16)
         frame = AudioFrame.from_ndarray(wave.reshape(1, -1), layout="mono")
         frame.sample_rate = RATE_HZ
         frame.pts = self._sent
         frame.time_base = fractions.Fraction(1, RATE_HZ)
         self._sent += FRAME_SAMPLES
         return frame
+
+
+class Tone(_Source):
+    """A microphone that hears one sine."""
+
+    def __init__(self, hz):
+        super().__init__()
+        self._hz = hz
+
+    def _samples(self, first):
+        at = (first + numpy.arange(FRAME_SAMPLES)) / RATE_HZ
+        return AMPLITUDE * numpy.sin(2 * numpy.pi * self._hz * at)
+
+
+class Microphone(_Source):
+    """One that hears these samples from the moment on that the future `epoch` tells (of time.monotonic), and silence before and
+    after.  late_s: the most that a frame of them was late when it was sent, because this machine had no time."""
+
+    def __init__(self, samples, epoch):
+        super().__init__()
+        self._sound = numpy.concatenate((samples, numpy.zeros(FRAME_SAMPLES)))
+        self._epoch = epoch
+        self._first = None
+        self.late_s = 0
+
+    async def recv(self):
+        if self._first is not None and 0 < self._sent - self._first < len(self._sound):  # the frame before has just been sent
+            self.late_s = max(self.late_s, time.monotonic() - self._start - (self._sent - FRAME_SAMPLES) / RATE_HZ)
+        return await super().recv()
+
+    def _samples(self, first):
+        if self._first is None and self._epoch.done():
+            self._first = int((self._epoch.result() - self._start) * RATE_HZ)
+        if self._first is None or first < self._first - FRAME_SAMPLES or first - self._first >= len(self._sound):
+            return numpy.zeros(FRAME_SAMPLES)
+        at = first - self._first + numpy.arange(FRAME_SAMPLES)
+        return numpy.where((at >= 0) & (at < len(self._sound)), self._sound[numpy.clip(at, 0, len(self._sound) - 1)], 0)
 
 
 def tone_in(samples, tones):
