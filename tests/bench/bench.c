@@ -445,25 +445,8 @@ static int write_json(const char *path)
 	return fclose(file) == 0 ? 0 : 1;
 }
 
-int main(int argc, char **argv)
+static void bench_packets(uint32_t receivers)
 {
-	const char *json = NULL;
-	long receivers = RECEIVERS_DEFAULT;
-	for (int i = 1; i < argc; i++) {
-		const bool has_value = i + 1 < argc;
-		if (strcmp(argv[i], "--json") == 0 && has_value)
-			json = argv[++i];
-		else if (strcmp(argv[i], "--receivers") == 0 && has_value)
-			receivers = strtol(argv[++i], NULL, 10);
-		else
-			receivers = 0;
-	}
-	if (receivers < 1 || receivers > RECEIVERS_MAX) {
-		fprintf(stderr, "usage: plenum-bench [--json FILE] [--receivers N, 1-%d]\n", RECEIVERS_MAX);
-		return 2;
-	}
-	if (pl_srtp_init() != PL_ERR_NONE)
-		return 1;
 	bench_rewrite();
 	bench_header();
 	bench_ring();
@@ -472,7 +455,34 @@ int main(int argc, char **argv)
 	pl_bench_voice();
 	pl_bench_srtp();
 	pl_bench_g711();
-	bench_forwarding((uint32_t)receivers);
+	bench_forwarding(receivers);
+}
+
+int main(int argc, char **argv)
+{
+	const char *json = NULL;
+	bool is_codec_alone = false;
+	long receivers = RECEIVERS_DEFAULT;
+	for (int i = 1; i < argc; i++) {
+		const bool has_value = i + 1 < argc;
+		if (strcmp(argv[i], "--json") == 0 && has_value)
+			json = argv[++i];
+		else if (strcmp(argv[i], "--only") == 0 && has_value && strcmp(argv[i + 1], "codec") == 0)
+			is_codec_alone = i++ > 0;
+		else if (strcmp(argv[i], "--receivers") == 0 && has_value)
+			receivers = strtol(argv[++i], NULL, 10);
+		else
+			receivers = 0;
+	}
+	if (receivers < 1 || receivers > RECEIVERS_MAX) {
+		fprintf(stderr, "usage: plenum-bench [--json FILE] [--receivers N, 1-%d] [--only codec]\n",
+			RECEIVERS_MAX);
+		return 2;
+	}
+	if (pl_srtp_init() != PL_ERR_NONE)
+		return 1;
+	if (!is_codec_alone)
+		bench_packets((uint32_t)receivers);
 	pl_bench_codec();
 	print_table();
 	return json != NULL ? write_json(json) : 0;

@@ -1,7 +1,8 @@
-"""Debian's Janus with its VideoRoom, and WHIP and WHEP in front of it, which it does not speak itself: so that plenum-load
-can load it as it loads any server.  Its video room is an SFU for audio, too: each stream is forwarded as it is.
+"""Debian's Janus with its VideoRoom or its AudioBridge, and WHIP and WHEP in front of it, which it does not speak itself: so that
+plenum-load can load it as it loads any server.  Its video room is an SFU for audio, too: each stream is forwarded as it is.  Its
+bridge mixes, with an encoder for each participant.
 
-For WHEP both sides want to offer: Janus's offer to a subscriber is handed on as the answer to the client's, and the client's
+For WHEP of the video room both sides want to offer: Janus's offer to a subscriber is handed on as the answer to the client's, and the client's
 offer as the answer to Janus.  Janus is ICE-lite here, so that the client leads, whoever has offered."""
 
 import asyncio
@@ -31,7 +32,7 @@ nat: {{ ice_lite = true, nice_debug = false, full_trickle = false, ice_enforce_l
 plugins: {{ disable = "{unused}" }}
 transports: {{ disable = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so,libjanus_websockets.so" }}
 """
-UNUSED_PLUGINS = "audiobridge echotest recordplay sip nosip streaming textroom videocall voicemail lua duktape"
+PLUGINS = "videoroom audiobridge echotest recordplay sip nosip streaming textroom videocall voicemail lua duktape"
 HTTP_CONFIG = 'general: {{ json = "plain", base_path = "/janus", http = true, port = {port}, ip = "127.0.0.1" }}\nadmin: {{ }}\n'
 
 
@@ -45,9 +46,12 @@ class Janus:
     """with Janus(core) as janus: janus.url speaks WHIP and WHEP, janus.pid is the server's.  One event loop: on one core that is
     cheaper than a thread for each client."""
 
+    plugin = "videoroom"
+    made = {"publishers": 1000, "audiocodec": "opus", "notify_joining": False}  # of a room
+
     def __init__(self, core):
         self.core = core
-        found = list(pathlib.Path("/usr/lib").glob("*/janus/plugins/libjanus_videoroom.so"))
+        found = list(pathlib.Path("/usr/lib").glob(f"*/janus/plugins/libjanus_{self.plugin}.so"))
         if not shutil.which("janus") or not found:
             raise Leave("it is not installed: apt-get install janus")
         add_address(ADDRESS)
@@ -59,11 +63,11 @@ class Janus:
         self._folder = tempfile.TemporaryDirectory()
         folder = pathlib.Path(self._folder.name)
         self.port = free_port()
-        unused = ",".join(f"libjanus_{name}.so" for name in UNUSED_PLUGINS.split())
+        unused = ",".join(f"libjanus_{name}.so" for name in PLUGINS.split() if name != self.plugin)
         (folder / "janus.jcfg").write_text(CORE_CONFIG.format(folder=folder, library=self.library, address=ADDRESS,
                                                            unused=unused))
         (folder / "janus.transport.http.jcfg").write_text(HTTP_CONFIG.format(port=self.port))
-        (folder / "janus.plugin.videoroom.jcfg").write_text("general: { }\n")
+        (folder / f"janus.plugin.{self.plugin}.jcfg").write_text("general: { }\n")
         command = ["janus", "-F", folder, "-C", folder / "janus.jcfg"]
         self.log = open(folder / "log", "w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(pinned([self.core], command), stdin=subprocess.DEVNULL, stdout=self.log,
@@ -131,9 +135,9 @@ class Janus:
         return answer
 
     async def _handle(self):
-        """A session of its own with one handle of the video room."""
+        """A session of its own with one handle of the plugin."""
         session = (await self._post("/janus", janus="create"))["data"]["id"]
-        handle = (await self._post(f"/janus/{session}", janus="attach", plugin="janus.plugin.videoroom"))["data"]["id"]
+        handle = (await self._post(f"/janus/{session}", janus="attach", plugin=f"janus.plugin.{self.plugin}"))["data"]["id"]
         return session, handle
 
     async def _request(self, where, body, jsep=None):
@@ -157,7 +161,7 @@ class Janus:
             self.rooms[name] = room = {"id": len(self.rooms) + 1, "feeds": [], "is_there": asyncio.Event()}
             session, handle = await self._handle()
             await self._post(f"/janus/{session}/{handle}", janus="message", body={
-                "request": "create", "room": room["id"], "publishers": 1000, "audiocodec": "opus", "notify_joining": False})
+                "request": "create", "room": room["id"], **self.made})
             room["is_there"].set()
         await self.rooms[name]["is_there"].wait()
         return self.rooms[name]
@@ -187,7 +191,7 @@ class Janus:
             method, path, _ = head.split("\r\n", 1)[0].split(" ")
             fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
             body = (await reader.readexactly(int(fields.get("content-length", 0)))).decode()
-            _, _, kind, name = path.split("/", 3)
+            _, _, kind, name = path.partition("?")[0].split("/", 3)
             if method == "POST":
                 room = await self._room(name)
                 text = await (self._publish if kind == "whip" else self._subscribe)(room, body)
@@ -200,3 +204,22 @@ class Janus:
                      f"Content-Length: {len(text)}\r\n\r\n{text}".encode())
         await writer.drain()
         writer.close()
+
+
+class AudioBridge(Janus):
+    """The same with the bridge: who publishes is heard in the mix, who plays is muted in it.  Each has one m-line both ways."""
+
+    plugin = "audiobridge"
+    made = {"sampling_rate": 48000, "default_bitrate": 40000}  # what a mix of Plenum has
+
+    async def _take_part(self, room, offer, is_muted):
+        where = await self._handle()
+        await self._request(where, {"request": "join", "room": room["id"], "muted": is_muted})
+        _, jsep = await self._request(where, {"request": "configure", "muted": is_muted}, {"type": "offer", "sdp": offer})
+        return jsep["sdp"]
+
+    async def _publish(self, room, offer):
+        return await self._take_part(room, offer, False)
+
+    async def _subscribe(self, room, offer):
+        return await self._take_part(room, offer, True)

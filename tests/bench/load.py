@@ -97,6 +97,25 @@ def between(server, seconds):
     }
 
 
+def threads_ns(server):
+    """CPU time of each of the server's threads, by its name."""
+    return {(task / "comm").read_text().strip(): int((task / "schedstat").read_text().split()[0]) for task in server.tasks()}
+
+
+def cores_of(server, seconds):
+    """Of each thread: the share of a core, and the most that a half second took of it."""
+    begun_s, first = time.monotonic(), threads_ns(server)
+    last, most, end_s = first, dict.fromkeys(first, 0.0), begun_s
+    while end_s < begun_s + seconds:
+        time.sleep(0.5)
+        now_s, now = time.monotonic(), threads_ns(server)
+        for name, ns in now.items():
+            most[name] = max(most[name], (ns - last[name]) / 1e9 / (now_s - end_s))
+        last, end_s = now, now_s
+    return {name: {"core": (last[name] - ns) / 1e9 / (end_s - begun_s), "half_second_core_max": most[name]}
+            for name, ns in first.items()}
+
+
 def measure(server, binary, core, seconds, is_dropped=False, **options):
     """One load, and what it costs the server: 'us' is CPU time for a delivered packet.  is_dropped: RTP ends at the
     loopback once everybody is there; a receiver in each room still gets it, for latency."""
@@ -135,4 +154,4 @@ def measure_other(server, binary, core, seconds, **options):
 def of_report(report):
     latency, connected = report["latency_us"], report["join_ms"]["connected"]
     return {"clients": report["clients"]["connected"], "p50_us": latency["p50"], "p99_us": latency["p99"],
-            "join_p50_ms": connected["p50"], "join_p99_ms": connected["p99"]}
+            "mix_late_p99_us": report["mix"]["late_us"]["p99"], "join_p50_ms": connected["p50"], "join_p99_ms": connected["p99"]}

@@ -5,7 +5,7 @@ Prints tables and the goals beside what was achieved, and writes all of it as JS
 usage: system.py [--build FOLDER] [--json FILE] [--full] [--only PART,PART]
 
 Root is needed for a network namespace, in which the packets to the receivers are dropped before they cost anything; without it
-those figures are left out.  Parts: loads, train, spread, joins, roster, storm, memory, idle, most, janus; idle and most are only
+those figures are left out.  Parts: loads, train, spread, joins, roster, storm, memory, idle, most, janus, mix; idle and most are only
 in the full run, which also repeats each load and takes medians.
 """
 
@@ -21,7 +21,8 @@ import time
 
 import machine
 from janus import Janus
-from load import PORTS, Load, between, measure, measure_other
+from load import PORTS, Load, between, cores_of, measure, measure_other, threads_ns
+from mix import run_mix
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from plenum_server import Server  # noqa: E402
@@ -279,25 +280,6 @@ def run_memory(bench):
     bench.goal("one more audio participant: memory", 24, each, "KB")
 
 
-def threads_ns(server):
-    """CPU time of each of the server's threads, by its name."""
-    return {(task / "comm").read_text().strip(): int((task / "schedstat").read_text().split()[0]) for task in server.tasks()}
-
-
-def cores_of(server, seconds):
-    """Of each thread: the share of a core, and the most that a half second took of it."""
-    begun_s, first = time.monotonic(), threads_ns(server)
-    last, most, end_s = first, dict.fromkeys(first, 0.0), begun_s
-    while end_s < begun_s + seconds:
-        time.sleep(0.5)
-        now_s, now = time.monotonic(), threads_ns(server)
-        for name, ns in now.items():
-            most[name] = max(most[name], (ns - last[name]) / 1e9 / (now_s - end_s))
-        last, end_s = now, now_s
-    return {name: {"core": (last[name] - ns) / 1e9 / (end_s - begun_s), "half_second_core_max": most[name]}
-            for name, ns in first.items()}
-
-
 def print_cores(what, cores):
     for name, figures in cores.items():
         print(f"{what:<48}{name:<12}{figures['core'] * 100:>9.2f} %{figures['half_second_core_max'] * 100:>11.2f} %", flush=True)
@@ -379,7 +361,8 @@ def run_janus(bench):
 
 
 PARTS = {"loads": run_loads, "train": run_train, "most": run_most, "spread": run_spread, "joins": run_joins,
-         "storm": run_storm, "memory": run_memory, "idle": run_idle, "roster": run_roster, "janus": run_janus}
+         "storm": run_storm, "memory": run_memory, "idle": run_idle, "roster": run_roster, "janus": run_janus,
+         "mix": run_mix}
 ONLY_FULL = {"most", "idle"}
 
 

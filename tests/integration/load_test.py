@@ -134,6 +134,59 @@ def test_talk_spurts():
     assert abs(media["delivered"] - 2 * media["sent"]) <= 2 * 16 and media["lost"] == 0, media
 
 
+def check_mix(server, report, receivers):
+    """Each receiver got a packet for each tick of the mix, but those that a machine without CPU for the worker, or for the
+    microphones, has left out; and what was decoded is a voice."""
+    media, late_ticks = report["media"], report["generator"]["late_us"]["max"] / 20000
+    left_out = sum(value for name, value in metrics(server).items() if name.startswith("plenum_codec_left_out_total"))
+    assert media["lost"] == media["refused"] == media["unexpected"] == media["restarts"] == 0, media
+    starved = receivers * (left_out + (4 * late_ticks if late_ticks > 1 else 0))
+    assert media["missing"] <= starved, (media, left_out, late_ticks)
+    wanted = receivers * 50 * media["seconds"]
+    assert wanted - starved - 2 * receivers <= media["delivered"] <= wanted + 2 * receivers, (media, left_out, late_ticks)
+    assert report["receivers"] == {"counted": receivers, "complete": receivers, "streams_min": 1, "streams_max": 1}
+    assert report["decoded"]["malformed"] == 0 and report["decoded"]["packets"] > 0, report["decoded"]
+    assert report["mix"]["ticks_missing"] <= receivers * left_out and report["mix"]["late_us"]["count"] > 0, report["mix"]
+    assert -30 < report["decoded"]["level_dbfs"] < -5, report["decoded"]
+
+
+def test_mixed_rooms():
+    """Receivers of a mix, by the WebSocket and by WHEP, and talkers who hear the others' mix; what comes can be decoded."""
+    with Server() as server:
+        options = {"audio": "mixed", "slots": 1, "decode_every": 4, "settle": 1, "duration": 2, "max_loss": 100}
+        for more in ({"receivers": 8}, {"receivers": 8, "api": "whip"}, {"receivers": 5, "publishers_listen": True}):
+            status, report, table = load(server, publishers=3, **options, **more)
+            assert status == 0, table
+            check_mix(server, report, receivers=8)
+            assert report["scenario"]["audio"] == "mixed" and report["scenario"]["sound"] == "voice"
+            assert "audio mixed, sound voice" in table and "mix's lateness" in table, table
+
+
+def test_pulses_tell_the_way_from_mouth_to_ear():
+    """One tone each second for each receiver: forwarded it takes the frame's 20 ms and the codec's 6.5, and mixed more."""
+    with Server() as server:
+        ways = {}
+        for audio in ("forward", "mixed"):
+            status, report, table = load(server, rooms=3, publishers=1, receivers=1, slots=1, audio=audio, sound="pulse",
+                                         decode_every=1, settle=2, duration=3)
+            assert status == 0, table
+            ways[audio] = report["decoded"]["mouth_to_ear_us"]
+            assert 3 * 3 - 3 <= ways[audio]["count"] <= 3 * 3 + 3, (audio, ways)
+            assert report["decoded"]["malformed"] == 0 and report["scenario"]["sound"] == "pulse"
+    assert 25000 < ways["forward"]["p50"] < ways["mixed"]["p50"], ways
+    assert ways["mixed"]["p50"] < 500000, ways
+
+
+def test_audio_that_a_server_does_not_have():
+    """A join for a mix is refused in words where nothing mixes, and forwarding goes on as if nobody had asked."""
+    with Server({"media.mixing": "off"}) as server:
+        status, report, _ = load(server, publishers=1, receivers=1, slots=1, audio="mixed")
+        assert status == 1 and report["clients"]["failed"] == 1, report["clients"]
+        assert "unsupported" in report["failures"][0]["reason"], report["failures"]
+        status, report, table = load(server, publishers=1, receivers=1, slots=2, audio="auto")
+        assert status == 0, table
+
+
 def test_sampled_and_silenced():
     """Who does not decrypt counts the same, and with drop_media one receiver in each room stands for all."""
     with Server() as server:

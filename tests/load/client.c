@@ -84,6 +84,26 @@ static void init_publication(struct load_client *client)
 	p->ts = (uint32_t)(client->seed >> 16);
 }
 
+static bool make_ears(struct load_client *client, const struct load_context *context)
+{
+	const size_t size = pl_opus_decoder_bytes();
+	if (!client->does_decrypt)
+		return true;
+	client->ear = calloc(client->slots + 1, sizeof *client->ear);
+	if (client->ear == NULL)
+		return false;
+	if (client->does_decode) {
+		client->decoders = aligned_alloc(64, (client->slots + 1) * size);
+		if (client->decoders == NULL)
+			return false;
+	}
+	for (uint32_t i = 0; i < client->slots; i++) {
+		char *memory = client->does_decode ? (char *)client->decoders + i * size : NULL;
+		load_ear_init(&client->ear[i], (struct pl_opus_decoder *)(void *)memory, context->templates);
+	}
+	return true;
+}
+
 void load_client_start(struct load_client *client, struct load_context *context)
 {
 	const struct load_answer *answer = client->answer;
@@ -99,7 +119,7 @@ void load_client_start(struct load_client *client, struct load_context *context)
 	client->slots = answer->slots;
 	init_publication(client);
 	client->stream = calloc(client->slots + 1, sizeof *client->stream);
-	if (client->stream == NULL ||
+	if (client->stream == NULL || !make_ears(client, context) ||
 		pl_dtls_create(&client->dtls, context->identity, answer->role, &answer->fingerprint) != PL_ERR_NONE) {
 		load_client_fail(client, "out of memory");
 		return;
@@ -120,7 +140,11 @@ void load_client_fini(struct load_client *client)
 	pl_dtls_destroy(&client->dtls);
 	pl_srtp_destroy(&client->srtp);
 	free(client->stream);
+	free(client->ear);
+	free(client->decoders);
 	free(client->answer);
+	client->ear = NULL;
+	client->decoders = NULL;
 	client->stream = NULL;
 	client->answer = NULL;
 }
@@ -186,15 +210,48 @@ static struct load_stream *find_stream(struct load_client *client, uint32_t ssrc
 	return stream;
 }
 
-/* The kernel's note of the arrival is free of how late this worker looks. */
-static void note_latency(struct load_context *context, struct pl_bytes payload, int64_t stamp_ns)
+static void note_latency(struct load_context *context, struct pl_bytes payload, int64_t arrived_ns)
 {
 	int64_t sent_ns;
 	if (!context->is_measuring || !load_stamp_read(payload, &sent_ns))
 		return;
-	const int64_t arrived_ns =
-		stamp_ns != 0 ? stamp_ns - context->realtime_offset_ns : context->now_us * INT64_C(1000);
 	load_histogram_add(&context->latency_ns, arrived_ns > sent_ns ? (uint64_t)(arrived_ns - sent_ns) : 0);
+}
+
+/* The mouth's time is that of the first sample of a pulse's first frame, which is due when its last one is spoken. */
+static void note_onset(const struct load_client *client, struct load_context *context, int64_t arrived_ns,
+	const struct load_heard *heard)
+{
+	const int64_t second_ns = INT64_C(1000000000), frame_ns = second_ns / LOAD_SPEECH_RATE_HZ;
+	const int64_t heard_ns = arrived_ns + heard->onset * second_ns / PL_OPUS_CLOCK_HZ;
+	const int64_t since_ns = heard_ns - (client->room_epoch_us * 1000 - frame_ns);
+	const int64_t period_ns = LOAD_PULSE_FRAMES * frame_ns;
+	if (heard->onset >= 0 && since_ns >= 0)
+		load_histogram_add(&context->mouth_to_ear_ns, (uint64_t)(since_ns % period_ns));
+}
+
+static void listen_to(struct load_client *client, struct load_context *context, struct load_ear *ear,
+	const struct pl_rtp *rtp, int64_t arrived_ns)
+{
+	if (context->is_mixed) {
+		const struct load_arrived arrived = load_ear_arrival(ear, arrived_ns, rtp->ts, rtp->marker);
+		if (context->is_measuring) {
+			load_histogram_add(&context->mix_late_ns, (uint64_t)arrived.late_ns);
+			context->mix_ticks_late += arrived.late_ns >= LOAD_TICK_LATE_MS * INT64_C(1000000);
+			context->mix_ticks_missing += arrived.missing;
+		}
+	}
+	if (ear->decoder == NULL)
+		return;
+	const struct load_heard heard = load_ear_listen(ear, rtp->payload);
+	if (!context->is_measuring)
+		return;
+	context->decoded += heard.samples >= 0;
+	context->malformed += heard.samples < 0;
+	context->samples += heard.samples > 0 ? (uint64_t)heard.samples : 0;
+	context->energy += heard.energy;
+	if (context->has_pulses)
+		note_onset(client, context, arrived_ns, &heard);
 }
 
 static void feed_rtp(struct load_client *client, struct load_context *context, const struct load_arrival *arrival)
@@ -223,8 +280,13 @@ static void feed_rtp(struct load_client *client, struct load_context *context, c
 	load_stream_packet(stream, context->now_us, rtp.seq, rtp.ts);
 	if (client->media_us == 0)
 		client->media_us = context->now_us;
-	if (client->does_decrypt)
-		note_latency(context, rtp.payload, arrival->stamp_ns);
+	if (!client->does_decrypt)
+		return;
+	/* The kernel's note of the arrival is free of how late this worker looks. */
+	const int64_t arrived_ns = arrival->stamp_ns != 0 ? arrival->stamp_ns - context->realtime_offset_ns
+							  : context->now_us * INT64_C(1000);
+	note_latency(context, rtp.payload, arrived_ns);
+	listen_to(client, context, &client->ear[stream - client->stream], &rtp, arrived_ns);
 }
 
 void load_client_feed(struct load_client *client, struct load_context *context, const struct load_arrival *arrival)
@@ -261,6 +323,22 @@ static int64_t monotonic_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* What this frame says; without a loop it is filler, in buffer. */
+static struct pl_bytes payload_of(const struct load_publication *p, const struct load_context *context,
+	const struct load_frame *frame, uint8_t *buffer, size_t size_max)
+{
+	const size_t size = frame->size < size_max ? frame->size : size_max;
+	if (p->loop == NULL) {
+		load_stamp_write((struct pl_span){ buffer, size }, monotonic_ns());
+		return (struct pl_bytes){ buffer, size };
+	}
+	const int64_t frame_us = INT64_C(1000000) / LOAD_SPEECH_RATE_HZ;
+	struct pl_bytes said = load_loop_frame(p->loop, (uint64_t)((p->due_us - context->epoch_us) / frame_us));
+	if (!frame->is_voice)
+		said.size = 1; /* DTX: the TOC alone, RFC 6716 section 3.1 */
+	return said;
+}
+
 void load_client_publish(struct load_client *client, struct load_context *context, uint32_t payload_bytes_max)
 {
 	struct load_publication *p = &client->publication;
@@ -269,7 +347,7 @@ void load_client_publish(struct load_client *client, struct load_context *contex
 	p->ts += p->ts_step;
 	if (frame.size == 0)
 		return;
-	const size_t size = frame.size < payload_bytes_max ? frame.size : payload_bytes_max;
+	const struct pl_bytes said = payload_of(p, context, &frame, payload, payload_bytes_max);
 	const struct load_answer *answer = client->answer;
 	const struct pl_rtp rtp = { .ssrc = p->ssrc,
 		.ts = p->ts,
@@ -284,12 +362,11 @@ void load_client_publish(struct load_client *client, struct load_context *contex
 	};
 	const size_t header_size =
 		pl_rtp_write(&rtp, &ext, &answer->ext_ids, (struct pl_span){ header, sizeof header });
-	load_stamp_write((struct pl_span){ payload, size }, monotonic_ns());
-	const size_t protected_size = pl_srtp_protect_rtp(client->srtp, (struct pl_bytes){ header, header_size },
-		(struct pl_bytes){ payload, size }, (struct pl_span){ context->scratch, sizeof context->scratch });
+	const size_t protected_size = pl_srtp_protect_rtp(client->srtp, (struct pl_bytes){ header, header_size }, said,
+		(struct pl_span){ context->scratch, sizeof context->scratch });
 	send_bytes(client, (struct pl_bytes){ context->scratch, protected_size });
 	p->packets++;
-	p->octets += (uint32_t)size;
+	p->octets += (uint32_t)said.size;
 	p->sent += context->is_measuring;
 }
 

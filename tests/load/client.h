@@ -8,13 +8,15 @@
 #include "media/dtls.h"
 #include "media/srtp.h"
 #include "tests/load/check.h"
+#include "tests/load/ear.h"
 #include "tests/load/histogram.h"
 #include "tests/load/sdp.h"
 #include "tests/load/socket.h"
+#include "tests/load/speech.h"
 #include "tests/load/stream.h"
 #include "tests/load/talk.h"
 
-enum { LOAD_REASON_SIZE = 160 };
+enum { LOAD_REASON_SIZE = 160, LOAD_TICK_LATE_MS = 20 };
 
 enum load_client_state {
 	LOAD_CLIENT_NEW,
@@ -31,13 +33,15 @@ struct load_publication {
 	uint32_t packets, octets; /* as sender reports tell them */
 	uint32_t sent;            /* in the measurement */
 	int64_t due_us;
+	const struct load_loop *loop; /* what is said; NULL: filler with a stamp */
 };
 
 struct load_client {
 	/* Main's, fixed before the worker gets it. */
 	uint32_t index, room;
-	uint32_t slots;                              /* asked for; granted, when the answer is there */
-	bool is_publisher, does_decrypt, is_watched; /* watched: never silenced by drop_media */
+	uint32_t slots;                 /* asked for; granted, when the answer is there */
+	bool is_publisher, is_watched;  /* watched: never silenced by drop_media */
+	bool does_decrypt, does_decode; /* who decodes decrypts */
 	int fd;
 	struct pl_addr local;
 	struct pl_ice_credentials ice;
@@ -57,6 +61,9 @@ struct load_client {
 	struct load_publication publication;
 	struct load_stream *stream; /* slots of them */
 	uint32_t stream_count;
+	struct load_ear *ear;         /* one for each stream of who decrypts, else NULL */
+	void *decoders;               /* of the ears, slots of them */
+	int64_t room_epoch_us;        /* when frame 0 of the room's first publisher was due */
 	uint32_t kernel_drops_before; /* at the socket, when the measurement began */
 };
 
@@ -68,8 +75,16 @@ struct load_context {
 	int64_t now_us;             /* monotonic */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 	uint32_t timeout_s;
-	bool is_measuring;
+	int64_t epoch_us; /* when the first frame of all was due */
+	bool is_measuring, is_mixed, has_pulses;
+	const struct pl_opus_templates *templates; /* for decoders; NULL: nobody decodes */
 	struct load_histogram latency_ns;
+	struct load_histogram mix_late_ns, mouth_to_ear_ns;
+	uint64_t mix_ticks_late;                /* packets that came LOAD_TICK_LATE_MS or more later than due */
+	uint64_t mix_ticks_missing;             /* that nothing came for */
+	uint64_t decoded, malformed;            /* packets */
+	uint64_t samples;                       /* of the decoded */
+	double energy;                          /* of the samples */
 	uint64_t received, refused, unexpected; /* RTP: taken; not authentic; of more streams than slots */
 	uint8_t scratch[LOAD_BATCH_MESSAGE_SIZE];
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/load/scenario.h"
+#include "tests/load/speech.h"
 
 enum kind { TEXT, NUMBER, DECIMAL, FLAG, CHOICE, PORTS };
 
@@ -34,6 +35,12 @@ static const struct key keys[] = {
 	{ "slots", NUMBER, AT(slots), "3", 1, 60, "streams", "that each receiver asks for" },
 	{ "publishers_listen", FLAG, AT(do_publishers_listen), "false", 0, 0, "",
 		"publishers receive too, as in a call (api plenum)" },
+	{ "audio", CHOICE, AT(audio), "forward", 0, 0, "forward|mixed|auto",
+		"how receivers hear the others (join's audio, or ?audio= of WHEP)" },
+	{ "sound", CHOICE, AT(sound), "auto", 0, 0, "auto|stamp|voice|pulse",
+		"what publishers send: filler with a time stamp, a voice in Opus, or (the first of each room) a tone "
+		"of 100 "
+		"ms each second; auto: a voice where receivers hear a mix" },
 	{ "payload", NUMBER, AT(payload_bytes), "100", 1, 1200, "bytes", "of a packet; from 17 on with a time stamp" },
 	{ "rate", NUMBER, AT(rate_hz), "50", 1, 1000, "packets/s", "of each publisher" },
 	{ "spurts", FLAG, AT(has_spurts), "false", 0, 0, "",
@@ -46,6 +53,8 @@ static const struct key keys[] = {
 	{ "threads", NUMBER, AT(threads), "1", 1, 64, "threads", "that send and receive media" },
 	{ "decrypt_every", NUMBER, AT(decrypt_every), "1", 1, 1000000, "receivers",
 		"every Nth decrypts and measures latency; the others count by the clear RTP header" },
+	{ "decode_every", NUMBER, AT(decode_every), "0", 0, 1000000, "receivers",
+		"every Nth decrypts and decodes its Opus; 0: nobody" },
 	{ "drop_media", FLAG, AT(drop_media), "false", 0, 0, "",
 		"from the measurement on the kernel drops RTP at the receivers' sockets, but for one in each room" },
 	{ "gro", FLAG, AT(has_gro), "true", 0, 0, "", "receivers take a train of datagrams as one (UDP_GRO)" },
@@ -267,6 +276,37 @@ uint32_t load_options_clients(const struct load_options *options)
 	return options->rooms * (options->publishers + options->receivers);
 }
 
+bool load_options_is_mixed(const struct load_options *o)
+{
+	return o->audio == LOAD_AUDIO_MIXED || (o->audio == LOAD_AUDIO_AUTO && o->slots == 1);
+}
+
+const char *load_options_audio_name(const struct load_options *o)
+{
+	static const char *const names[] = { "forward", "mixed", "auto" };
+	return names[o->audio];
+}
+
+const char *load_options_sound_name(const struct load_options *o)
+{
+	static const char *const names[] = { "auto", "stamp", "voice", "pulse" };
+	return names[o->sound];
+}
+
+/* What has to be Opus is encoded in frames of 20 ms. */
+static bool check_sound(struct load_options *o, char error[static LOAD_ERROR_SIZE])
+{
+	if (o->sound == LOAD_SOUND_AUTO)
+		o->sound = load_options_is_mixed(o) ? LOAD_SOUND_VOICE : LOAD_SOUND_STAMP;
+	if (o->sound == LOAD_SOUND_STAMP)
+		return true;
+	if (o->rate_hz != LOAD_SPEECH_RATE_HZ)
+		return fail(error, "rate: a voice or a pulse has %d packets/s", LOAD_SPEECH_RATE_HZ);
+	if (o->payload_bytes < LOAD_SPEECH_BYTES_MIN)
+		return fail(error, "payload: a voice or a pulse has at least %d bytes", LOAD_SPEECH_BYTES_MIN);
+	return true;
+}
+
 static bool check(struct load_options *o, char error[static LOAD_ERROR_SIZE])
 {
 	const uint64_t clients = (uint64_t)o->rooms * ((uint64_t)o->publishers + o->receivers);
@@ -279,6 +319,8 @@ static bool check(struct load_options *o, char error[static LOAD_ERROR_SIZE])
 	const uint32_t ports = o->port_first > 0 ? (uint32_t)(o->port_last - o->port_first + 1) : 0;
 	if (ports > 0 && ports < (uint64_t)o->rooms * o->receivers)
 		return fail(error, "port_range: %u ports are too few for %u receivers", ports, o->rooms * o->receivers);
+	if (!check_sound(o, error))
+		return false;
 	char why[LOAD_ERROR_SIZE];
 	if (!load_url_parse(&o->url, o->url_text, why))
 		return fail(error, "url: %.300s", why);

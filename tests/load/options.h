@@ -11,6 +11,10 @@ enum { LOAD_TEXT_SIZE = 256, LOAD_ERROR_SIZE = 400 };
 
 enum load_api { LOAD_API_PLENUM, LOAD_API_WHIP };
 
+enum load_audio { LOAD_AUDIO_FORWARD, LOAD_AUDIO_MIXED, LOAD_AUDIO_AUTO };
+
+enum load_sound { LOAD_SOUND_AUTO, LOAD_SOUND_STAMP, LOAD_SOUND_VOICE, LOAD_SOUND_PULSE };
+
 struct load_url {
 	bool has_tls;
 	char host[LOAD_TEXT_SIZE];      /* without the brackets of an IPv6 address */
@@ -29,12 +33,14 @@ struct load_options {
 	char room[LOAD_TEXT_SIZE];
 	uint32_t rooms, publishers, receivers, slots;
 	bool do_publishers_listen;
+	uint32_t audio; /* enum load_audio, of all who receive */
 
+	uint32_t sound; /* enum load_sound; never AUTO once parsed */
 	uint32_t payload_bytes, rate_hz;
 	bool has_spurts;
 
 	uint32_t ramp_hz, settle_s, duration_s, timeout_s, retries;
-	uint32_t threads, decrypt_every;
+	uint32_t threads, decrypt_every, decode_every; /* decode_every 0: nobody */
 	bool drop_media, has_gro;
 	uint16_t port_first, port_last; /* for receivers; 0: any */
 
@@ -62,5 +68,12 @@ PL_MUST_USE bool load_options_parse(struct load_options *options, int argc, char
 void load_options_print_help(FILE *file);
 
 uint32_t load_options_clients(const struct load_options *options);
+
+/* The word of an enum, as the key has it. */
+const char *load_options_audio_name(const struct load_options *options);
+const char *load_options_sound_name(const struct load_options *options);
+
+/* Whether receivers get one mix in one stream, instead of talkers. */
+bool load_options_is_mixed(const struct load_options *options);
 
 #endif

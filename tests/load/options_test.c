@@ -83,6 +83,12 @@ static void test_options_wrong_ones_say_what_is_accepted(void **state)
 		{ { "--max-loss", "nan" }, "from 0 to 100" },
 		{ { "--api", "sip" }, "api: \"sip\" is none of plenum|whip" },
 		{ { "--api", "whi" }, "none of" },
+		{ { "--audio", "mix" }, "audio: \"mix\" is none of forward|mixed|auto" },
+		{ { "--sound", "noise" }, "sound: \"noise\" is none of auto|stamp|voice|pulse" },
+		{ { "--sound=voice", "--rate=100" }, "rate: a voice or a pulse has 50 packets/s" },
+		{ { "--audio=mixed", "--rate=100" }, "rate: a voice" },
+		{ { "--sound=pulse", "--payload=14" }, "payload: a voice or a pulse has at least 15 bytes" },
+		{ { "--decode-every", "-1" }, "decode_every: \"-1\" is not a number from 0" },
 		{ { "--gro=maybe" }, "neither true nor false" },
 		{ { "--port-range", "20000" }, "not of the form 20000-20999" },
 		{ { "--port-range", "20999-20000" }, "not of the form" },
@@ -109,6 +115,32 @@ static void test_options_wrong_ones_say_what_is_accepted(void **state)
 			fail_msg("%s %s is taken", wrong[i].words[0], wrong[i].words[1]);
 		if (strstr(error, wrong[i].told) == NULL)
 			fail_msg("\"%s\" is not in \"%s\"", wrong[i].told, error);
+	}
+}
+
+/* Who asks for a mix gets publishers that can be mixed, unless it says otherwise. */
+static void test_options_sound_follows_audio(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *words[3];
+		uint32_t sound;
+		bool is_mixed;
+	} cases[] = {
+		{ { "--slots=3" }, LOAD_SOUND_STAMP, false },
+		{ { "--audio=mixed" }, LOAD_SOUND_VOICE, true },
+		{ { "--audio=mixed", "--sound=stamp" }, LOAD_SOUND_STAMP, true },
+		{ { "--audio=auto", "--slots=1" }, LOAD_SOUND_VOICE, true },
+		{ { "--audio=auto", "--slots=2" }, LOAD_SOUND_STAMP, false },
+		{ { "--sound=pulse" }, LOAD_SOUND_PULSE, false },
+		{ { "--sound=stamp", "--rate=100" }, LOAD_SOUND_STAMP, false },
+	};
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct load_options o;
+		char error[LOAD_ERROR_SIZE];
+		assert_true(parse(&o, WORDS(cases[i].words[0], cases[i].words[1], cases[i].words[2]), error));
+		assert_int_equal(o.sound, cases[i].sound);
+		assert_int_equal(load_options_is_mixed(&o), cases[i].is_mixed);
 	}
 }
 
@@ -165,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_options_defaults_are_accepted),
 		cmocka_unit_test(test_options_every_form_of_a_word),
 		cmocka_unit_test(test_options_wrong_ones_say_what_is_accepted),
+		cmocka_unit_test(test_options_sound_follows_audio),
 		cmocka_unit_test(test_options_long_values_are_refused),
 		cmocka_unit_test(test_options_url_forms),
 	};

@@ -56,6 +56,12 @@ static void print_media(FILE *file, const struct load_result *r)
 		fprintf(file, "  %-28s %" PRIu64 " times\n", "numbers began anew", r->restarts);
 	if (r->unexpected > 0)
 		fprintf(file, "  %-28s %" PRIu64 " packets\n", "of more streams than slots", r->unexpected);
+	if (r->mix_late_ns.count > 0)
+		fprintf(file, "  %-28s %" PRIu64 " of %" PRIu64 " packets; %" PRIu64 " ticks had none\n",
+			"a tick late, or later", r->mix_ticks_late, r->mix_late_ns.count, r->mix_ticks_missing);
+	if (r->decoded + r->malformed > 0)
+		fprintf(file, "  %-28s %" PRIu64 " packets, %.1f dBFS; %" PRIu64 " were malformed\n", "decoded",
+			r->decoded, r->level_dbfs, r->malformed);
 	fprintf(file, "  %-28s %u of %u receivers (%u to %u streams each)\n", "with all their streams",
 		r->receivers_complete, r->receivers, r->streams_min, r->streams_max);
 }
@@ -81,6 +87,9 @@ void load_report_print(FILE *file, const struct load_result *r, const struct loa
 	fprintf(file, "%s: %u rooms x %u publishers and %u receivers with %u slots, %u B at %u/s%s\n",
 		options->url_text, options->rooms, options->publishers, options->receivers, options->slots,
 		options->payload_bytes, options->rate_hz, options->has_spurts ? " in talk spurts" : "");
+	if (options->audio != LOAD_AUDIO_FORWARD || options->sound != LOAD_SOUND_STAMP)
+		fprintf(file, "audio %s, sound %s\n", load_options_audio_name(options),
+			load_options_sound_name(options));
 	fprintf(file, "clients\n  %-28s %u asked, %u answered, %u connected, %u failed", "", r->clients, r->joined,
 		r->connected, r->failed);
 	fprintf(file, r->retries > 0 ? ", %u retries\n" : "\n", r->retries);
@@ -93,6 +102,8 @@ void load_report_print(FILE *file, const struct load_result *r, const struct loa
 	print_percentiles(file, "request to connected", &r->connected_us, 1e3);
 	print_percentiles(file, "request to first media", &r->media_us, 1e3);
 	print_percentiles(file, "packet's way", &r->latency_ns, 1e6);
+	print_percentiles(file, "mix's lateness", &r->mix_late_ns, 1e6);
+	print_percentiles(file, "mouth to ear", &r->mouth_to_ear_ns, 1e6);
 	print_percentiles(file, "our own lateness in sending", &r->late_ns, 1e6);
 	if (r->seconds > 0)
 		print_cost(file, r);
@@ -109,12 +120,13 @@ static json_t *percentiles(const struct load_histogram *h, double unit)
 
 static json_t *scenario(const struct load_options *o)
 {
-	return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:b,s:i,s:i,s:i,s:b,s:b}", "url", o->url_text, "api",
-		o->api == LOAD_API_PLENUM ? "plenum" : "whip", "rooms", (int)o->rooms, "publishers", (int)o->publishers,
-		"receivers", (int)o->receivers, "slots", (int)o->slots, "publishers_listen", o->do_publishers_listen,
+	return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b,s:s,s:s,s:i,s:i,s:b,s:i,s:i,s:i,s:i,s:b,s:b}", "url",
+		o->url_text, "api", o->api == LOAD_API_PLENUM ? "plenum" : "whip", "rooms", (int)o->rooms, "publishers",
+		(int)o->publishers, "receivers", (int)o->receivers, "slots", (int)o->slots, "publishers_listen",
+		o->do_publishers_listen, "audio", load_options_audio_name(o), "sound", load_options_sound_name(o),
 		"payload", (int)o->payload_bytes, "rate", (int)o->rate_hz, "spurts", o->has_spurts, "ramp",
-		(int)o->ramp_hz, "threads", (int)o->threads, "decrypt_every", (int)o->decrypt_every, "drop_media",
-		o->drop_media, "gro", o->has_gro);
+		(int)o->ramp_hz, "threads", (int)o->threads, "decrypt_every", (int)o->decrypt_every, "decode_every",
+		(int)o->decode_every, "drop_media", o->drop_media, "gro", o->has_gro);
 }
 
 static json_t *failures(const struct load_result *r)
@@ -134,6 +146,14 @@ static json_t *media(const struct load_result *r)
 		"refused", (json_int_t)r->refused, "restarts", (json_int_t)r->restarts, "unexpected",
 		(json_int_t)r->unexpected, "kernel_drops", (json_int_t)r->kernel_drops);
 	json_object_set_new(object, "expected", r->expected >= 0 ? json_integer(r->expected) : json_null());
+	return object;
+}
+
+static json_t *decoded(const struct load_result *r)
+{
+	json_t *object = json_pack("{s:I,s:I,s:o}", "packets", (json_int_t)r->decoded, "malformed",
+		(json_int_t)r->malformed, "mouth_to_ear_us", percentiles(&r->mouth_to_ear_ns, 1e3));
+	json_object_set_new(object, "level_dbfs", r->decoded > 0 ? json_real(r->level_dbfs) : json_null());
 	return object;
 }
 
@@ -167,6 +187,10 @@ bool load_report_write_json(const char *path, const struct load_result *r, const
 		json_pack("{s:o,s:o,s:o}", "answer", percentiles(&r->answer_us, 1e3), "connected",
 			percentiles(&r->connected_us, 1e3), "media", percentiles(&r->media_us, 1e3)));
 	json_object_set_new(root, "latency_us", percentiles(&r->latency_ns, 1e3));
+	json_object_set_new(root, "mix",
+		json_pack("{s:o,s:I,s:I}", "late_us", percentiles(&r->mix_late_ns, 1e3), "ticks_late",
+			(json_int_t)r->mix_ticks_late, "ticks_missing", (json_int_t)r->mix_ticks_missing));
+	json_object_set_new(root, "decoded", decoded(r));
 	json_object_set_new(root, "server", server(r));
 	json_t *generator = cost(r, r->load_cpu_ns);
 	json_object_set_new(generator, "late_us", percentiles(&r->late_ns, 1e3));

@@ -29,6 +29,13 @@ struct load_result {
 	uint32_t receivers_complete; /* with as many streams as they should have */
 	uint32_t streams_min, streams_max;
 
+	/* Of those who decrypt, in mixed rooms: how much later than the earliest packets came after their due time; of who
+	 * decodes: from a pulse's first sample at the microphone until it is in a packet that has arrived. */
+	struct load_histogram mix_late_ns, mouth_to_ear_ns;
+	uint64_t mix_ticks_missing;                  /* of the mix's clock, without a packet though somebody talked */
+	uint64_t mix_ticks_late, decoded, malformed; /* packets */
+	double level_dbfs;                           /* of all that was decoded; has a meaning when decoded > 0 */
+
 	struct load_histogram latency_ns, late_ns, answer_us, connected_us, media_us;
 	int64_t load_cpu_ns, server_cpu_ns; /* -1: not known */
 	struct load_memory memory_before, memory_after;

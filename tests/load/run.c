@@ -19,7 +19,8 @@ enum {
 	PROGRESS_US = 500000,
 	DRAIN_QUIET_US = 300000, /* nothing has arrived for so long: nothing will */
 	DRAIN_US_MAX = 10000000,
-	FDS_PER_CLIENT = 2, /* media and signaling */
+	DRAIN_MIX_US = 500000, /* a mix may go on without a voice, and what is later than so much is late */
+	FDS_PER_CLIENT = 2,    /* media and signaling */
 	FDS_SPARE = 128,
 	JOINS_A_TICK_MAX = 64, /* so that answers are taken meanwhile */
 };
@@ -31,6 +32,7 @@ struct run {
 	struct load_result *result;
 	struct pl_addr server; /* of the signaling */
 	struct pl_dtls_identity *identity;
+	struct load_speech *speech; /* NULL: nobody speaks or decodes */
 	uint32_t count;
 	struct load_client *clients;
 	struct load_session *sessions;
@@ -126,6 +128,19 @@ static bool draw_credentials(struct pl_ice_credentials *ice)
 	return true;
 }
 
+/* Whose pulse the receivers hear must not be drowned by the other publishers of the room. */
+static const struct load_loop *loop_of(const struct run *run, uint32_t index, uint32_t place)
+{
+	switch (run->options->sound) {
+	case LOAD_SOUND_VOICE:
+		return &run->speech->voice[index % LOAD_SPEECH_VOICES];
+	case LOAD_SOUND_PULSE:
+		return place == 0 ? &run->speech->pulse : &run->speech->silence;
+	default:
+		return NULL;
+	}
+}
+
 /* Publishers first in each room.  The receiver in the middle is the one that drop_media leaves alone, and that always
  * decrypts: a server that serves a room in order serves the first one early and the last one late. */
 static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
@@ -143,10 +158,14 @@ static void plan_client(struct run *run, uint32_t index, uint32_t *receivers)
 	client->slots = !client->is_publisher || o->do_publishers_listen ? o->slots : 0;
 	const bool is_middle = place == o->publishers + o->receivers / 2;
 	client->is_watched = client->is_publisher || is_middle;
-	client->does_decrypt = client->slots > 0 && (is_middle || (*receivers)++ % o->decrypt_every == 0);
+	const uint32_t number = client->slots > 0 && !is_middle ? (*receivers)++ : 0;
+	client->does_decode = client->slots > 0 && o->decode_every > 0 && (is_middle || number % o->decode_every == 0);
+	client->does_decrypt =
+		client->slots > 0 && (is_middle || client->does_decode || number % o->decrypt_every == 0);
 	client->publication.ssrc = (uint32_t)(client->seed >> 8) | 1;
 	client->publication.ts_step = CLOCK_HZ / o->rate_hz;
 	load_talk_init(&client->publication.talk, client->seed, o->payload_bytes, o->rate_hz, o->has_spurts);
+	client->publication.loop = client->is_publisher ? loop_of(run, index, place) : NULL;
 	run->sessions[index].client = client;
 }
 
@@ -199,6 +218,7 @@ static bool make_workers(struct run *run)
 		run->workers[i] = load_worker_create(&(struct load_worker_config){
 			.options = run->options,
 			.identity = run->identity,
+			.speech = run->speech,
 			.clients = run->clients,
 			.client_count = run->count,
 			.index = i,
@@ -336,6 +356,8 @@ static bool is_drained(struct run *run, const struct sums *sums, int64_t at_us)
 		run->received_seen = sums->received;
 		run->received_us = at_us;
 	}
+	if (load_options_is_mixed(run->options))
+		return at_us - run->stage_us >= DRAIN_MIX_US;
 	const int64_t quiet_since_us = run->received_us > run->stage_us ? run->received_us : run->stage_us;
 	return run->options->publishers == 0 || at_us - quiet_since_us >= DRAIN_QUIET_US ||
 	       at_us - run->stage_us >= DRAIN_US_MAX;
@@ -437,6 +459,7 @@ static void finish(struct run *run)
 	free(run->sessions);
 	free(run->clients);
 	pl_dtls_identity_destroy(&run->identity);
+	load_speech_destroy(&run->speech);
 }
 
 static bool start(struct run *run, char error[static LOAD_ERROR_SIZE])
@@ -448,6 +471,10 @@ static bool start(struct run *run, char error[static LOAD_ERROR_SIZE])
 		.on_answer = on_answer,
 		.on_failed = on_failed,
 	};
+	const bool has_speech = run->options->sound != LOAD_SOUND_STAMP || run->options->decode_every > 0;
+	snprintf(error, LOAD_ERROR_SIZE, "out of memory");
+	if (has_speech && (run->speech = load_speech_create(run->options->payload_bytes)) == NULL)
+		return false;
 	if (!raise_limits(run->count, error) || !find_server(run, error) || !make_clients(run, error))
 		return false;
 	snprintf(error, LOAD_ERROR_SIZE, "out of memory");

@@ -26,6 +26,15 @@ static bool fill_path(char *url, size_t url_size, const char *path, const char *
 	return true;
 }
 
+/* ?audio= of WHEP; a server of another kind is not told what it may not know. */
+static bool add_audio(char *url, size_t url_size, const struct load_options *o)
+{
+	const size_t used = strlen(url);
+	const int size = snprintf(url + used, url_size - used, "%caudio=%s", strchr(url, '?') != NULL ? '&' : '?',
+		load_options_audio_name(o));
+	return size > 0 && (size_t)size < url_size - used;
+}
+
 void load_http_join(struct load_session *session, const char *sdp)
 {
 	const struct load_options *o = session->signaling->config.options;
@@ -35,7 +44,9 @@ void load_http_join(struct load_session *session, const char *sdp)
 		o->url.authority, o->url.path);
 	const char *path = session->client->is_publisher ? o->whip_path : o->whep_path;
 	if (used < 0 || (size_t)used >= sizeof session->url ||
-		!fill_path(session->url, sizeof session->url, path, room))
+		!fill_path(session->url, sizeof session->url, path, room) ||
+		(o->audio != LOAD_AUDIO_FORWARD && !session->client->is_publisher &&
+			!add_audio(session->url, sizeof session->url, o)))
 		load_session_fail(session, "the URL is longer than %zu bytes", sizeof session->url - 1);
 	else if (!load_session_keep(session, sdp, strlen(sdp)))
 		load_session_fail(session, "out of memory");

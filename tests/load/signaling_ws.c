@@ -22,6 +22,8 @@ void load_ws_join(struct load_session *session, const char *sdp)
 		"{s:s,s:i,s:i,s:s,s:s,s:s}", "t", "join", "id", 1, "v", 1, "room", room, "name", name, "sdp", sdp);
 	if (message != NULL && o->token[0] != '\0')
 		json_object_set_new(message, "token", json_string(o->token));
+	if (message != NULL && o->audio != LOAD_AUDIO_FORWARD && client->slots > 0)
+		json_object_set_new(message, "audio", json_string(load_options_audio_name(o)));
 	char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
 	const bool is_kept = text != NULL && load_session_keep(session, text, strlen(text));
 	free(text);

@@ -95,15 +95,22 @@ static bool make_turns(struct load_worker *w)
 	const struct load_worker_config *config = &w->config;
 	const struct load_options *options = config->options;
 	const uint32_t total = options->rooms * options->publishers;
+	const uint32_t per_room = options->publishers + options->receivers;
 	uint32_t rank = 0;
+	int64_t room_epoch_us = config->epoch_us;
 	w->publisher = calloc(total > 0 ? total : 1, sizeof *w->publisher);
 	if (w->publisher == NULL)
 		return false;
 	for (uint32_t i = 0; i < config->client_count; i++) {
 		struct load_client *client = &config->clients[i];
+		const int64_t place_us = total > 0 ? INT64_C(1000000) * rank / ((int64_t)total * options->rate_hz) : 0;
+		if (i % per_room == 0)
+			room_epoch_us = config->epoch_us + place_us;
+		if (i % options->threads == config->index)
+			client->room_epoch_us = room_epoch_us;
 		if (!client->is_publisher)
 			continue;
-		const int64_t place_us = INT64_C(1000000) * rank++ / (total * options->rate_hz);
+		rank++;
 		if (i % options->threads != config->index)
 			continue;
 		client->publication.due_us = config->epoch_us + place_us;
@@ -276,6 +283,10 @@ struct load_worker *load_worker_create(const struct load_worker_config *config)
 	w->epoll = w->wake = -1;
 	w->context.identity = config->identity;
 	w->context.timeout_s = config->options->timeout_s;
+	w->context.epoch_us = config->epoch_us;
+	w->context.is_mixed = load_options_is_mixed(config->options);
+	w->context.has_pulses = config->options->sound == LOAD_SOUND_PULSE;
+	w->context.templates = config->speech != NULL ? config->speech->templates : NULL;
 	pl_rng_init(&w->context.rng, config->options->seed + config->index);
 	pthread_mutex_init(&w->lock, NULL);
 	load_batch_init(&w->batch);

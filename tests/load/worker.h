@@ -26,7 +26,8 @@ enum load_phase {
 struct load_worker_config {
 	const struct load_options *options;
 	const struct pl_dtls_identity *identity;
-	struct load_client *clients; /* all of them; this worker's are index, index + threads, ... */
+	const struct load_speech *speech; /* NULL: nobody speaks or decodes */
+	struct load_client *clients;      /* all of them; this worker's are index, index + threads, ... */
 	uint32_t client_count, index;
 	int64_t epoch_us; /* when the first frame begins, the same for all workers */
 };
