@@ -296,6 +296,11 @@ enum pl_conference_drained pl_conference_drain(
 	return with_events && pl_events_next(c, event) ? PL_CONFERENCE_EVENT : PL_CONFERENCE_DONE;
 }
 
+uint64_t pl_conference_rtp_in(const struct pl_conference *c)
+{
+	return c->counters.rtp_in;
+}
+
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c)
 {
 	struct pl_conference_counters counters = c->counters;

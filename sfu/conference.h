@@ -97,6 +97,9 @@ void pl_conference_close(struct pl_conference *c, int64_t now_us);
 /* The caller counts what only it can see (PL_DROP_EGRESS_FULL, PL_DROP_TOO_LARGE). */
 void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop);
 
+/* RTP packets that came, ever. */
+uint64_t pl_conference_rtp_in(const struct pl_conference *c);
+
 /* With the gauges of now. */
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c);
 

@@ -69,7 +69,7 @@ static bool take_crosses_of(struct pl_shard *shard, int64_t now_us, struct pl_sh
 	return peer->from->taking > 0;
 }
 
-static void take_crosses(struct pl_shard *shard, int64_t now_us)
+static bool take_crosses(struct pl_shard *shard, int64_t now_us)
 {
 	bool has_taken = false;
 	for (size_t i = 0; i < shard->peer_count; i++) {
@@ -77,24 +77,26 @@ static void take_crosses(struct pl_shard *shard, int64_t now_us)
 		has_taken |= take_crosses_of(shard, now_us, &shard->peer[i]);
 	}
 	if (!has_taken)
-		return;
+		return false;
 	drain(shard, now_us);
 	for (size_t i = 0; i < shard->peer_count; i++)
 		pl_link_done(shard->peer[i].from);
+	return true;
 }
 
-static void take_commands(struct pl_shard *shard, int64_t now_us)
+static bool take_commands(struct pl_shard *shard, int64_t now_us)
 {
 	struct pl_command command;
 	for (int i = 0, joins = 0; i < COMMANDS_PER_TURN && joins < JOINS_PER_TURN; i++) {
 		if (!pl_conference_accepts(shard->conference) || !pl_ring_pop(&shard->commands, &command))
-			return;
+			return i > 0;
 		joins += command.kind == PL_COMMAND_JOIN;
 		pl_conference_command(shard->conference, now_us, &command);
 		free(command.description);
 		drain(shard, now_us);
 	}
 	shard->is_behind = true;
+	return true;
 }
 
 static void take_datagrams(struct pl_shard *shard)
@@ -169,7 +171,7 @@ static bool wait_for_work(struct pl_shard *shard)
 	return pl_udp_take_poll(&shard->udp, fds);
 }
 
-/* What came meanwhile waits in the socket for the others.  What a bounded turn left over, and handshakes, for which a turn
+/* Before the shard looks what is there, so that it wakes up once for all of it.  What came meanwhile waits in the socket.  What a bounded turn left over, and handshakes, for which a turn
  * has a millisecond, wait no longer. */
 static void gather(const struct pl_shard *shard)
 {
@@ -203,16 +205,19 @@ void pl_shard_run(struct pl_shard *shard)
 	shard->published_us = monotonic_us();
 	shard->gather.window_us = shard->config.coalesce_us;
 	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
-		const bool has_datagrams = wait_for_work(shard);
 		gather(shard);
+		const bool has_datagrams = wait_for_work(shard);
 		const int64_t now_us = monotonic_us();
+		const uint64_t rtp_in = pl_conference_rtp_in(shard->conference);
 		pl_gather_begin(&shard->gather, now_us);
 		shard->is_behind = false;
 		drain(shard, now_us); /* events that waited for room in the ring */
-		take_commands(shard, now_us);
-		take_crosses(shard, now_us);
+		bool is_busy = take_commands(shard, now_us);
+		is_busy |= take_crosses(shard, now_us);
 		if (has_datagrams)
 			take_datagrams(shard);
+		if (is_busy || pl_conference_rtp_in(shard->conference) != rtp_in)
+			pl_gather_busy(&shard->gather);
 		const int64_t tick_us = tick(shard);
 		pl_udp_flush(&shard->udp);
 		publish_counters(shard, tick_us);
