@@ -123,8 +123,12 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 	return err;
 }
 
+/* All are asked first: on a busy machine each may wait for a CPU before it ends, and they do that together. */
 static void destroy_shards(struct pl_sfu *sfu)
 {
+	for (size_t i = 0; i < sfu->shard_count; i++)
+		pl_shard_ask_to_stop(sfu->shard[i]);
+	pl_workers_ask_to_stop(&sfu->workers);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_stop(sfu->shard[i]);
 	pl_workers_stop(&sfu->workers);
@@ -401,6 +405,11 @@ bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event)
 	if (pl_waker_prepare_sleep(&sfu->waker))
 		return false;
 	return pop_event(sfu, event);
+}
+
+void pl_sfu_receive_later(struct pl_sfu *sfu)
+{
+	pl_waker_poke(&sfu->waker);
 }
 
 int pl_sfu_event_fd(const struct pl_sfu *sfu)

@@ -54,6 +54,9 @@ PL_MUST_USE bool pl_sfu_send(struct pl_sfu *sfu, const struct pl_command *comman
 /* Takes the next event, of the shards in turn; those of one shard are in order.  False when there is none. */
 PL_MUST_USE bool pl_sfu_receive(struct pl_sfu *sfu, struct pl_event *event);
 
+/* The caller stops before pl_sfu_receive was false: the descriptor stays readable. */
+void pl_sfu_receive_later(struct pl_sfu *sfu);
+
 /* Readable when events wait; pl_sfu_receive until false clears it. */
 int pl_sfu_event_fd(const struct pl_sfu *sfu);
 
@@ -79,6 +82,9 @@ struct pl_sfu_counters {
 	uint64_t trains_refused; /* of these the ones that were tried */
 	uint64_t syscalls;       /* to wait for, take and send datagrams */
 	uint64_t events_delayed; /* times that a shard's events had to wait for signaling */
+	/* The most that one turn of a shard did of what keeps packets waiting. */
+	uint64_t handshakes_turn_max; /* steps of handshakes */
+	uint64_t joins_turn_max;
 };
 
 /* What a codec worker counts. */

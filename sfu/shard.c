@@ -25,6 +25,12 @@ static int64_t monotonic_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void note_max(uint64_t *max, uint64_t seen)
+{
+	if (*max < seen)
+		*max = seen;
+}
+
 /* Takes everything out of the conference: datagrams to the network, events into the ring as long as it has room. */
 static void drain(struct pl_shard *shard, int64_t now_us)
 {
@@ -87,10 +93,12 @@ static bool take_crosses(struct pl_shard *shard, int64_t now_us)
 static bool take_commands(struct pl_shard *shard, int64_t now_us)
 {
 	struct pl_command command;
-	for (int i = 0, joins = 0; i < COMMANDS_PER_TURN && joins < JOINS_PER_TURN; i++) {
+	uint64_t joins = 0;
+	for (int i = 0; i < COMMANDS_PER_TURN && joins < JOINS_PER_TURN; i++) {
 		if (!pl_conference_accepts(shard->conference) || !pl_ring_pop(&shard->commands, &command))
 			return i > 0;
 		joins += command.kind == PL_COMMAND_JOIN;
+		note_max(&shard->joins_turn_max, joins);
 		pl_conference_command(shard->conference, now_us, &command);
 		free(command.description);
 		drain(shard, now_us);
@@ -131,6 +139,8 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 		.trains_refused = shard->udp.counters.trains_refused,
 		.syscalls = shard->udp.counters.syscalls + shard->waits,
 		.events_delayed = shard->events_delayed,
+		.handshakes_turn_max = shard->handshakes_turn_max,
+		.joins_turn_max = shard->joins_turn_max,
 	};
 	counters.conference.drop[PL_DROP_TOO_LARGE] += shard->udp.counters.too_large;
 	counters.conference.drop[PL_DROP_EGRESS_FULL] += shard->udp.counters.send_full;
@@ -190,13 +200,16 @@ static int64_t tick(struct pl_shard *shard)
 {
 	int64_t now_us = monotonic_us();
 	const int64_t until_us = now_us + HANDSHAKES_US;
+	uint64_t steps = 0;
 	while (pl_conference_deadline(shard->conference) <= now_us) {
+		steps += pl_conference_has_handshakes(shard->conference); /* a tick does one */
 		pl_conference_tick(shard->conference, now_us);
 		drain(shard, now_us);
 		now_us = monotonic_us();
 		if (!pl_conference_has_handshakes(shard->conference) || now_us >= until_us)
 			break;
 	}
+	note_max(&shard->handshakes_turn_max, steps);
 	return now_us;
 }
 
@@ -265,4 +278,6 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->trains_refused += counters.trains_refused;
 	sum->syscalls += counters.syscalls;
 	sum->events_delayed += counters.events_delayed;
+	note_max(&sum->handshakes_turn_max, counters.handshakes_turn_max);
+	note_max(&sum->joins_turn_max, counters.joins_turn_max);
 }

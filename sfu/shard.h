@@ -44,6 +44,9 @@ void pl_shard_go(struct pl_shard *shard);
  * the shard is to be destroyed; PL_ERR_CONFIG: this machine has not the srtp that is wanted. */
 PL_MUST_USE enum pl_err pl_shard_wait(struct pl_shard *shard);
 
+/* Stopping begins; pl_shard_stop waits for its end. */
+void pl_shard_ask_to_stop(struct pl_shard *shard);
+
 /* Says goodbye to everybody and ends the thread.  Others may still read its packets and write to it: all are stopped before
  * the first is unlinked, and unlinked before the first is destroyed. */
 void pl_shard_stop(struct pl_shard *shard);

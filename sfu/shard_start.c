@@ -183,14 +183,20 @@ void pl_shard_go(struct pl_shard *shard)
 	sem_post(&shard->may_go);
 }
 
+void pl_shard_ask_to_stop(struct pl_shard *shard)
+{
+	if (atomic_exchange_explicit(&shard->is_stopping, true, memory_order_acq_rel))
+		return;
+	pl_waker_poke(&shard->waker);
+	sem_post(&shard->may_go); /* one that was never let go */
+}
+
 void pl_shard_stop(struct pl_shard *shard)
 {
 	if (shard->has_stopped)
 		return;
 	shard->has_stopped = true;
-	atomic_store_explicit(&shard->is_stopping, true, memory_order_release);
-	pl_waker_poke(&shard->waker);
-	sem_post(&shard->may_go); /* one that was never let go */
+	pl_shard_ask_to_stop(shard);
 	pthread_join(shard->thread, NULL);
 }
 

@@ -34,7 +34,7 @@ struct pl_shard {
 	pthread_t thread;
 	atomic_bool is_stopping;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
-	uint64_t events_delayed, waits;
+	uint64_t events_delayed, waits, handshakes_turn_max, joins_turn_max;
 	int64_t published_us;
 	struct pl_gather gather;
 	bool is_behind; /* the last turn left something over that had come */

@@ -301,14 +301,20 @@ void pl_worker_go(struct pl_worker *worker)
 	sem_post(&worker->may_go);
 }
 
+void pl_worker_ask_to_stop(struct pl_worker *worker)
+{
+	if (atomic_exchange_explicit(&worker->is_stopping, true, memory_order_acq_rel))
+		return;
+	pl_waker_poke(&worker->waker);
+	sem_post(&worker->may_go); /* one that was never let go */
+}
+
 void pl_worker_stop(struct pl_worker *worker)
 {
 	if (worker->has_stopped)
 		return;
 	worker->has_stopped = true;
-	atomic_store_explicit(&worker->is_stopping, true, memory_order_release);
-	pl_waker_poke(&worker->waker);
-	sem_post(&worker->may_go); /* one that was never let go */
+	pl_worker_ask_to_stop(worker);
 	pthread_join(worker->thread, NULL);
 }
 

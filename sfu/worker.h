@@ -37,6 +37,9 @@ void pl_worker_link(struct pl_worker *worker, uint8_t shard, struct pl_link *fro
 
 void pl_worker_go(struct pl_worker *worker);
 
+/* Stopping begins; pl_worker_stop waits for its end. */
+void pl_worker_ask_to_stop(struct pl_worker *worker);
+
 /* All that are linked are stopped before the first link is destroyed, and these before the first of both. */
 void pl_worker_stop(struct pl_worker *worker);
 void pl_worker_destroy(struct pl_worker **worker);

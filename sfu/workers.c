@@ -106,6 +106,12 @@ void pl_workers_go(struct pl_workers *workers)
 		pl_worker_go(workers->worker[i]);
 }
 
+void pl_workers_ask_to_stop(struct pl_workers *workers)
+{
+	for (size_t i = 0; i < workers->count; i++)
+		pl_worker_ask_to_stop(workers->worker[i]);
+}
+
 void pl_workers_stop(struct pl_workers *workers)
 {
 	for (size_t i = 0; i < workers->count; i++)

@@ -35,6 +35,9 @@ PL_MUST_USE enum pl_err pl_workers_link(struct pl_workers *workers, struct pl_sh
 
 void pl_workers_go(struct pl_workers *workers);
 
+/* Stopping begins; pl_workers_stop waits for its end. */
+void pl_workers_ask_to_stop(struct pl_workers *workers);
+
 /* In the same order as shards: all of both are stopped, then shards are unlinked, then both are destroyed. */
 void pl_workers_stop(struct pl_workers *workers);
 void pl_workers_destroy(struct pl_workers *workers);

@@ -57,31 +57,33 @@ static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 			front->faults[fault]);
 }
 
-#define MEDIA_LIST(X)                                                                                        \
-	X(conference.participants, "plenum_participants", "gauge", "participants of the media plane")        \
-	X(conference.rooms, "plenum_media_rooms", "gauge", "rooms of the media plane")                       \
-	X(conference.datagrams_in, "plenum_datagrams_in_total", "counter", "UDP datagrams received")         \
-	X(conference.datagrams_out, "plenum_datagrams_out_total", "counter", "UDP datagrams sent")           \
-	X(conference.bytes_in, "plenum_bytes_in_total", "counter", "UDP payload received, in bytes")         \
-	X(conference.bytes_out, "plenum_bytes_out_total", "counter", "UDP payload sent, in bytes")           \
-	X(conference.rtp_in, "plenum_rtp_in_total", "counter", "RTP packets accepted from publishers")       \
-	X(conference.rtp_out, "plenum_rtp_out_total", "counter", "RTP packets sent to receivers")            \
-	X(conference.nacks_in, "plenum_nacks_in_total", "counter", "packets that receivers asked for again") \
-	X(conference.packets, "plenum_pool_packets", "gauge", "buffers of the packet pool")                  \
-	X(conference.packets_used, "plenum_pool_packets_used", "gauge", "buffers that hold a packet")        \
-	X(conference.packets_used_max, "plenum_pool_packets_used_max", "gauge", "the most that ever did")    \
-	X(conference.pool_low, "plenum_pool_low_total", "counter", "times that the packet pool became low")  \
-	X(conference.crossed, "plenum_crossed_total", "counter", "packets taken from other shards")          \
-	X(conference.copied, "plenum_copied_total", "counter", "of them, copied to this shard's memory")     \
-	X(syscalls, "plenum_media_syscalls_total", "counter", "system calls for datagrams")                  \
-	X(trains_cut, "plenum_trains_cut_total", "counter",                                                  \
-		"trains of datagrams that were sent one by one, where the kernel takes none")                \
-	X(trains_refused, "plenum_trains_refused_total", "counter",                                          \
-		"trains that the kernel refused, each a system call in vain")                                \
-	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue") \
-	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")         \
-	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")   \
-	X(events_delayed, "plenum_events_delayed_total", "counter", "times that events waited for signaling")
+#define MEDIA_LIST(X)                                                                                         \
+	X(conference.participants, "plenum_participants", "gauge", "participants of the media plane")         \
+	X(conference.rooms, "plenum_media_rooms", "gauge", "rooms of the media plane")                        \
+	X(conference.datagrams_in, "plenum_datagrams_in_total", "counter", "UDP datagrams received")          \
+	X(conference.datagrams_out, "plenum_datagrams_out_total", "counter", "UDP datagrams sent")            \
+	X(conference.bytes_in, "plenum_bytes_in_total", "counter", "UDP payload received, in bytes")          \
+	X(conference.bytes_out, "plenum_bytes_out_total", "counter", "UDP payload sent, in bytes")            \
+	X(conference.rtp_in, "plenum_rtp_in_total", "counter", "RTP packets accepted from publishers")        \
+	X(conference.rtp_out, "plenum_rtp_out_total", "counter", "RTP packets sent to receivers")             \
+	X(conference.nacks_in, "plenum_nacks_in_total", "counter", "packets that receivers asked for again")  \
+	X(conference.packets, "plenum_pool_packets", "gauge", "buffers of the packet pool")                   \
+	X(conference.packets_used, "plenum_pool_packets_used", "gauge", "buffers that hold a packet")         \
+	X(conference.packets_used_max, "plenum_pool_packets_used_max", "gauge", "the most that ever did")     \
+	X(conference.pool_low, "plenum_pool_low_total", "counter", "times that the packet pool became low")   \
+	X(conference.crossed, "plenum_crossed_total", "counter", "packets taken from other shards")           \
+	X(conference.copied, "plenum_copied_total", "counter", "of them, copied to this shard's memory")      \
+	X(syscalls, "plenum_media_syscalls_total", "counter", "system calls for datagrams")                   \
+	X(trains_cut, "plenum_trains_cut_total", "counter",                                                   \
+		"trains of datagrams that were sent one by one, where the kernel takes none")                 \
+	X(trains_refused, "plenum_trains_refused_total", "counter",                                           \
+		"trains that the kernel refused, each a system call in vain")                                 \
+	X(kernel_drops, "plenum_kernel_drops_total", "counter", "datagrams that found a full receive queue")  \
+	X(send_full, "plenum_send_full_total", "counter", "datagrams that found a full send buffer")          \
+	X(send_failed, "plenum_send_failed_total", "counter", "datagrams that the kernel refused to send")    \
+	X(events_delayed, "plenum_events_delayed_total", "counter", "times that events waited for signaling") \
+	X(handshakes_turn_max, "plenum_handshakes_turn_max", "gauge", "most steps of handshakes in one turn") \
+	X(joins_turn_max, "plenum_joins_turn_max", "gauge", "most joins in one turn")
 
 static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, size_t shards)
 {

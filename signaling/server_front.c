@@ -10,6 +10,10 @@
  * free() gives none of it back to the system.  Once after a wave of joins and leaves, then, and every 30 s while one
  * goes on: that takes 3 to 9 us for each of them, in which the shards' packets go on (they take no memory). */
 enum { TRIM_US = 30000000, SLACK_US = 1000000 };
+
+/* Between two looks at the connections, the timers and the signals: some milliseconds. */
+enum { EVENTS_PER_TURN = 256 };
+
 _Static_assert(
 	TRIM_US > (PL_TRANSPORT_SETTLE_MS_UNPROVED + PL_TRANSPORT_SETTLE_MS) * 1000, "handshakes are over by then");
 
@@ -165,7 +169,9 @@ void pl_server_after_front(struct pl_server *server)
 void pl_server_take_events(struct pl_server *server)
 {
 	struct pl_event event;
-	while (pl_sfu_receive(server->sfu, &event)) {
+	int taken = 0;
+	while (taken < EVENTS_PER_TURN && pl_sfu_receive(server->sfu, &event)) {
+		taken++;
 		if (event.kind == PL_EVENT_CONNECTED)
 			pl_log(PL_LOG_INFO, "media is connected", PL_LOG_NUMBER("source", event.source));
 		else if (event.kind == PL_EVENT_GONE)
@@ -175,5 +181,7 @@ void pl_server_take_events(struct pl_server *server)
 		pl_front_event(server->front, pl_server_now_us(), &event);
 		drain(server);
 	}
+	if (taken == EVENTS_PER_TURN)
+		pl_sfu_receive_later(server->sfu);
 	pl_server_after_front(server); /* what one client has to be told of all of them is one write */
 }
