@@ -109,7 +109,13 @@ elseif(CMAKE_MATCH_1 VERSION_LESS PLENUM_OPUS_VERSION_MIN)
 		"on what copied encoders and frames without prediction do there.")
 endif()
 if(OPUS_DECODER_KB GREATER PLENUM_OPUS_DECODER_KB_MAX)
-	message(WARNING "${OPUS_TEXT} has deep PLC: a decoder takes ${OPUS_DECODER_KB} KB instead of some 18, and more time. A server is better "
-		"off without (docs/opus.md).")
+	set(OPUS_REMARK "${OPUS_TEXT} has deep PLC: a decoder takes ${OPUS_DECODER_KB} KB instead of some 18. A server is better off without "
+		"(docs/opus.md).")
+	# Debian 13's is such a one: nothing that somebody did wrong.
+	if(PLENUM_OPUS STREQUAL "system")
+		message(STATUS ${OPUS_REMARK})
+	else()
+		message(WARNING ${OPUS_REMARK})
+	endif()
 endif()
 message(STATUS "libopus: ${OPUS_TEXT} (${PLENUM_OPUS}), ${OPUS_DECODER_KB} KB for a decoder")

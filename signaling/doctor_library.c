@@ -57,9 +57,11 @@ void pl_doctor_check_opus(struct pl_doctor *doctor, const struct pl_library_opus
 	enum { DECODER_BYTES_MAX = 64 * 1024 };
 	const char *source = opus->file[0] == '\0' ? "linked in" : opus->file;
 	if (opus->decoder_bytes > DECODER_BYTES_MAX)
-		pl_doctor_tell(doctor, "Opus", PL_DOCTOR_WARNING,
-			"%s (%s) has deep PLC: a talker's decoder takes %zu KB instead of some 18, and more time",
-			opus->version, source, opus->decoder_bytes / 1024);
+		pl_doctor_tell(doctor, "Opus", PL_DOCTOR_NOTE,
+			"%s (%s) uses %s, and has deep PLC: a talker's decoder takes %zu KB instead of some 18, and up "
+			"to twice the "
+			"time (docs/opus.md)",
+			opus->version, source, opus->used, opus->decoder_bytes / 1024);
 	else if (strcmp(opus->used, opus->carried) != 0)
 		pl_doctor_tell(doctor, "Opus", PL_DOCTOR_OK, "%s (%s) with %s code, of which this processor can use %s",
 			opus->version, source, opus->carried, opus->used);

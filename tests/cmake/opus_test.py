@@ -4,7 +4,7 @@
 The libraries are stubs that say a version and a size, so that each kind is there: old ones, ones with neural networks, ones
 that do not link.
 
-usage: opus_test.py SOURCE_DIR CMAKE C_COMPILER
+usage: opus_test.py SOURCE_DIR CMAKE GENERATOR C_COMPILER
 """
 import pathlib
 import re
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-SOURCE, CMAKE, COMPILER = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+SOURCE, CMAKE, GENERATOR, COMPILER = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
 
 HEADER = """
 #define OPUS_OK 0
@@ -82,7 +82,7 @@ class Project:
         (self.source / "CMakeLists.txt").write_text(PROJECT)
 
     def configure(self, path):
-        done = run(CMAKE, "-S", self.source, "-B", self.build, f"-DCMAKE_C_COMPILER={COMPILER}", f"-DPLENUM_OPUS={path}")
+        done = run(CMAKE, "-G", GENERATOR, "-S", self.source, "-B", self.build, f"-DCMAKE_C_COMPILER={COMPILER}", f"-DPLENUM_OPUS={path}")
         # CMake wraps what it says.
         return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
 

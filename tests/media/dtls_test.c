@@ -313,9 +313,14 @@ static void test_dtls_survives_any_flipped_byte(void **state)
 					 pl_dtls_identity_fingerprint(alice_identity)),
 			PL_ERR_NONE);
 		const enum pl_drop drop = pl_dtls_feed(bob, 0, (struct pl_bytes){ flipped, hello.size });
-		assert_int_equal(
-			drop == PL_DROP_NONE, pl_dtls_state(bob) == PL_DTLS_HANDSHAKE &&
-						      (flipped[0] >= 20 && flipped[0] <= 25 && flipped[1] == 0xfe));
+		/* With another length the rest is read as a record of its own, and may be dropped for that: it depends on how long
+		 * OpenSSL's ClientHello is. */
+		const bool is_record = flipped[0] >= 20 && flipped[0] <= 25 && flipped[1] == 0xfe,
+			   is_cut = at == 11 || at == 12;
+		if (drop == PL_DROP_NONE)
+			assert_true(is_record && pl_dtls_state(bob) == PL_DTLS_HANDSHAKE);
+		else if (!is_cut)
+			assert_true(!is_record || pl_dtls_state(bob) != PL_DTLS_HANDSHAKE);
 		while (pl_dtls_next(bob, &reply))
 			assert_in_range(reply.size, 1, PL_DTLS_MTU);
 		pl_dtls_destroy(&bob);

@@ -365,7 +365,8 @@ static void test_opus_has_fec_as_the_decoder_finds_it(void **state)
 }
 
 /* Of each word the first two packets are lost.  A guess is the silence from before; FEC has the second one, in its
- * rising part quieter than it was said, but by less than 16 dB. */
+ * rising part quieter than it was said (1.3.1 by 14 dB, 1.5.2, which spends fewer bits on it, by up to 19), but by less than 20 dB, and
+ * 34 dB above the guess. */
 static void test_opus_recovers_what_was_lost(void **state)
 {
 	(void)state;
@@ -393,8 +394,8 @@ static void test_opus_recovers_what_was_lost(void **state)
 			assert_int_equal(pl_opus_conceal(guess, guessed, PL_OPUS_FRAME), PL_OPUS_FRAME);
 			assert_int_equal(pl_opus_recover(lossy, bytes, made, PL_OPUS_FRAME), PL_OPUS_FRAME);
 			const double recovered = pl_sound_rms(made, PL_OPUS_FRAME);
-			if (recovered < said / 6 || recovered > said * 2 ||
-				pl_sound_rms(guessed, PL_OPUS_FRAME) > said / 20)
+			if (recovered < said / 10 || recovered > said * 2 ||
+				pl_sound_rms(guessed, PL_OPUS_FRAME) > recovered / 50)
 				fail_msg("frame %u: said %.3f, recovered %.3f, guessed %.4f", n, said, recovered,
 					pl_sound_rms(guessed, PL_OPUS_FRAME));
 			count++;

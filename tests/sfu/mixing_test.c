@@ -268,10 +268,14 @@ static void test_mixing_spreads_over_nodes(void **state)
 	pl_sim_destroy(&sim);
 }
 
-/* 10 % loss, 60 ms of jitter and reordering, both ways: voices stay there, and what the server numbers has no gap of its own. */
+/* 10 % loss, 60 ms of jitter and reordering, both ways: voices stay there, and what the server numbers has no gap of its own.
+ * How many of a voice's 59 windows outlast that depends on how libopus conceals: over 30 seeds the mean is 0.98 with 1.3.1 and
+ * 0.97 with 1.5.2, the least 0.91 and 0.88. */
 static void test_mixing_survives_a_bad_network(void **state)
 {
 	(void)state;
+	double sum = 0;
+	unsigned count = 0;
 	for (uint64_t seed = 10; seed < 13; seed++) {
 		struct pl_sim *sim = make_sim(seed, 2);
 		struct pl_sim_peer *p[5];
@@ -287,8 +291,10 @@ static void test_mixing_survives_a_bad_network(void **state)
 		for (size_t i = 0; i < 5; i++) {
 			for (size_t k = 0; k < 3; k++) {
 				const double heard = pl_sim_share(p[i], p[k], 4000, 9900);
-				if (i == k ? heard > 0 : heard < 0.9)
+				if (i == k ? heard > 0 : heard < 0.85)
 					fail_msg("seed %d: %d heard %d for %.2f", (int)seed, (int)i, (int)k, heard);
+				sum += heard;
+				count += i != k;
 			}
 			const char *flaw = pl_sim_flaw(p[i], 0, (uint32_t)p[i]->slot[0].count / 4);
 			if (flaw != NULL)
@@ -296,6 +302,8 @@ static void test_mixing_survives_a_bad_network(void **state)
 		}
 		pl_sim_destroy(&sim);
 	}
+	if (sum / count < 0.95)
+		fail_msg("a voice was heard for %.3f of the time", sum / count);
 }
 
 static void report_loss(struct pl_sim_peer *p, uint8_t fraction_lost)
