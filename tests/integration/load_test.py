@@ -249,7 +249,7 @@ def test_server_dies():
         status, report, _ = end(process)
         assert time.monotonic() - started < 10
         server.process.returncode = 0  # as was wanted
-    assert status == 1 and report["is_interrupted"] is True
+    assert status == 1 and report["is_interrupted"] is False and report["is_deserted"] is True
     assert report["clients"]["connected"] == 4 and report["clients"]["failed"] == 4, report
     assert report["media"]["delivered"] > 0
     # Who sends media may see first that nobody takes it any more.
@@ -257,6 +257,39 @@ def test_server_dies():
     assert "the server closed the WebSocket" in reasons, report
     assert all(word in ("the server's UDP port is closed", "after joining: the server closed the WebSocket")
                for word in reasons.split(" / ")), reasons
+
+
+def test_measured_process_dies():
+    """What a process cost that is no more is not known, whether or not anybody has waited for it; that is said, and no success."""
+    for is_reaped in (False, True):
+        with Server() as server, subprocess.Popen(["sleep", "60"]) as measured:
+            process = begin(server, publishers=1, receivers=1, duration=3, pid=measured.pid)
+            time.sleep(2)
+            measured.kill()
+            if is_reaped:
+                measured.wait()
+            status, report, table = end(process)
+        assert status == 1, table
+        assert report["server"] == {"has_ended": True, "cpu_us_per_packet": None, "cpu_percent": None,
+                                    "rss_kb_per_client": None, "pss_kb_per_client": None}
+        assert f"(pid {measured.pid}) ended during the run" in table and "server's memory" not in table, table
+        assert report["is_interrupted"] is report["is_deserted"] is False
+        check_media(report, publishers=1, streams=1)
+
+
+def test_nobody_gets_in():
+    """A server that is not there is no interruption: nobody pressed anything."""
+    with Server() as server:
+        url = server.url
+    with subprocess.Popen(["sleep", "60"]) as gone:
+        gone.kill()
+    assert "there is no process" in subprocess.run([BINARY, "--url", url, f"--pid={gone.pid}"], capture_output=True, text=True,
+                                                   timeout=TIMEOUT_S, check=False).stderr
+    done = subprocess.run([BINARY, "--url", url, "--publishers=1", "--receivers=1", "--retries=0", "--json=-"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["is_interrupted"] is False and report["is_deserted"] is True, report
+    assert report["clients"]["connected"] == 0 and report["clients"]["failed"] == 2, report
 
 
 def test_interrupt():

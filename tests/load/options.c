@@ -97,6 +97,13 @@ static const struct key *find(const char *written)
 	return NULL;
 }
 
+size_t load_options_index(const char *written)
+{
+	_Static_assert(PL_COUNT(keys) <= LOAD_KEYS_MAX, "each key has a number");
+	const struct key *key = find(written);
+	return key != NULL ? (size_t)(key - keys) : LOAD_KEYS_MAX;
+}
+
 static bool read_decimal(const char *text, double *number)
 {
 	char *end;

@@ -7,7 +7,7 @@
 
 #include "media/base.h"
 
-enum { LOAD_TEXT_SIZE = 256, LOAD_ERROR_SIZE = 400 };
+enum { LOAD_TEXT_SIZE = 256, LOAD_ERROR_SIZE = 400, LOAD_KEYS_MAX = 64 };
 
 enum load_api { LOAD_API_PLENUM, LOAD_API_WHIP };
 
@@ -56,6 +56,9 @@ struct load_options {
 enum load_action { LOAD_RUN, LOAD_HELP };
 
 void load_options_defaults(struct load_options *options);
+
+/* The number of the key that is written so, LOAD_KEYS_MAX when there is none. */
+size_t load_options_index(const char *written);
 
 /* Sets one key.  False: error has a sentence that names the key, the value and what is accepted. */
 PL_MUST_USE bool load_options_set(

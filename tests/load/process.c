@@ -24,21 +24,42 @@ static int64_t thread_cpu_ns(uint32_t pid, const char *thread)
 	return ns;
 }
 
-/* Fields 14 and 15 of stat: utime and stime in ticks (proc(5)).  The name before them may hold anything, even ')'. */
-static int64_t ticks_ns(uint32_t pid)
+/* Returns where field 3 of stat begins (proc(5)), or NULL.  The name before it may hold anything, even ')'. */
+static const char *read_stat(uint32_t pid, char text[static STAT_SIZE])
 {
-	char path[PATH_SIZE], text[STAT_SIZE];
-	uint64_t user, system;
+	char path[PATH_SIZE];
 	snprintf(path, sizeof path, "/proc/%u/stat", pid);
 	FILE *file = fopen(path, "re");
 	if (file == NULL)
-		return -1;
-	const size_t size = fread(text, 1, sizeof text - 1, file);
+		return NULL;
+	const size_t size = fread(text, 1, STAT_SIZE - 1, file);
 	fclose(file);
 	text[size] = '\0';
 	const char *end = strrchr(text, ')');
-	if (end == NULL || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
-				   &system) != 2)
+	return end != NULL ? end + 1 : NULL;
+}
+
+uint64_t load_process_started(uint32_t pid)
+{
+	char text[STAT_SIZE], state = 'X';
+	uint64_t ticks = 0; /* field 22 */
+	const char *fields = read_stat(pid, text);
+	if (fields == NULL ||
+		sscanf(fields, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+			&state, &ticks) != 2)
+		return 0;
+	/* The very first tick of a machine has no process that could be meant. */
+	return state == 'Z' || state == 'X' ? 0 : ticks;
+}
+
+/* Fields 14 and 15: utime and stime in ticks. */
+static int64_t ticks_ns(uint32_t pid)
+{
+	char text[STAT_SIZE];
+	uint64_t user, system;
+	const char *fields = read_stat(pid, text);
+	if (fields == NULL || sscanf(fields, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
+				      &system) != 2)
 		return -1;
 	return (int64_t)(user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
 }

@@ -97,6 +97,9 @@ void load_report_print(FILE *file, const struct load_result *r, const struct loa
 		fprintf(file, "  %8u %s\n", r->reason[i].count, r->reason[i].text);
 	if (r->seconds > 0)
 		print_media(file, r);
+	if (r->has_server_ended)
+		fprintf(file, "the server's process (pid %u) ended during the run: what it cost is not known\n",
+			options->pid);
 	fprintf(file, "%-30s %8s %8s %8s %8s\n", "milliseconds", "p50", "p90", "p99", "max");
 	print_percentiles(file, "request to answer", &r->answer_us, 1e3);
 	print_percentiles(file, "request to connected", &r->connected_us, 1e3);
@@ -165,6 +168,9 @@ static json_t *cost(const struct load_result *r, int64_t cpu_ns)
 
 static json_t *server(const struct load_result *r)
 {
+	if (r->has_server_ended)
+		return json_pack("{s:b,s:n,s:n,s:n,s:n}", "has_ended", true, "cpu_us_per_packet", "cpu_percent",
+			"rss_kb_per_client", "pss_kb_per_client");
 	json_t *object = r->server_cpu_ns >= 0 ? cost(r, r->server_cpu_ns) : json_object();
 	if (has_memory(r->memory_before.rss_bytes, r->memory_after.rss_bytes))
 		json_object_set_new(object, "rss_kb_per_client",
@@ -177,12 +183,12 @@ static json_t *server(const struct load_result *r)
 
 bool load_report_write_json(const char *path, const struct load_result *r, const struct load_options *options)
 {
-	json_t *root = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i},s:o,s:b,s:o,s:{s:i,s:i,s:i,s:i}}", "scenario",
+	json_t *root = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i},s:o,s:b,s:b,s:o,s:{s:i,s:i,s:i,s:i}}", "scenario",
 		scenario(options), "clients", "asked", (int)r->clients, "answered", (int)r->joined, "connected",
 		(int)r->connected, "failed", (int)r->failed, "retries", (int)r->retries, "failures", failures(r),
-		"is_interrupted", r->is_interrupted, "media", media(r), "receivers", "counted", (int)r->receivers,
-		"complete", (int)r->receivers_complete, "streams_min", (int)r->streams_min, "streams_max",
-		(int)r->streams_max);
+		"is_interrupted", r->is_interrupted, "is_deserted", r->is_deserted, "media", media(r), "receivers",
+		"counted", (int)r->receivers, "complete", (int)r->receivers_complete, "streams_min",
+		(int)r->streams_min, "streams_max", (int)r->streams_max);
 	json_object_set_new(root, "join_ms",
 		json_pack("{s:o,s:o,s:o}", "answer", percentiles(&r->answer_us, 1e3), "connected",
 			percentiles(&r->connected_us, 1e3), "media", percentiles(&r->media_us, 1e3)));

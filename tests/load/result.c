@@ -225,5 +225,6 @@ double load_result_loss_percent(const struct load_result *result)
 bool load_result_is_good(const struct load_result *result, const struct load_options *options)
 {
 	return result->failed == 0 && result->connected == result->clients && !result->is_interrupted &&
+	       !result->is_deserted && !result->has_server_ended &&
 	       load_result_loss_percent(result) <= options->max_loss_percent;
 }

@@ -16,7 +16,8 @@ struct load_result {
 		uint32_t count;
 	} reason[LOAD_REASONS_MAX]; /* the last one takes all others */
 	uint32_t reason_count;
-	bool is_interrupted; /* by a signal, or because everybody was lost */
+	bool is_interrupted; /* by a signal */
+	bool is_deserted;    /* ended early, because nobody got in or all were lost */
 
 	double seconds; /* of the measurement; 0: there was none */
 	uint64_t sent, delivered, lost, missing;
@@ -39,6 +40,7 @@ struct load_result {
 	struct load_histogram latency_ns, late_ns, answer_us, connected_us, media_us;
 	int64_t load_cpu_ns, server_cpu_ns; /* -1: not known */
 	struct load_memory memory_before, memory_after;
+	bool has_server_ended; /* the process of --pid, during the run: what it cost is not known */
 };
 
 struct load_gathering {
@@ -54,7 +56,7 @@ void load_result_gather(struct load_result *result, const struct load_gathering 
 
 double load_result_loss_percent(const struct load_result *result);
 
-/* True: all joined, and no more was lost than the options allow. */
+/* True: all joined, no more was lost than the options allow, and the server is still there. */
 bool load_result_is_good(const struct load_result *result, const struct load_options *options);
 
 #endif

@@ -48,6 +48,7 @@ struct run {
 	uint64_t received_shown, received_seen;
 	int64_t received_us; /* when received_seen was new */
 	int64_t cpu_began_ns, own_cpu_began_ns;
+	uint64_t server_started; /* see load_process_started; 0: there is no --pid */
 	bool has_terminal;
 };
 
@@ -368,8 +369,10 @@ static void advance(struct run *run, const struct sums *sums, int64_t at_us)
 	const struct load_options *o = run->options;
 	const int64_t in_stage_us = at_us - run->stage_us;
 	const bool is_settled = sums->connected + sums->failed + run->unanswered >= run->count;
-	if (is_interrupted || (run->stage != STAGE_DRAIN && is_settled && is_deserted(run, sums))) {
-		run->result->is_interrupted = true;
+	const bool is_over = run->stage != STAGE_DRAIN && is_settled && is_deserted(run, sums);
+	if (is_interrupted || is_over) {
+		run->result->is_interrupted |= is_interrupted != 0;
+		run->result->is_deserted |= is_over;
 		enter(run, run->stage == STAGE_MEASURE ? STAGE_DRAIN : STAGE_OVER, at_us);
 		if (is_interrupted)
 			is_interrupted = 0; /* the next one ends the draining too */
@@ -485,6 +488,18 @@ static bool start(struct run *run, char error[static LOAD_ERROR_SIZE])
 	return run->signaling != NULL && make_workers(run);
 }
 
+/* What was read of a process that is no more, or is another one by now, is no figure. */
+static void look_for_server(struct run *run)
+{
+	struct load_result *result = run->result;
+	const uint32_t pid = run->options->pid;
+	if (pid == 0 || load_process_started(pid) == run->server_started)
+		return;
+	result->has_server_ended = true;
+	result->server_cpu_ns = -1;
+	result->memory_after = (struct load_memory){ -1, -1 };
+}
+
 bool load_run(const struct load_options *options, struct load_result *result, char error[static LOAD_ERROR_SIZE])
 {
 	struct run run = {
@@ -497,7 +512,8 @@ bool load_run(const struct load_options *options, struct load_result *result, ch
 	result->memory_before = result->memory_after = (struct load_memory){ -1, -1 };
 	if (options->pid != 0) {
 		result->memory_before = load_process_memory(options->pid);
-		if (load_process_cpu_ns(options->pid) < 0) {
+		run.server_started = load_process_started(options->pid);
+		if (run.server_started == 0) {
 			snprintf(error, LOAD_ERROR_SIZE, "pid: there is no process %u here", options->pid);
 			return false;
 		}
@@ -505,6 +521,7 @@ bool load_run(const struct load_options *options, struct load_result *result, ch
 	const bool is_started = start(&run, error);
 	if (is_started) {
 		serve(&run);
+		look_for_server(&run);
 		load_result_gather(
 			result, &(struct load_gathering){ options, run.clients, run.sessions, run.count, run.workers });
 	}

@@ -11,6 +11,7 @@ struct reader {
 	char *error; /* of LOAD_ERROR_SIZE */
 	yaml_parser_t parser;
 	yaml_event_t event;
+	size_t line_of[LOAD_KEYS_MAX]; /* by the number of the key; 0: not set yet */
 };
 
 PL_PRINTF(2, 3) static bool fail(struct reader *r, const char *format, ...)
@@ -43,13 +44,30 @@ static bool take_text(struct reader *r, const char *what, char text[static LOAD_
 	return true;
 }
 
+/* False, with a sentence, when the key was set in a line before.  One that is not known is told by who sets it. */
+static bool is_first(struct reader *r, const char *key)
+{
+	const size_t index = load_options_index(key);
+	PL_ASSERT(index <= LOAD_KEYS_MAX);
+	if (index == LOAD_KEYS_MAX)
+		return true;
+	if (r->line_of[index] != 0)
+		return fail(r, "%.60s: set a second time; the first is in line %zu", key, r->line_of[index]);
+	r->line_of[index] = r->event.start_mark.line + 1;
+	return true;
+}
+
 static bool read_pairs(struct reader *r)
 {
 	char key[LOAD_TEXT_SIZE], value[LOAD_TEXT_SIZE], why[LOAD_ERROR_SIZE];
 	while (next(r)) {
 		if (r->event.type == YAML_MAPPING_END_EVENT)
 			return true;
-		if (!take_text(r, "a key", key) || !next(r) || !take_text(r, key, value))
+		if (!take_text(r, "a key", key))
+			return false;
+		if (!is_first(r, key))
+			return false;
+		if (!next(r) || !take_text(r, key, value))
 			return false;
 		if (!load_options_set(r->options, key, value, why))
 			return fail(r, "%.300s", why);

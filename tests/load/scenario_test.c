@@ -84,6 +84,9 @@ static void test_scenario_errors_name_file_and_line(void **state)
 		{ "rooms: \"2\nslots: 1\n", "not YAML: " },
 		{ "rooms: 2\n---\nrooms: 3\n", ":2: one document is one scenario" },
 		{ "rooms: *a\n", "rooms has to be one word" },
+		{ "rooms: 1\nslots: 2\nrooms: 2\n", ":3: rooms: set a second time; the first is in line 1" },
+		{ "port_range: 20000-20999\nport-range: 0\n",
+			":2: port-range: set a second time; the first is in line 1" },
 	};
 	for (size_t i = 0; i < PL_COUNT(wrong); i++) {
 		struct load_options o;
