@@ -157,6 +157,60 @@ static void test_spread_is_copied_once_a_node(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* A shard that is alone on its node copies, too: each of its members would read across otherwise. */
+static void test_spread_is_copied_for_a_shard_that_is_alone(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = pl_sim_create(&(struct pl_sim_config){ .seed = 19, .shards = 2, .node = { 0, 1 } });
+	struct pl_sim_peer *talker = join(sim, 0, 0, true), *far = listen_only(sim, 1);
+	pl_sim_run(sim, 5000);
+	assert_true(talker->packets_sent > 200);
+	assert_hears(far, talker, SETTLE_MS, 4900, true);
+	assert_in_range(counters(sim, 1).copied, talker->packets_sent - 60, talker->packets_sent);
+	assert_int_equal(counters(sim, 0).copied, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* A track is of one room and comes from one shard: what says it is of another is dropped by name, and heard by nobody. */
+static void test_spread_track_of_another_room_or_shard_is_refused(void **state)
+{
+	(void)state;
+	static struct pl_packet packet;
+	struct pl_sim *sim = make_sim(20, 3);
+	struct pl_sim_peer *talker = join(sim, 1, 0, true);
+	struct pl_sim_peer *beside = pl_sim_join(
+		sim, &(struct pl_sim_join){ .room = ROOM + 1, .hz = 2500, .slots = 1, .shard = 1, .is_muted = true });
+	struct pl_sim_peer *listener = listen_only(sim, 2);
+	pl_sim_run(sim, 2000);
+	packet = (struct pl_packet){
+		.source = talker->source,
+		.track = talker->track,
+		.coding = PL_CODING_OPUS,
+		.has_level = true,
+		.is_voice = true,
+		.level = 10,
+	};
+	packet.payload = (struct pl_bytes){ packet.data, 20 };
+	const struct {
+		uint32_t room;
+		uint8_t from;
+	} wrong[] = { { ROOM + 1, 1 }, { ROOM, 2 } };
+	const uint64_t copied = counters(sim, 0).copied;
+	for (size_t i = 0; i < PL_COUNT(wrong); i++) {
+		const struct pl_cross message = { .kind = PL_CROSS_HEAR, .room = wrong[i].room, .packet = &packet };
+		const enum pl_drop drop = pl_spread_take(sim->conference, sim->now_us, wrong[i].from, &message);
+		assert_int_equal(drop, PL_DROP_RTP_UNKNOWN_TRACK);
+	}
+	assert_int_equal(counters(sim, 0).copied, copied);
+	/* As it really is, it is taken. */
+	const struct pl_cross message = { .kind = PL_CROSS_HEAR, .room = ROOM, .packet = &packet };
+	assert_int_equal(pl_spread_take(sim->conference, sim->now_us, 1, &message), PL_DROP_NONE);
+	pl_sim_run(sim, 1000);
+	assert_true(pl_sim_slot_of(beside, talker) < 0);
+	assert_hears(listener, talker, 2000 + 200, 2900, true);
+	pl_sim_destroy(&sim);
+}
+
 /* Muted, gone, closed or killed on a shard far from home: its slots are free everywhere, and another takes them. */
 static void test_spread_silence_is_told(void **state)
 {
@@ -517,6 +571,8 @@ int main(void)
 		cmocka_unit_test(test_spread_first_packet_is_heard),
 		cmocka_unit_test(test_spread_packet_crosses_once),
 		cmocka_unit_test(test_spread_is_copied_once_a_node),
+		cmocka_unit_test(test_spread_is_copied_for_a_shard_that_is_alone),
+		cmocka_unit_test(test_spread_track_of_another_room_or_shard_is_refused),
 		cmocka_unit_test(test_spread_silence_is_told),
 		cmocka_unit_test(test_spread_home_may_be_empty),
 		cmocka_unit_test(test_spread_slots_count_everywhere),
