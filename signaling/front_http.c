@@ -419,6 +419,10 @@ static void delete (struct pl_front *front, const struct pl_front_http_request *
 	struct pl_front_session *session = find_session(front, http, target);
 	if (session == NULL)
 		return;
+	if (http->if_match != NULL && match(http->if_match, session) == MATCH_NOTHING) {
+		fail(front, http, PL_FAULT_STALE, "If-Match: ICE has another ETag by now");
+		return;
+	}
 	pl_front_command_leave(front, session);
 	pl_front_session_destroy(front, session, "left");
 	struct head head;
