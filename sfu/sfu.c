@@ -189,7 +189,7 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		err = pl_workers_start(&sfu->workers, topology, &workers);
 		if (err != PL_ERR_NONE)
 			snprintf(error, error_size, "codec worker %zu of %zu (media.codec_workers) did not start: %s",
-				sfu->workers.count + 1, sfu->workers.planned, pl_err_text(err));
+				sfu->workers.failed + 1, sfu->workers.planned, pl_err_text(err));
 	}
 	if (err == PL_ERR_NONE) {
 		err = link_shards(sfu);

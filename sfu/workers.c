@@ -74,6 +74,7 @@ enum pl_err pl_workers_start(
 			.index = (uint8_t)index,
 		};
 		PL_ASSERT(worker.codec.dsp != NULL);
+		workers->failed = index;
 		if (getrandom(&worker.codec.seed, sizeof worker.codec.seed, 0) != sizeof worker.codec.seed)
 			return PL_ERR_CRYPTO;
 		const struct pl_topology_shard place = { .cpu = PL_TOPOLOGY_FLOATING, .node = workers->node[index] };
@@ -83,7 +84,10 @@ enum pl_err pl_workers_start(
 	}
 	for (size_t i = 0; i < workers->count; i++) {
 		const enum pl_err settle_err = pl_worker_wait(workers->worker[i]);
-		err = err == PL_ERR_NONE ? settle_err : err;
+		if (err == PL_ERR_NONE && settle_err != PL_ERR_NONE) {
+			workers->failed = i;
+			err = settle_err;
+		}
 	}
 	return err;
 }

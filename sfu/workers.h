@@ -9,6 +9,7 @@
 
 struct pl_workers {
 	size_t planned, count; /* count: of those that are started */
+	size_t failed;         /* which one it was that did not start, from 0 */
 	uint16_t node[PL_WORKERS_MAX];
 	struct pl_worker *worker[PL_WORKERS_MAX];
 	void *templates_memory;
