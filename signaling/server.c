@@ -20,6 +20,7 @@ enum {
 	OWN_FDS = 64, /* of the media plane, the log, libraries */
 	ACCEPTS_PER_TURN = 16,
 	ACCEPT_PAUSE_US = 100000,
+	SAME_END_US = 500000,
 	HTTP_TIMEOUT_S = 10, /* for a request's head, and for a TLS handshake */
 	/* Browsers send the cookies of a host to each of its ports: those of a developer's other programs come here. */
 	HEAD_SIZE_MAX = 16384,
@@ -61,22 +62,31 @@ static bool has_websockets(const struct pl_server *server)
 	return server->ws_free_count < server->ws_max;
 }
 
+/* Whoever asks twice does not want to wait for clients that do not answer.  But a supervisor may tell a process and its
+ * group of the same end (timeout(1) does): what comes within a moment is the same request. */
+static void end_again(struct pl_server *server)
+{
+	if (pl_server_now_us() - server->ending_us < SAME_END_US)
+		return;
+	pl_log(PL_LOG_INFO, "ends without waiting any longer",
+		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
+	end_over(server);
+}
+
 /* The listener stays open, so that /ready can say 503 while the last goodbyes are on their way. */
 static void begin_end(struct pl_server *server)
 {
 	struct signalfd_siginfo info;
-	if (read(lws_get_socket_fd(server->signals), &info, sizeof(info)) != sizeof(info) || server->is_ending)
+	if (read(lws_get_socket_fd(server->signals), &info, sizeof(info)) != sizeof(info))
 		return;
+	if (server->is_ending) {
+		end_again(server);
+		return;
+	}
 	pl_log(PL_LOG_INFO, "ends", PL_LOG_NUMBER("signal", info.ssi_signo),
 		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
-	/* From here a second signal has its default effect. */
-	sigset_t both;
-	sigemptyset(&both);
-	sigaddset(&both, SIGINT);
-	sigaddset(&both, SIGTERM);
-	pthread_sigmask(SIG_UNBLOCK, &both, NULL);
-
 	server->is_ending = true;
+	server->ending_us = pl_server_now_us();
 	pl_server_before_front(server);
 	pl_front_shutdown(server->front, pl_server_now_us());
 	pl_server_after_front(server);

@@ -70,6 +70,7 @@ struct pl_server {
 	int64_t changed_us;     /* the last time that somebody came or went */
 	bool is_trim_coming;    /* trim_timer is set */
 	bool is_ending, is_over;
+	int64_t ending_us; /* when that began */
 
 	struct pl_ws **ws; /* by index */
 	uint32_t *ws_free; /* indexes */
