@@ -116,6 +116,7 @@ static void describe_accepted(const struct pl_config_key *key, char *text, size_
 {
 	switch (key->kind) {
 	case PL_CONFIG_TEXT:
+	case PL_CONFIG_SECRET:
 		snprintf(text, size, "a text of at most %u bytes without control characters", key->max);
 		break;
 	case PL_CONFIG_LISTEN:
@@ -147,6 +148,17 @@ static void show(const char *value, char shown[static SHOWN_MAX + 4])
 	memcpy(shown + size, value[size] == '\0' ? "" : "...", value[size] == '\0' ? 1 : 4);
 }
 
+/* As much of it as can be the name of a key: what follows may be a secret. */
+static void show_name(const char *assignment, char shown[static SHOWN_MAX + 4])
+{
+	char name[SHOWN_MAX + 1];
+	const size_t size = strspn(assignment, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	snprintf(name, sizeof name, "%.*s", (int)(size < SHOWN_MAX ? size : SHOWN_MAX), assignment);
+	show(name, shown);
+	if (assignment[size] != '\0')
+		strcat(shown, size == 0 || assignment[size] != '=' ? "..." : "=...");
+}
+
 static bool is_text(const struct pl_config_key *key, const char *value)
 {
 	const size_t size = strlen(value);
@@ -163,6 +175,7 @@ static bool is_accepted(const struct pl_config_key *key, const char *value)
 	size_t count;
 	switch (key->kind) {
 	case PL_CONFIG_TEXT:
+	case PL_CONFIG_SECRET:
 		return is_text(key, value);
 	case PL_CONFIG_LISTEN:
 		return is_text(key, value) && pl_config_parse_listen(value, addr);
@@ -183,7 +196,10 @@ bool pl_config_assign(struct pl_config *config, const struct pl_config_key *key,
 		char accepted[128], shown[SHOWN_MAX + 4];
 		describe_accepted(key, accepted, sizeof(accepted));
 		show(value, shown);
-		snprintf(error, PL_CONFIG_ERROR_SIZE, "\"%s\" is not %s", shown, accepted);
+		if (key->kind == PL_CONFIG_SECRET)
+			snprintf(error, PL_CONFIG_ERROR_SIZE, "what it is set to (it is secret) is not %s", accepted);
+		else
+			snprintf(error, PL_CONFIG_ERROR_SIZE, "\"%s\" is not %s", shown, accepted);
 		return false;
 	}
 	if (key->kind == PL_CONFIG_NUMBER)
@@ -306,7 +322,7 @@ enum pl_err pl_config_set(struct pl_config *config, const char *assignment, char
 	char shown[SHOWN_MAX + 4], why[PL_CONFIG_ERROR_SIZE];
 	const char *equals = strchr(assignment, '=');
 	if (equals == NULL || equals == assignment) {
-		show(assignment, shown);
+		show_name(assignment, shown);
 		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: is not key=value, such as media.port=9000", shown);
 		return PL_ERR_CONFIG;
 	}
@@ -318,8 +334,11 @@ enum pl_err pl_config_set(struct pl_config *config, const char *assignment, char
 		*dot = '\0';
 	const struct pl_config_key *key = pl_config_find(name, dot == NULL ? "" : dot + 1, why);
 	if (key == NULL || !pl_config_assign(config, key, equals + 1, why)) {
-		/* The value is in the second half already, if it is what is wrong. */
-		show(assignment, shown);
+		/* Of a secret, or of what may be one under a misspelt name, the name alone is shown. */
+		if (key == NULL || key->kind == PL_CONFIG_SECRET)
+			show_name(assignment, shown);
+		else
+			show(assignment, shown);
 		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: %.400s", shown, why);
 		return PL_ERR_CONFIG;
 	}

@@ -19,7 +19,7 @@ enum {
 };
 
 /* X(section, name, kind, default, min, max, unit, what, why)
- * TEXT, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
+ * TEXT, SECRET, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
 #define PL_CONFIG_LIST(X)                                                                                             \
 	X(http, listen, LISTEN, "127.0.0.1:8080", 1, 128, "address:port",                                             \
 		"where pages, API and WebSocket are served: 127.0.0.1:8080, [::1]:8080, or :8080 for all addresses; " \
@@ -78,7 +78,7 @@ enum {
 		"WebSocket connections; one more is refused with 503",                                                \
 		"Twice the participants: while a network comes back, old connections still linger beside the new "    \
 		"ones.")                                                                                              \
-	X(admin, token, TEXT, "", 0, 256, "secret",                                                                   \
+	X(admin, token, SECRET, "", 0, 256, "secret",                                                                 \
 		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                             \
 		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "    \
 		"one, and a file "                                                                                    \
@@ -94,6 +94,7 @@ enum { PL_CONFIG_KEY_COUNT = PL_CONFIG_LIST(X) };
 
 struct pl_config {
 #define PL_CONFIG_FIELD_TEXT(section, name)   char section##_##name[PL_CONFIG_TEXT_SIZE];
+#define PL_CONFIG_FIELD_SECRET                PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_LISTEN                PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_ADDRESSES             PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_CHOICE                PL_CONFIG_FIELD_TEXT
@@ -108,6 +109,7 @@ struct pl_config {
 
 enum pl_config_kind {
 	PL_CONFIG_TEXT,
+	PL_CONFIG_SECRET, /* a text that is never shown: not printed, not quoted by an error */
 	PL_CONFIG_LISTEN,
 	PL_CONFIG_ADDRESSES,
 	PL_CONFIG_CHOICE,

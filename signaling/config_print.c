@@ -64,6 +64,10 @@ void pl_config_print(const struct pl_config *config, bool with_comments, FILE *f
 			print_accepted(file, key);
 		}
 		const char *field = (const char *)config + key->offset;
+		if (key->kind == PL_CONFIG_SECRET && *field != '\0') {
+			fprintf(file, "  # %s is set, and not printed.\n", key->name);
+			continue;
+		}
 		fprintf(file, "  %s: ", key->name);
 		if (key->kind == PL_CONFIG_NUMBER)
 			fprintf(file, "%u\n", *(const uint32_t *)(const void *)field);

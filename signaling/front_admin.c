@@ -33,6 +33,8 @@ static uint16_t code_over_http(enum pl_fault fault)
 		return 415;
 	case PL_FAULT_UNSUPPORTED:
 		return 422;
+	case PL_FAULT_RATE:
+		return 429;
 	default:
 		return 400;
 	}
@@ -51,6 +53,8 @@ static const char *field_of(enum pl_fault fault)
 {
 	if (fault == PL_FAULT_UNAUTHORIZED)
 		return "WWW-Authenticate: Bearer realm=\"plenum\"\r\n";
+	if (fault == PL_FAULT_RATE)
+		return "Retry-After: 1\r\n"; /* PL_ADMIN_WRONG_PER_S */
 	return fault == PL_FAULT_BAD_METHOD ? "Allow: GET, HEAD, POST\r\n" : "";
 }
 
@@ -74,6 +78,8 @@ static bool fail(
 	pl_front_write_open(&w, NULL, '{');
 	pl_front_write_string(&w, "code", pl_fault_name(fault));
 	pl_front_write_string(&w, "msg", msg);
+	if (fault == PL_FAULT_RATE)
+		pl_front_write_int(&w, "retry_after_ms", 1000 / PL_ADMIN_WRONG_PER_S);
 	pl_front_write_close(&w, '}');
 	*answer = (struct pl_front_admin_answer){ code_over_http(fault), text_of(head), pl_front_write_end_part(&w) };
 	return false;
@@ -203,7 +209,15 @@ static bool read_body(struct pl_front *front, const struct pl_front_http_request
 	return is_read;
 }
 
-bool pl_front_admin_read(struct pl_front *front, const struct pl_front_http_request *http,
+/* Always false: the client has its error.  Only who is wrong is counted and slowed down. */
+static bool refuse(struct pl_front *front, int64_t now_us, struct pl_front_admin_answer *answer)
+{
+	if (!pl_front_may(&front->admin_wrong_us, now_us, PL_ADMIN_WRONG_PER_S, PL_ADMIN_WRONG_BURST))
+		return fail(front, answer, PL_FAULT_RATE, "too many wrong tokens; the right one is always taken");
+	return fail(front, answer, PL_FAULT_UNAUTHORIZED, "Authorization: Bearer and admin.token is needed");
+}
+
+bool pl_front_admin_read(struct pl_front *front, int64_t now_us, const struct pl_front_http_request *http,
 	struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer)
 {
 	PL_ASSERT(pl_front_admin_is_path(http->path));
@@ -211,7 +225,7 @@ bool pl_front_admin_read(struct pl_front *front, const struct pl_front_http_requ
 	if (front->config.admin_token == NULL || front->config.admin_token[0] == '\0')
 		return fail(front, answer, PL_FAULT_NO_ADMIN, "the admin API is off; set admin.token to turn it on");
 	if (!is_granted(front, http))
-		return fail(front, answer, PL_FAULT_UNAUTHORIZED, "Authorization: Bearer and admin.token is needed");
+		return refuse(front, now_us, answer);
 	if (strcmp(http->path, MEDIA_PATH) != 0)
 		return fail(front, answer, PL_FAULT_NO_PATH, "there is " MEDIA_PATH);
 	if (http->method == PL_FRONT_HTTP_GET)

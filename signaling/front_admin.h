@@ -11,7 +11,14 @@
 #include "signaling/front.h"
 #include "signaling/front_text.h"
 
-enum { PL_ADMIN_TOKEN_MIN = 16, PL_ADMIN_TOKEN_MAX = 256 }; /* characters */
+enum {
+	PL_ADMIN_TOKEN_MIN = 16, /* characters */
+	PL_ADMIN_TOKEN_MAX = 256,
+	/* Of all who ask together, each second and at once: more are 429.  The token is compared first, so its owner is answered
+	 * whatever others do.  What a guesser is up against is the length of the token; this bounds the noise, and is counted. */
+	PL_ADMIN_WRONG_PER_S = 1,
+	PL_ADMIN_WRONG_BURST = 10,
+};
 
 struct pl_front_admin_answer {
 	uint16_t status;
@@ -32,7 +39,7 @@ bool pl_front_admin_is_token(const char *token);
 
 /* True: it is granted; answer it with pl_front_admin_show when its wish is done.  False: *answer is filled.  The body was read
  * if pl_front_http_wants_body. */
-PL_MUST_USE bool pl_front_admin_read(struct pl_front *front, const struct pl_front_http_request *http,
+PL_MUST_USE bool pl_front_admin_read(struct pl_front *front, int64_t now_us, const struct pl_front_http_request *http,
 	struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer);
 
 struct pl_front_admin_worker {

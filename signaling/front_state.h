@@ -108,6 +108,7 @@ struct pl_front {
 	struct pl_front_link all_connections, waiting, away, http;
 	bool is_shut_down;
 	int64_t now_us;                 /* of the last input */
+	int64_t admin_wrong_us;         /* see pl_front_may */
 	uint32_t room_last, track_last; /* ids */
 	uint64_t mark_last;
 	size_t commands_free[PL_SFU_SHARDS_MAX];

@@ -41,7 +41,7 @@ void pl_admin_answer(
 	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer)
 {
 	struct pl_front_admin_wish wish;
-	if (!pl_front_admin_read(server->front, http, &wish, answer))
+	if (!pl_front_admin_read(server->front, pl_server_now_us(), http, &wish, answer))
 		return;
 	if (wish.has_simd)
 		set_simd(server, wish.simd);

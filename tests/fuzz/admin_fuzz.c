@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pl_harness_start(&h, (struct pl_harness_limits){ .admin_token = TOKEN });
 	struct pl_front_admin_wish wish;
 	struct pl_front_admin_answer answer;
-	if (pl_front_admin_read(h.front, &http, &wish, &answer)) {
+	if (pl_front_admin_read(h.front, 0, &http, &wish, &answer)) {
 		PL_ASSERT(strcmp(http.authorization + strlen("Bearer ") + strspn(http.authorization + 7, " "), TOKEN) ==
 			  0);
 		PL_ASSERT(!wish.has_simd || pl_dsp_get(wish.simd) != NULL);

@@ -213,16 +213,17 @@ static void test_config_set_speaks_like_the_file(void **state)
 		const char *assignment, *error;
 	} mistake[] = {
 		{ "media.port=abc", "--set media.port=abc: \"abc\" is not a number from 0 to 65000" },
-		{ "media.prot=1", "--set media.prot=1: unknown key; did you mean media.port?" },
+		{ "media.prot=1", "--set media.prot=...: unknown key; did you mean media.port?" },
 		{ "media.port", "--set media.port: is not key=value, such as media.port=9000" },
-		{ "=1", "--set =1: is not key=value, such as media.port=9000" },
-		{ "port=1", "--set port=1: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
-			    "http.ping_s, media.address, media.port, media.shards, media.room_spread, "
-			    "media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.mixing, "
-			    "media.codec_workers, "
-			    "limits.participants, "
-			    "limits.rooms, limits.room_participants, limits.connections, admin.token, log.level, "
-			    "log.format" },
+		{ "=1", "--set ...: is not key=value, such as media.port=9000" },
+		{ "port=1",
+			"--set port=...: unknown key; there are http.listen, http.tls_cert, http.tls_key, http.root, "
+			"http.ping_s, media.address, media.port, media.shards, media.room_spread, "
+			"media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.mixing, "
+			"media.codec_workers, "
+			"limits.participants, "
+			"limits.rooms, limits.room_participants, limits.connections, admin.token, log.level, "
+			"log.format" },
 	};
 	struct pl_config config;
 	char error[PL_CONFIG_ERROR_SIZE];
@@ -238,6 +239,40 @@ static void test_config_set_speaks_like_the_file(void **state)
 	memset(long_value + 10, 'a', 689);
 	assert_int_equal(pl_config_set(&config, long_value, error), PL_ERR_CONFIG);
 	assert_non_null(strstr(error, "is not a text of at most 500 bytes"));
+}
+
+/* A screen, a log or a bug report must not tell the token: not as it is, nor a part of it, however it was misspelt. */
+static void test_config_never_shows_a_secret(void **state)
+{
+	(void)state;
+	enum { SECRET_SIZE = 300 };
+	char secret[SECRET_SIZE + 1] = "", error[PL_CONFIG_ERROR_SIZE], assignment[SECRET_SIZE + 40], text[16384];
+	memset(secret, 'Q', SECRET_SIZE);
+	struct pl_config config;
+	static const char *const before[] = {
+		"admin.token=", "admin.tokn=", "admintoken=", "admin.token:", "admin.token ", "=", "token="
+	};
+	for (size_t i = 0; i < PL_COUNT(before); i++) {
+		pl_config_defaults(&config);
+		snprintf(assignment, sizeof assignment, "%s%s", before[i], secret);
+		assert_int_equal(pl_config_set(&config, assignment, error), PL_ERR_CONFIG);
+		if (strstr(error, "QQ") != NULL)
+			fail_msg("%s: %s", before[i], error);
+	}
+	secret[40] = '\0';
+	snprintf(assignment, sizeof assignment, "admin.token=%s", secret);
+	assert_int_equal(pl_config_set(&config, assignment, error), PL_ERR_NONE);
+	assert_string_equal(config.admin_token, secret);
+	FILE *file = fmemopen(text, sizeof text, "w");
+	pl_config_print(&config, true, file);
+	fclose(file);
+	assert_null(strstr(text, "QQ"));
+	assert_non_null(strstr(text, "\n  # token is set, and not printed.\n"));
+	pl_config_defaults(&config);
+	file = fmemopen(text, sizeof text, "w");
+	pl_config_print(&config, false, file);
+	fclose(file);
+	assert_non_null(strstr(text, "\n  token: \"\"\n"));
 }
 
 static void test_config_check_sees_what_one_key_cannot(void **state)
@@ -438,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_config_damaged_files_do_no_harm),
 		cmocka_unit_test(test_config_unreadable_files_are_named),
 		cmocka_unit_test(test_config_set_speaks_like_the_file),
+		cmocka_unit_test(test_config_never_shows_a_secret),
 		cmocka_unit_test(test_config_check_sees_what_one_key_cannot),
 		cmocka_unit_test(test_config_check_names_the_last_setter),
 		cmocka_unit_test(test_config_srtp_words_are_its_backends),

@@ -20,6 +20,9 @@ struct asked {
 	int64_t length; /* 0: the body's */
 };
 
+/* Each asks a second after the last, which is slow enough. */
+static int64_t now_us;
+
 /* 0: granted.  Else the status; head and body are copied. */
 static uint16_t ask(struct pl_harness *h, const struct asked *asked, struct pl_front_admin_wish *wish, char *head,
 	char *body, size_t size)
@@ -36,7 +39,8 @@ static uint16_t ask(struct pl_harness *h, const struct asked *asked, struct pl_f
 	};
 	struct pl_front_admin_answer answer;
 	head[0] = body[0] = '\0';
-	if (pl_front_admin_read(h->front, &http, wish, &answer))
+	now_us += 1000000 / PL_ADMIN_WRONG_PER_S;
+	if (pl_front_admin_read(h->front, now_us, &http, wish, &answer))
 		return 0;
 	snprintf(head, size, "%.*s", (int)answer.head->size, answer.head->data);
 	snprintf(body, size, "%.*s", (int)answer.body->size, answer.body->data);
@@ -114,6 +118,39 @@ static void test_admin_wants_the_whole_token(void **state)
 		expect_refused(&h, cases, PL_COUNT(cases));
 	}
 	assert_int_equal(pl_front_counters(h.front)->faults[PL_FAULT_UNAUTHORIZED], 3 * PL_COUNT(wrong));
+	pl_harness_stop(&h);
+}
+
+/* Who guesses is told to slow down, and is counted; who has the token is answered at once, however many guess. */
+static void test_admin_slows_guesses_and_not_the_owner(void **state)
+{
+	(void)state;
+	static const struct asked wrong = { PL_FRONT_HTTP_GET, MEDIA, "Bearer x" TOKEN, NULL, NULL, 0 };
+	static const struct asked right = { PL_FRONT_HTTP_GET, MEDIA, BEARER, NULL, NULL, 0 };
+	struct pl_front_admin_wish wish;
+	struct pl_harness h;
+	char head[512], body[512];
+	start(&h, TOKEN);
+	const int64_t began_us = now_us;
+	for (int i = 0; i < 1000; i++) {
+		now_us = began_us;
+		assert_int_equal(ask(&h, &wrong, &wish, head, body, sizeof head), i < PL_ADMIN_WRONG_BURST ? 401 : 429);
+		now_us = began_us;
+		assert_int_equal(ask(&h, &right, &wish, head, body, sizeof head), 0);
+	}
+	now_us = began_us;
+	assert_int_equal(ask(&h, &wrong, &wish, head, body, sizeof head), 429);
+	assert_non_null(strstr(head, "Retry-After: 1\r\n"));
+	assert_non_null(strstr(body, "{\"code\":\"rate\",\"msg\":\"too many wrong tokens"));
+	assert_non_null(strstr(body, "\"retry_after_ms\":1000}"));
+	const uint64_t *faults = pl_front_counters(h.front)->faults;
+	assert_int_equal(faults[PL_FAULT_UNAUTHORIZED], PL_ADMIN_WRONG_BURST);
+	assert_int_equal(faults[PL_FAULT_RATE], 1000 - PL_ADMIN_WRONG_BURST + 1);
+	/* One more a second later, and not two. */
+	now_us = began_us + 1000000 / PL_ADMIN_WRONG_PER_S;
+	assert_int_equal(ask(&h, &wrong, &wish, head, body, sizeof head), 401);
+	now_us = began_us + 1000000 / PL_ADMIN_WRONG_PER_S;
+	assert_int_equal(ask(&h, &wrong, &wish, head, body, sizeof head), 429);
 	pl_harness_stop(&h);
 }
 
@@ -264,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_admin_is_off_without_a_token),
 		cmocka_unit_test(test_admin_wants_the_whole_token),
 		cmocka_unit_test(test_admin_grants_the_token),
+		cmocka_unit_test(test_admin_slows_guesses_and_not_the_owner),
 		cmocka_unit_test(test_admin_changes_need_to_be_right),
 		cmocka_unit_test(test_admin_shows_what_mixes),
 		cmocka_unit_test(test_admin_tokens_that_can_be_sent),

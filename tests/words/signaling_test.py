@@ -162,7 +162,7 @@ def admin_answers_are_named():
         for status in re.findall(r"return (\d+);", line):
             code |= {fault.lower(): status for fault in statuses}
             statuses = []
-    assert len(code) == 8 and "default:\n\t\treturn 400;" in body, code
+    assert len(code) == 9 and "default:\n\t\treturn 400;" in body, code
     page = {fault: status for status, row in rows(section("Admin"), "status | `code`").items()
             for fault in re.findall(r"`(\w+)`", row[0])}
     for faults, status in ((("no_length",), "411"), (("too_large",), "413")):
