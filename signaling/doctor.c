@@ -57,14 +57,17 @@ int pl_doctor_status(const struct pl_doctor *doctor)
 	return worst;
 }
 
-static void check_config(struct pl_doctor *doctor, const struct pl_config *config)
+/* False: a start would not even begin. */
+static bool check_config(struct pl_doctor *doctor, const struct pl_config *config)
 {
 	char error[PL_CONFIG_ERROR_SIZE];
-	if (pl_config_check(config, error) != PL_ERR_NONE)
+	const bool is_complete = pl_config_check(config, error) == PL_ERR_NONE;
+	if (!is_complete)
 		pl_doctor_tell(doctor, "configuration", PL_DOCTOR_BROKEN, "%s", error);
 	else
 		pl_doctor_tell(doctor, "configuration", PL_DOCTOR_OK, "is complete; HTTPS is %s",
 			config->http_tls_cert[0] != '\0' ? "on" : "off");
+	return is_complete;
 }
 
 static void check_memory(struct pl_doctor *doctor, uint16_t node)
@@ -108,13 +111,17 @@ static void check_addresses(struct pl_doctor *doctor, const struct pl_config *co
 	pl_doctor_check_addresses(doctor, address, count, is_configured, is_local);
 }
 
-static void examine(struct pl_doctor *doctor, const struct pl_config *config)
+static void examine(struct pl_doctor *doctor, const struct pl_config *config, pl_doctor_starter starter, void *context)
 {
 	static struct pl_topology topology;
 	static struct pl_topology_plan plan;
 	pl_topology_discover(&topology);
 	pl_topology_plan(&topology, config->media_shards, &plan);
-	check_config(doctor, config);
+	/* Before the checks, which take memory and descriptors of their own. */
+	struct pl_doctor_start start;
+	const bool is_complete = check_config(doctor, config);
+	if (is_complete)
+		pl_doctor_try_start(&start, starter, context);
 	pl_doctor_check_cores(doctor, &topology, &plan);
 	pl_doctor_check_simd(doctor, "");
 	enum pl_simd simd;
@@ -134,12 +141,14 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config)
 	check_addresses(doctor, config);
 	pl_doctor_check_clock_source(doctor, "");
 	check_time(doctor);
+	if (is_complete)
+		pl_doctor_check_start(doctor, &start, pl_server_files(config));
 }
 
-int pl_doctor_run(const struct pl_config *config, bool as_json)
+int pl_doctor_run(const struct pl_config *config, bool as_json, pl_doctor_starter starter, void *context)
 {
 	static struct pl_doctor doctor;
-	examine(&doctor, config);
+	examine(&doctor, config, starter, context);
 	/* https://no-color.org: any value but an empty one. */
 	const char *no_colour = getenv("NO_COLOR");
 	if (as_json)

@@ -22,7 +22,7 @@ enum pl_doctor_state {
 #undef X
 };
 
-enum { PL_DOCTOR_FINDINGS_MAX = 32, PL_DOCTOR_FOUND_SIZE = 640, PL_DOCTOR_MEND_SIZE = 320 };
+enum { PL_DOCTOR_FINDINGS_MAX = 32, PL_DOCTOR_FOUND_SIZE = 640, PL_DOCTOR_MEND_SIZE = 320, PL_DOCTOR_ERROR_SIZE = 512 };
 
 struct pl_doctor_finding {
 	const char *subject; /* static; a word or two */
@@ -52,7 +52,10 @@ void pl_doctor_print(const struct pl_doctor *doctor, bool with_colour, FILE *fil
 /* {"version","status","findings":[{"subject","state","found","mend"}]}; mend is null where there is none. */
 void pl_doctor_print_json(const struct pl_doctor *doctor, FILE *file);
 
+/* Starts a server as main does.  False: error has a sentence.  It is called in a process of its own, which then ends. */
+typedef bool (*pl_doctor_starter)(void *context, char error[static PL_DOCTOR_ERROR_SIZE]);
+
 /* Examines everything, prints, and returns the exit status. */
-int pl_doctor_run(const struct pl_config *config, bool as_json);
+int pl_doctor_run(const struct pl_config *config, bool as_json, pl_doctor_starter starter, void *context);
 
 #endif

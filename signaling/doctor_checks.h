@@ -25,6 +25,17 @@ void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const st
 /* The hard limit of open files and how many the server may need. */
 void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted);
 
+/* doctor_start.c */
+struct pl_doctor_start {
+	bool is_begun;
+	char error[PL_DOCTOR_ERROR_SIZE]; /* a sentence when it has not */
+};
+
+/* Has starter start a server in a child, which ends at once.  Thread: main, and no other may be there. */
+void pl_doctor_try_start(struct pl_doctor_start *start, pl_doctor_starter starter, void *context);
+/* The last check: where something is broken already, a start that failed for it is not told again. */
+void pl_doctor_check_start(struct pl_doctor *doctor, const struct pl_doctor_start *start, uint64_t files_wanted);
+
 /* doctor_library.c */
 /* wanted: of the configuration.  Makes an engine as a media thread does. */
 void pl_doctor_check_srtp(struct pl_doctor *doctor, enum pl_srtp_backend wanted);

@@ -8,23 +8,31 @@ enum { CPUS_TEXT_SIZE = 64 };
 /* 2025-01-01; a clock before that is a machine without a battery, or one that was never set. */
 #define REALTIME_S_MIN INT64_C(1735689600)
 
-/* "CPUs 0-3, 8", cut where it gets long. */
+/* "CPUs 0-3, 8", each once, cut where it gets long. */
 static void describe_pinned(const struct pl_topology_plan *plan, char text[static CPUS_TEXT_SIZE])
 {
-	size_t used = (size_t)snprintf(text, CPUS_TEXT_SIZE, "on CPU%s ", plan->count == 1 ? "" : "s");
-	for (size_t i = 0; i < plan->count && used < CPUS_TEXT_SIZE - 16;) {
-		size_t last = i;
-		while (last + 1 < plan->count && plan->shard[last + 1].cpu == plan->shard[last].cpu + 1)
+	enum { ENTRY_SIZE = 16 };
+	cpu_set_t cpus;
+	CPU_ZERO(&cpus);
+	for (size_t i = 0; i < plan->count; i++)
+		CPU_SET((size_t)plan->shard[i].cpu, &cpus);
+	size_t used = (size_t)snprintf(text, CPUS_TEXT_SIZE, "on CPU%s ", CPU_COUNT(&cpus) == 1 ? "" : "s");
+	const size_t begin = used;
+	for (size_t first = 0, last; first < CPU_SETSIZE; first = last + 1) {
+		last = first;
+		if (!CPU_ISSET(first, &cpus))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &cpus))
 			last++;
-		const char *comma = i == 0 ? "" : ", ";
-		if (last > i)
-			used += (size_t)snprintf(text + used, CPUS_TEXT_SIZE - used, "%s%d-%d", comma,
-				plan->shard[i].cpu, plan->shard[last].cpu);
-		else
-			used += (size_t)snprintf(text + used, CPUS_TEXT_SIZE - used, "%s%d", comma, plan->shard[i].cpu);
-		i = last + 1;
-		if (used >= CPUS_TEXT_SIZE - 16 && i < plan->count)
+		const char *comma = used == begin ? "" : ", ";
+		if (used >= CPUS_TEXT_SIZE - ENTRY_SIZE) {
 			snprintf(text + used, CPUS_TEXT_SIZE - used, ", ...");
+			return;
+		}
+		if (last > first)
+			used += (size_t)snprintf(text + used, CPUS_TEXT_SIZE - used, "%s%zu-%zu", comma, first, last);
+		else
+			used += (size_t)snprintf(text + used, CPUS_TEXT_SIZE - used, "%s%zu", comma, first);
 	}
 }
 

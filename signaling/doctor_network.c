@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sfu/io/interfaces.h"
 #include "sfu/io/udp.h"
 #include "signaling/doctor_checks.h"
 #include "signaling/listener.h"
@@ -53,11 +54,20 @@ static bool try_media_ports(uint16_t port, size_t shards, struct pl_udp *first, 
 	return is_open;
 }
 
+/* A socket may be had for a family that no interface speaks: sysctl turns IPv6 off so. */
 static const char *families_of(const struct pl_udp *udp)
 {
-	if (!pl_udp_has(udp, PL_UDP_IPV6))
-		return "IPv4 alone";
-	return pl_udp_has(udp, PL_UDP_IPV4) ? "IPv6 and IPv4" : "IPv6 alone";
+	struct pl_addr addr;
+	const bool can_ipv4 = pl_udp_has(udp, PL_UDP_IPV4), can_ipv6 = pl_udp_has(udp, PL_UDP_IPV6);
+	const bool has_ipv4 = can_ipv4 && pl_interfaces_list(true, false, true, &addr, 1) > 0;
+	const bool has_ipv6 = can_ipv6 && pl_interfaces_list(false, true, true, &addr, 1) > 0;
+	if (has_ipv4 && has_ipv6)
+		return "IPv6 and IPv4";
+	if (has_ipv4)
+		return can_ipv6 ? "IPv4 alone (no interface has an IPv6 address)" : "IPv4 alone";
+	if (has_ipv6)
+		return can_ipv4 ? "IPv6 alone (no interface has an IPv4 address)" : "IPv6 alone";
+	return "nobody: no interface has an address";
 }
 
 static void tell_media_port(struct pl_doctor *doctor, uint32_t port, int error, size_t shards)

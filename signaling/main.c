@@ -205,6 +205,16 @@ static int run(struct app *app)
 	return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* For plenum doctor: all of a start that the machine may refuse. */
+static bool start_for_doctor(void *context, char error[static PL_DOCTOR_ERROR_SIZE])
+{
+	struct app *app = context;
+	const bool is_started = listen_on(app) && start_media(app) && start_server(app);
+	if (!is_started)
+		snprintf(error, PL_DOCTOR_ERROR_SIZE, "%.*s", PL_DOCTOR_ERROR_SIZE - 1, app->error);
+	return is_started;
+}
+
 /* Of a supervisor that closed them, the first socket would be standard output, and what is printed would go to a client. */
 static void open_standard_files(void)
 {
@@ -236,7 +246,7 @@ int main(int argc, char **argv)
 		pl_config_print(&app.arguments.config, true, stdout);
 		return EXIT_SUCCESS;
 	case PL_ARGUMENTS_DOCTOR:
-		return pl_doctor_run(&app.arguments.config, app.arguments.is_json);
+		return pl_doctor_run(&app.arguments.config, app.arguments.is_json, start_for_doctor, &app);
 	case PL_ARGUMENTS_RUN:
 		return run(&app);
 	}

@@ -86,6 +86,73 @@ def test_open_files():
     expect(examine(before=few, wrapper=shell), "open files", "ok")
 
 
+def start_works(before):
+    """Whether a server of these limits starts and answers a request, and what it says if not."""
+    pairs = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    with subprocess.Popen([BINARY, *pairs], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=before) as process:
+        first = process.stdout.readline()
+        works = False
+        if first:
+            host, port = re.search(r"//([^:/]+):(\d+)", first).groups()
+            with socket.create_connection((host, int(port)), 5) as connection:
+                connection.settimeout(1)
+                connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+                try:
+                    works = connection.recv(12) == b"HTTP/1.1 200"
+                except TimeoutError:
+                    pass
+            process.terminate()
+        _, error = process.communicate(timeout=60)
+    assert bool(first) == (process.returncode == 0), (first, process.returncode, error)
+    for number, of in re.findall(r"(\d+) of (\d+)", error):
+        assert 1 <= int(number) <= int(of), error
+    return works, error
+
+
+def test_says_what_a_start_does_without_descriptors():
+    """From the first descriptor too few to the first that is enough, it says what a start then does."""
+    states = set()
+    for count in range(6, 80):
+        def few(count=count):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+        works, error = start_works(few)
+        findings = examine(before=few)
+        broken = [finding for finding in findings.values() if finding["state"] == "broken"]
+        assert bool(broken) != works, (count, error, findings)
+        states.add(works)
+        if works:
+            break
+        assert any("--nofile=" in (finding["mend"] or "") for finding in broken + [findings["open files"]]), (count, broken)
+    assert states == {True, False}, states
+
+
+def test_says_what_a_start_does_without_memory():
+    """The same with memory.  Whether the last few megabytes are enough is the allocator's luck: a step of them is let pass."""
+    step = 32 << 20
+
+    def bound(size):
+        return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+    sizes = [size for size in range(step, 80 * step, step)
+             if subprocess.run([BINARY, "--version"], preexec_fn=bound(size), capture_output=True, check=False).returncode == 0]
+    if not sizes:
+        print("this build takes all the address space there is (a sanitizer's does): left out")
+        return
+    works, says = [], []
+    for size in sizes:
+        works.append(start_works(bound(size))[0])
+        findings = examine(before=bound(size))
+        says.append(all(finding["state"] != "broken" for finding in findings.values()))
+        if not says[-1] and findings.get("start", {}).get("state") == "broken" and "memory" in findings["start"]["found"]:
+            assert "--as=unlimited" in findings["start"]["mend"], findings["start"]
+        if works[-2:] == says[-2:] == [True, True]:
+            break
+    assert not works[0] and not says[0] and works[-1] and says[-1], (works, says)
+    assert abs(works.index(True) - says.index(True)) <= 1, (works, says)
+
+
 def test_one_cpu_of_many():
     cpu = max(os.sched_getaffinity(0))
     findings = examine(before=lambda: os.sched_setaffinity(0, {cpu}))
@@ -142,6 +209,16 @@ def test_addresses():
     with_veth = [*alone, "sh", "-c", 'ip link set lo up && ip link add near type veth peer name far && ip link set near up && '
                                      'ip address add 192.168.7.1/24 dev near && exec "$0" "$@"']
     expect(examine(everywhere, wrapper=with_veth), "addresses", "warning", "192.168.7.1 (the interfaces)")
+    expect(examine(wrapper=with_loopback), "media ports", "ok")
+    # A namespace's own sockets exist for a family that is turned off.
+    port = {"media.port": "7882", "media.shards": "1"}
+    without_ipv6 = [*alone, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up && "
+                                        'exec "$0" "$@"']
+    if os.getuid() != 0 or not os.path.exists("/proc/sys/net/ipv6"):
+        print("no IPv6 that could be turned off: left out")
+        return
+    expect(examine(port, wrapper=with_loopback), "media ports", "ok", "for IPv6 and IPv4;")
+    expect(examine(port, wrapper=without_ipv6), "media ports", "ok", "for IPv4 alone (no interface has an IPv6 address);")
 
 
 def test_libraries():

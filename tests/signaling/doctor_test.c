@@ -149,6 +149,7 @@ static void test_doctor_reads_the_cores(void **state)
 	} cases[] = {
 		{ TOPOLOGY("plain"), 0, "4 to use (8 hardware threads), no quota: 4 media threads, on CPUs 0-3",
 			"one node", NULL },
+		{ TOPOLOGY("plain"), 64, "64 media threads, on CPUs 0-7", "one node", "64 threads share 4 cores" },
 		{ TOPOLOGY("plain"), 6, "6 media threads", "one node", "6 threads share 4 cores" },
 		{ TOPOLOGY("docker-v1-quota"), 0,
 			"a quota of 1.50 CPUs (/sys/fs/cgroup/cpu,cpuacct/worker/cpu.cfs_quota_us): 2 media threads, "
