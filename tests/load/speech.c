@@ -44,13 +44,35 @@ static bool fill(struct load_loop *loop, struct pl_opus_encoder *encoder, const 
 	return true;
 }
 
+/* The encoder's rate varies with what is said, and each libopus has its own idea of that: where the packets are not of the size that was
+ * asked for, it is asked for as much more or less. */
+static bool fill_voice(struct load_loop *loop, struct pl_opus_encoder *encoder, const struct load_speech *speech,
+	uint32_t bitrate_bps, uint32_t who)
+{
+	enum { BPS_MIN = 6000, BPS_MAX = 510000, PERCENT_OFF_MAX = 10 };
+	uint64_t bits = 0;
+	if (!fill(loop, encoder, speech, bitrate_bps, VOICE, who))
+		return false;
+	for (uint32_t i = 0; i < LOAD_SPEECH_FRAMES; i++)
+		bits += loop->size[i] * 8u;
+	const uint64_t made_bps = bits * LOAD_SPEECH_RATE_HZ / LOAD_SPEECH_FRAMES;
+	const uint64_t percent = made_bps * 100 / bitrate_bps;
+	if (percent >= 100 - PERCENT_OFF_MAX && percent <= 100 + PERCENT_OFF_MAX)
+		return true;
+	const uint64_t wanted_bps = (uint64_t)bitrate_bps * bitrate_bps / made_bps;
+	const uint32_t asked_bps = wanted_bps < BPS_MIN   ? BPS_MIN
+				   : wanted_bps > BPS_MAX ? BPS_MAX
+							  : (uint32_t)wanted_bps;
+	return fill(loop, encoder, speech, asked_bps, VOICE, who);
+}
+
 static bool fill_all(struct load_speech *speech, uint32_t bitrate_bps)
 {
 	struct pl_opus_encoder *encoder = aligned_alloc(64, pl_opus_encoder_bytes());
 	bool is_good = encoder != NULL && fill(&speech->pulse, encoder, speech, bitrate_bps, PULSE, 0) &&
 		       fill(&speech->silence, encoder, speech, bitrate_bps, SILENCE, 0);
 	for (uint32_t i = 0; is_good && i < LOAD_SPEECH_VOICES; i++)
-		is_good = fill(&speech->voice[i], encoder, speech, bitrate_bps, VOICE, i);
+		is_good = fill_voice(&speech->voice[i], encoder, speech, bitrate_bps, i);
 	free(encoder);
 	return is_good;
 }
