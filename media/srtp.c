@@ -169,10 +169,10 @@ void pl_srtp_protect_rtp_batch(struct pl_srtp_job *jobs, size_t count)
 	engine->ops->protect_rtp(jobs, count);
 }
 
-void pl_srtp_prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp)
+void pl_srtp_prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp, size_t ssrcs)
 {
 	if (engine->ops->prefetch_rtp != NULL)
-		engine->ops->prefetch_rtp(engine, srtp);
+		engine->ops->prefetch_rtp(engine, srtp, ssrcs);
 }
 
 size_t pl_srtp_protect_rtp(struct pl_srtp *srtp, struct pl_bytes header, struct pl_bytes payload, struct pl_span out)

@@ -102,8 +102,9 @@ struct pl_srtp_job {
 };
 void pl_srtp_protect_rtp_batch(struct pl_srtp_job *jobs, size_t count);
 
-/* A hint that RTP of this session, one of engine's, is about to be protected: what that reads comes towards the cache. */
-void pl_srtp_prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp);
+/* A hint that RTP of this session, one of engine's, is about to be protected: what that reads for its first so many SSRCs comes
+ * towards the cache. */
+void pl_srtp_prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp, size_t ssrcs);
 
 /* What protecting adds to an RTP packet of this session: exactly. */
 size_t pl_srtp_rtp_overhead(const struct pl_srtp *srtp);

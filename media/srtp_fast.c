@@ -236,11 +236,15 @@ static void protect_rtp(struct pl_srtp_job *jobs, size_t count)
 		engine->crypto->cm_seal(engine->ciphers, cm, waiting);
 }
 
-/* The salt, the streams of a listener with a dozen slots, and the key.  The session is not read: it is far yet. */
-static void prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp)
+/* The salt, the streams with the windows that they have if they were the first, and the key.  The session is not read: it is far
+ * yet.  Of thousands of listeners with one stream each every line that is not needed is one that another waits for. */
+static void prefetch_rtp(const struct pl_srtp_engine *engine, const struct pl_srtp *srtp, size_t ssrcs)
 {
 	const uint8_t *session = (const uint8_t *)srtp;
-	pl_prefetch(session, offsetof(struct session, out.streams.stream) + 12 * sizeof(struct pl_srtp_stream));
+	const size_t streams = ssrcs < PL_SRTP_SSRCS_MAX ? ssrcs : PL_SRTP_SSRCS_MAX;
+	const size_t windows = ssrcs < PL_SRTP_WINDOWS ? ssrcs : PL_SRTP_WINDOWS;
+	pl_prefetch(session, offsetof(struct session, out.streams.stream) + streams * sizeof(struct pl_srtp_stream));
+	pl_prefetch(session + offsetof(struct session, out.streams.seen), windows * PL_SRTP_REPLAY_WINDOW / 8);
 	engine->crypto->key_prefetch(session + HEAD_SIZE);
 }
 

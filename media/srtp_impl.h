@@ -19,7 +19,8 @@ struct pl_srtp_ops {
 	enum pl_drop (*unprotect_rtp)(struct pl_srtp *, struct pl_bytes, struct pl_span, size_t *);
 	enum pl_drop (*unprotect_rtcp)(struct pl_srtp *, struct pl_bytes, struct pl_span, size_t *);
 	void (*protect_rtp)(struct pl_srtp_job *, size_t count);
-	void (*prefetch_rtp)(const struct pl_srtp_engine *, const struct pl_srtp *); /* NULL: nothing to fetch */
+	void (*prefetch_rtp)(
+		const struct pl_srtp_engine *, const struct pl_srtp *, size_t ssrcs); /* NULL: nothing to fetch */
 	size_t (*protect_rtcp)(struct pl_srtp *, struct pl_bytes, struct pl_span);
 };
 

@@ -323,10 +323,10 @@ struct pl_srtp *pl_transport_srtp(const struct pl_transport *t)
 	return t->state == PL_TRANSPORT_CONNECTED ? t->srtp : NULL;
 }
 
-void pl_transport_prefetch_srtp(const struct pl_transport *t)
+void pl_transport_prefetch_srtp(const struct pl_transport *t, size_t ssrcs)
 {
 	if (t->srtp != NULL)
-		pl_srtp_prefetch_rtp(t->srtp_engine, t->srtp);
+		pl_srtp_prefetch_rtp(t->srtp_engine, t->srtp, ssrcs);
 }
 
 size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out)

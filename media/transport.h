@@ -125,8 +125,8 @@ const struct pl_path *pl_transport_path(const struct pl_transport *t);
 /* The session that protects RTP, for pl_srtp_protect_rtp_batch; NULL when not connected. */
 struct pl_srtp *pl_transport_srtp(const struct pl_transport *t);
 
-/* A hint that RTP is about to be sent through it; the first PL_TRANSPORT_HOT_SIZE bytes are read for that. */
-void pl_transport_prefetch_srtp(const struct pl_transport *t);
+/* A hint that RTP of so many SSRCs is about to be sent through it; the first PL_TRANSPORT_HOT_SIZE bytes are read for that. */
+void pl_transport_prefetch_srtp(const struct pl_transport *t, size_t ssrcs);
 
 /* Protects into out (see pl_srtp_protect_rtcp).  0 when not connected. */
 PL_MUST_USE size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet, struct pl_span out);

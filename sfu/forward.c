@@ -151,7 +151,7 @@ static void prefetch_ahead(const struct pl_participant *p)
 	const struct pl_participant *next = p->room_next;
 	if (next == NULL)
 		return;
-	pl_transport_prefetch_srtp(&next->transport);
+	pl_transport_prefetch_srtp(&next->transport, next->slots.count);
 	if (next->room_next != NULL)
 		pl_participant_prefetch(next->room_next);
 }

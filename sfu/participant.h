@@ -72,9 +72,9 @@ struct pl_participant {
 	bool is_active;    /* media came or went since the last report */
 	bool tell_connected, tell_slots;
 	enum pl_participant_state state;
+	uint32_t source; /* a mix asks each of its listeners */
 	struct pl_transport transport;
 
-	uint32_t source;
 	uint32_t room_id;
 	struct pl_room *room; /* NULL unless LIVE */
 	enum pl_close close;  /* of a GONE one */
