@@ -8,10 +8,12 @@
 /* The qualities of a room's mix: one encode each for all who only listen. */
 enum pl_mix_group {
 	PL_MIX_FULL,   /* Opus, CELT only, mono */
-	PL_MIX_ROBUST, /* Opus, VOIP with in-band FEC, low bitrate: for lossy and narrow ways */
+	PL_MIX_ROBUST, /* Opus, VOIP with in-band FEC, low bitrate: for lossy ways */
 	PL_MIX_STEREO, /* Opus, CELT only, stereo */
 	PL_MIX_PCMU,   /* G.711, 8 kHz */
 	PL_MIX_PCMA,
+	PL_MIX_LOW,    /* Opus, VOIP: for who takes less than ROBUST has */
+	PL_MIX_LOWEST, /* the same, in the least that Opus has (RFC 7587 section 6.1) */
 	PL_MIX_GROUPS
 };
 
@@ -19,7 +21,15 @@ enum {
 	PL_MIX_TALKERS = 3,     /* in one mix, unless it is configured otherwise */
 	PL_MIX_CSRC_MAX = 8,    /* talkers in one mix at most */
 	PL_MIX_EXCEPT_MAX = 16, /* streams of their own in one room */
-	PL_MIX_LOW_BPS = 32000, /* who wants less gets ROBUST */
+	/* What a talker's own packets may well have: who takes less hears the mix. */
+	PL_MIX_TALKER_BPS = 32000,
+	/* What a group's stream has at most, as an average. */
+	PL_MIX_FULL_BPS = 40000,
+	PL_MIX_ROBUST_BPS = 24000,
+	PL_MIX_STEREO_BPS = 64000,
+	PL_MIX_LOW_BPS = 12000,
+	PL_MIX_LOWEST_BPS = 6000,
+	PL_MIX_FRAME_MS = 20, /* of each group's packets */
 };
 
 /* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14); comfort noise (RFC 3389) comes in

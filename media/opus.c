@@ -7,13 +7,14 @@
 enum { ALIGNMENT = 64, CHANNELS_MAX = 2, FRAMES_MAX = 48 /* in a packet (RFC 6716 section 3.2.5) */ };
 
 static const struct {
-	int clock_hz, channels, application, signal, is_fec;
+	int clock_hz, channels, application, signal, is_fec, is_vbr;
 	struct pl_opus_tuning tuning;
 } profiles[PL_OPUS_PROFILES] = {
-	[PL_OPUS_CELT] = { 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, { 40000, 5, 0 } },
-	[PL_OPUS_CELT_STEREO] = { 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, { 64000, 5, 0 } },
-	[PL_OPUS_VOIP] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, { 24000, 5, 10 } },
-	[PL_OPUS_VOIP_8K] = { 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, { 24000, 5, 0 } },
+	[PL_OPUS_CELT] = { 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 40000, 5, 0 } },
+	[PL_OPUS_CELT_STEREO] = { 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 64000, 5, 0 } },
+	[PL_OPUS_VOIP] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 1, { 24000, 5, 10 } },
+	[PL_OPUS_VOIP_LOW] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 0, { 12000, 5, 0 } },
+	[PL_OPUS_VOIP_8K] = { 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 1, { 24000, 5, 0 } },
 };
 
 /* libopus's state follows in the same memory; it may be copied as bytes (opus.h, opus_encoder_get_size). */
@@ -85,7 +86,8 @@ static bool make_encoder(struct pl_opus_encoder *e, enum pl_opus_profile profile
 	if (opus_encoder_init(state, profiles[profile].clock_hz, profiles[profile].channels,
 		    profiles[profile].application) != OPUS_OK ||
 		opus_encoder_ctl(state, OPUS_SET_SIGNAL(profiles[profile].signal)) != OPUS_OK ||
-		opus_encoder_ctl(state, OPUS_SET_INBAND_FEC(profiles[profile].is_fec)) != OPUS_OK)
+		opus_encoder_ctl(state, OPUS_SET_INBAND_FEC(profiles[profile].is_fec)) != OPUS_OK ||
+		opus_encoder_ctl(state, OPUS_SET_VBR(profiles[profile].is_vbr)) != OPUS_OK)
 		return false;
 	pl_opus_encoder_tune(e, &profiles[profile].tuning);
 	return true;
@@ -200,6 +202,19 @@ int pl_opus_packet_samples(struct pl_bytes packet)
 		return OPUS_INVALID_PACKET;
 	const int samples = frames * opus_packet_get_samples_per_frame(packet.data, PL_OPUS_CLOCK_HZ);
 	return samples <= PL_OPUS_SAMPLES_MAX ? samples : OPUS_INVALID_PACKET;
+}
+
+/* RFC 6716 section 3.1 and 3.2. */
+uint8_t pl_opus_packet_ms(struct pl_bytes packet)
+{
+	if (!is_readable(packet))
+		return 0;
+	const int frames = opus_packet_get_nb_frames(packet.data, packet.size > 1 ? 2 : 1);
+	if (frames <= 0)
+		return 0;
+	const int units = PL_OPUS_CLOCK_HZ / 1000;
+	const int ms = (frames * opus_packet_get_samples_per_frame(packet.data, PL_OPUS_CLOCK_HZ) + units - 1) / units;
+	return (uint8_t)(ms < PL_OPUS_PACKET_MS_MAX ? ms : PL_OPUS_PACKET_MS_MAX);
 }
 
 /* SILK's part of a frame begins with the flags of each channel, a bit each as they are: voice activity of each of its

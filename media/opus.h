@@ -13,6 +13,7 @@ enum {
 	PL_OPUS_FRAME = 960,      /* samples of 20 ms, what an encoder takes */
 	PL_OPUS_UNIT = 120,       /* samples of 2.5 ms: every length in Opus is a multiple */
 	PL_OPUS_PACKET_MAX = 1275,
+	PL_OPUS_PACKET_MS_MAX = 120,
 	PL_OPUS_SAMPLES_MAX = 5760, /* of one packet: 120 ms */
 };
 
@@ -20,7 +21,8 @@ enum pl_opus_profile {
 	PL_OPUS_CELT,        /* CELT alone: 2.5 ms of lookahead and a fifth of the work; mono, 40 kb/s */
 	PL_OPUS_CELT_STEREO, /* the same in stereo, interleaved, 64 kb/s */
 	PL_OPUS_VOIP,        /* for bad networks: SILK with in-band FEC for 10 % loss; mono, 24 kb/s */
-	PL_OPUS_VOIP_8K,     /* takes 160 samples at 8 kHz; 24 kb/s */
+	PL_OPUS_VOIP_LOW, /* for narrow networks: SILK without FEC, and no packet has more than its share; mono, 12 kb/s */
+	PL_OPUS_VOIP_8K, /* takes 160 samples at 8 kHz; 24 kb/s */
 	PL_OPUS_PROFILES
 };
 
@@ -76,6 +78,9 @@ PL_MUST_USE int pl_opus_conceal(struct pl_opus_decoder *d, float *pcm, size_t sa
 
 /* How many samples at 48 kHz a packet holds, 120-5,760; less than 0 when it is malformed.  What this takes, decode takes. */
 PL_MUST_USE int pl_opus_packet_samples(struct pl_bytes packet);
+
+/* The same in milliseconds, rounded up, told by its first two bytes alone: 0 when there are none, at most 120 whatever they say. */
+uint8_t pl_opus_packet_ms(struct pl_bytes packet);
 
 /* Whether a packet carries what was lost if the one before it was; false when it is malformed. */
 bool pl_opus_packet_has_fec(struct pl_bytes packet);

@@ -115,6 +115,8 @@ enum pl_drop pl_intake_publish(struct pl_conference *c, struct pl_room *room, st
 	if (packet->coding != PL_CODING_OPUS)
 		return pl_mixing_transcode(c, room, packet);
 	const bool is_heard = pl_intake_is_heard(room, speaker, now_us, packet);
+	if (is_heard)
+		pl_room_note_frame(room, now_us, packet);
 	pl_spread_tell(c, room, now_us);
 	return is_heard ? pl_spread_pass(c, room, packet) : PL_DROP_RTP_OFF_AIR;
 }

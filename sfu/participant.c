@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "media/opus.h"
+
 enum {
 	/* Of 256, as reports have it.  Bad for so long is lossy, and good for so long is not. */
 	LOSS_BAD = 20,
@@ -272,16 +274,56 @@ static void apply_slots(struct pl_participant *p, const struct pl_description *d
 
 /* ---- talkers or the mix ---- */
 
+/* The mix is in one slot, but the next offer may have it in another. */
+static void note_limits(struct pl_participant *p)
+{
+	p->bitrate_max_bps = 0;
+	p->frame_max_ms = 0;
+	for (uint8_t i = 0; i < p->slots.count; i++) {
+		const struct pl_slot_spec *spec = &p->slot[i].spec;
+		if (spec->kind != PL_KIND_AUDIO || spec->coding != PL_CODING_OPUS)
+			continue;
+		if (spec->bitrate_max_bps != 0 &&
+			(p->bitrate_max_bps == 0 || spec->bitrate_max_bps < p->bitrate_max_bps))
+			p->bitrate_max_bps = spec->bitrate_max_bps;
+		if (spec->ptime_max_ms < PL_MIX_FRAME_MS || spec->ptime_max_ms >= PL_OPUS_PACKET_MS_MAX)
+			continue;
+		if (p->frame_max_ms == 0 || spec->ptime_max_ms < p->frame_max_ms)
+			p->frame_max_ms = (uint8_t)spec->ptime_max_ms;
+	}
+}
+
+/* What talkers send would be more than its slots take. */
+static bool takes_no_talkers(const struct pl_participant *p)
+{
+	return (p->bitrate_max_bps != 0 && p->bitrate_max_bps < PL_MIX_TALKER_BPS) ||
+	       (p->frame_max_ms != 0 && p->frame_max_ms < p->frame_ms);
+}
+
+/* The best that it takes, from the one that it wants or needs downwards. */
 static enum pl_mix_group choose_group(const struct pl_participant *p, const struct pl_slot_spec *spec)
 {
+	static const struct {
+		enum pl_mix_group group;
+		uint32_t bps;
+	} ladder[] = {
+		{ PL_MIX_STEREO, PL_MIX_STEREO_BPS },
+		{ PL_MIX_FULL, PL_MIX_FULL_BPS },
+		{ PL_MIX_ROBUST, PL_MIX_ROBUST_BPS },
+		{ PL_MIX_LOW, PL_MIX_LOW_BPS },
+		{ PL_MIX_LOWEST, PL_MIX_LOWEST_BPS },
+	};
 	if (spec->coding == PL_CODING_PCMU)
 		return PL_MIX_PCMU;
 	if (spec->coding == PL_CODING_PCMA)
 		return PL_MIX_PCMA;
-	const bool is_narrow = spec->bitrate_max_bps > 0 && spec->bitrate_max_bps < PL_MIX_LOW_BPS;
-	if (is_narrow || p->loss.is_lossy || p->mix_wish == PL_MIX_ROBUST)
-		return PL_MIX_ROBUST;
-	return p->mix_wish == PL_MIX_STEREO ? PL_MIX_STEREO : PL_MIX_FULL;
+	const enum pl_mix_group wish = p->loss.is_lossy ? PL_MIX_ROBUST : p->mix_wish;
+	size_t i = 0;
+	while (i + 1 < PL_COUNT(ladder) && ladder[i].group != wish)
+		i++;
+	while (i + 1 < PL_COUNT(ladder) && p->bitrate_max_bps != 0 && ladder[i].bps > p->bitrate_max_bps)
+		i++;
+	return ladder[i].group;
 }
 
 void pl_participant_choose_mix(struct pl_participant *p)
@@ -292,8 +334,9 @@ void pl_participant_choose_mix(struct pl_participant *p)
 		return;
 	const struct pl_slot_spec *spec = &p->slot[first].spec;
 	const bool is_alone = p->audio_mode == PL_AUDIO_AUTO && pl_slots_audio_count(&p->slots) == 1;
+	const bool is_mixed = p->audio_mode == PL_AUDIO_MIXED || is_alone || takes_no_talkers(p);
 	/* Opus in a slot for G.711 would be noise: without a worker that one is silent. */
-	if (spec->coding != PL_CODING_OPUS || (p->can_mix && (p->audio_mode == PL_AUDIO_MIXED || is_alone)))
+	if (spec->coding != PL_CODING_OPUS || (p->can_mix && is_mixed))
 		p->slots.mix = (uint8_t)(choose_group(p, spec) + 1);
 }
 
@@ -333,6 +376,7 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 	apply_slots(p, description, rng);
 	p->audio_mode = description->audio_mode;
 	p->mix_wish = description->mix_wish;
+	note_limits(p);
 	pl_participant_choose_mix(p);
 }
 

@@ -88,6 +88,10 @@ struct pl_participant {
 	enum pl_audio_mode audio_mode;
 	enum pl_mix_group mix_wish;
 	bool can_mix; /* there are codec workers */
+	/* What its audio slots take at most of Opus, so far as they say and a mix can keep to it; 0: anything. */
+	uint32_t bitrate_max_bps;
+	uint8_t frame_max_ms;
+	uint8_t frame_ms; /* the longest that the room's talkers were seen to send; 0: none was looked at */
 	struct pl_loss loss;
 
 	/* how it is found: sfu/directory.h */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "media/opus.h"
+
 void pl_room_init(
 	struct pl_room *room, uint32_t id, struct pl_timers *timers, uint8_t timer_kind, struct pl_notices *notices)
 {
@@ -87,6 +89,7 @@ static void count(struct pl_room *room, const struct pl_participant *p)
 	room->members_by_slots[pl_slots_talkers_max(&p->slots)]++;
 	if (p->slots.mix != 0)
 		room->members_by_group[p->slots.mix - 1]++;
+	room->members_framed += p->frame_max_ms != 0;
 }
 
 static void uncount(struct pl_room *room, const struct pl_participant *p)
@@ -94,6 +97,7 @@ static void uncount(struct pl_room *room, const struct pl_participant *p)
 	room->members_by_slots[pl_slots_talkers_max(&p->slots)]--;
 	if (p->slots.mix != 0)
 		room->members_by_group[p->slots.mix - 1]--;
+	room->members_framed -= p->frame_max_ms != 0;
 }
 
 void pl_room_note_fresh(struct pl_room *room, const struct pl_participant *p)
@@ -125,6 +129,8 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 		room->first = p;
 	room->last = p;
 	room->member_count++;
+	p->frame_ms = room->frame_ms;
+	pl_participant_choose_mix(p);
 	settle(room, p, now_us, 0);
 }
 
@@ -163,6 +169,21 @@ void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t no
 	uncount(room, p);
 	pl_participant_choose_mix(p);
 	settle(room, p, now_us, was);
+}
+
+void pl_room_note_frame(struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
+{
+	if (room->members_framed == 0 || PL_MIX_IS_TRACK(packet->track))
+		return;
+	const uint8_t ms = pl_opus_packet_ms(packet->payload);
+	if (ms <= room->frame_ms)
+		return;
+	room->frame_ms = ms;
+	for (struct pl_participant *p = room->first; p != NULL; p = p->room_next) {
+		p->frame_ms = ms;
+		if (p->frame_max_ms != 0 && p->frame_max_ms < ms)
+			pl_room_rechoose(room, p, now_us);
+	}
 }
 
 void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count)

@@ -24,6 +24,8 @@ struct pl_room {
 	uint8_t groups;      /* bit i: enum pl_mix_group i has listeners: here, and at home those of replicas, too */
 	uint8_t fresh;       /* bit i: enum pl_mix_group i has got a listener, and that is not told yet */
 	uint8_t mix_talkers; /* in the mix */
+	uint32_t members_framed; /* how many take frames of some length at most */
+	uint8_t frame_ms;        /* the longest that talkers were seen to send while there was one of those */
 	struct pl_speakers speakers;
 	uint32_t fitted; /* the generation that the members' slots are fitted to */
 	struct pl_timers *timers;
@@ -94,6 +96,10 @@ void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t no
 
 /* Takes one packet's level.  Returns true when it may be forwarded. */
 bool pl_room_packet(struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);
+
+/* A talker's packet is about to be forwarded: when it is longer than any before, whoever takes no such packets hears the mix from
+ * now on, until the room ends. */
+void pl_room_note_frame(struct pl_room *room, int64_t now_us, const struct pl_packet *packet);
 
 /* Replica: takes the ranking that home has told, and fits everybody's slots. */
 void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count);

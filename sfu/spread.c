@@ -332,6 +332,8 @@ static enum pl_drop take_hear(
 		return PL_DROP_RTP_UNKNOWN_TRACK;
 	const bool is_opus = packet->coding == PL_CODING_OPUS;
 	const bool is_heard = is_opus && pl_intake_is_heard(room, &remote->speaker, now_us, packet);
+	if (is_heard)
+		pl_room_note_frame(room, now_us, packet);
 	pl_spread_tell(c, room, now_us);
 	if (is_opus && !is_heard)
 		return PL_DROP_RTP_OFF_AIR;
@@ -343,18 +345,29 @@ static enum pl_drop take_hear(
 	return drop;
 }
 
+static void note_frame(struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
+{
+	const uint8_t before = room->frame_ms;
+	pl_room_note_frame(room, now_us, packet);
+	if (room->frame_ms != before)
+		pl_spread_tell(c, room, now_us);
+}
+
 /* The first of a node: the packet is copied once, and goes on to the others. */
-static enum pl_drop take_relay(struct pl_conference *c, struct pl_room *room, const struct pl_cross *message)
+static enum pl_drop take_relay(
+	struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
 {
 	struct pl_packet *own = pl_spread_copy(c, message->packet);
 	if (own == NULL)
 		return PL_DROP_POOL_LOW;
 	for (uint64_t left = message->relay; left != 0; left &= left - 1)
 		forward_to(c, message->room, first_of(left), 0, own);
-	if (room != NULL && room->member_count > 0)
+	if (room != NULL && room->member_count > 0) {
+		note_frame(c, room, now_us, own);
 		pl_forward_add(&c->forward, room, own);
-	else
+	} else {
 		pl_pool_release(&c->pool, own);
+	}
 	return PL_DROP_NONE;
 }
 
@@ -373,7 +386,7 @@ static enum pl_drop take_at_replica(
 {
 	const bool is_far = c->config.shard_node[from] != c->config.shard_node[c->config.shard];
 	if (message->kind == PL_CROSS_FORWARD && is_far && (room != NULL || message->relay != 0))
-		return take_relay(c, room, message);
+		return take_relay(c, room, now_us, message);
 	if (message->kind == PL_CROSS_RANKING) {
 		take_ranking(room, now_us, message);
 		return PL_DROP_NONE;
@@ -381,6 +394,7 @@ static enum pl_drop take_at_replica(
 	/* Home goes on until it has heard that the last member here has left. */
 	if (room == NULL || room->member_count == 0)
 		return PL_DROP_CROSS_LEFT;
+	note_frame(c, room, now_us, message->packet);
 	pl_forward_borrow(&c->forward, room, message->packet);
 	return PL_DROP_NONE;
 }

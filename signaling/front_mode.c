@@ -13,6 +13,8 @@ static const char *word_of_group(uint32_t group)
 		[PL_MIX_STEREO] = "stereo",
 		[PL_MIX_PCMU] = "pcmu",
 		[PL_MIX_PCMA] = "pcma",
+		[PL_MIX_LOW] = "low",
+		[PL_MIX_LOWEST] = "lowest",
 	};
 	PL_ASSERT(group < PL_MIX_GROUPS);
 	return words[group];

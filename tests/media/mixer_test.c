@@ -144,6 +144,47 @@ static void test_groups_hear_the_same_in_their_qualities(void **state)
 	}
 }
 
+static void speak(float *pcm, size_t count, uint64_t at, double hz, double amplitude)
+{
+	pl_sound_voice(pcm, count, at + (uint64_t)hz * 100, amplitude); /* not all of them the same */
+}
+
+/* Who takes so many bits and no more is promised that its group keeps to them, whatever is said and however hard the encoders may
+ * work; and hears it still. */
+static void test_groups_keep_to_their_bitrate(void **state)
+{
+	enum { SECONDS = 6, TICKS = SECONDS * 50, BEGIN = 50 };
+	struct pl_mixing *w = *state;
+	static const struct {
+		enum pl_mix_group group;
+		uint32_t bps;
+	} of[] = { { PL_MIX_FULL, PL_MIX_FULL_BPS }, { PL_MIX_ROBUST, PL_MIX_ROBUST_BPS },
+		{ PL_MIX_STEREO, PL_MIX_STEREO_BPS }, { PL_MIX_LOW, PL_MIX_LOW_BPS },
+		{ PL_MIX_LOWEST, PL_MIX_LOWEST_BPS } };
+	for (unsigned i = 0; i < PL_COUNT(of); i++)
+		pl_mixing_listen(w, 4 + i, of[i].group);
+	for (unsigned i = 0; i < 3; i++) {
+		w->person[i].sound = speak;
+		pl_mixing_talk(w, i, 300 + 100 * i, 0.2 - 0.05 * i);
+	}
+	for (uint8_t step = 0; step < PL_MIXER_LOAD_STEPS; step++) {
+		const uint32_t first = w->ticks + BEGIN;
+		w->load.step = step;
+		pl_mixing_run(w, BEGIN + TICKS);
+		for (unsigned i = 0; i < PL_COUNT(of); i++) {
+			uint64_t bits = 0;
+			for (uint32_t tick = first; tick < first + TICKS; tick++) {
+				assert_true(w->person[4 + i].frame[tick].has_packet);
+				bits += 8u * w->person[4 + i].frame[tick].size;
+			}
+			if (bits > (uint64_t)of[i].bps * SECONDS)
+				fail_msg("step %d: group %d has %u bit/s", step, of[i].group,
+					(unsigned)(bits / SECONDS));
+			assert_true(pl_sound_rms(pl_mixing_heard(w, 4 + i, first), TICKS * FRAME) > 0.03);
+		}
+	}
+}
+
 /* In stereo the talkers sit apart, each heard with both ears; who talks hears the others where they are. */
 static void test_talkers_sit_apart_in_stereo(void **state)
 {
@@ -604,6 +645,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_k_plus_one_encodes, begin, end),
 		cmocka_unit_test_setup_teardown(test_talkers_who_hear_no_mix_share_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_groups_hear_the_same_in_their_qualities, begin, end),
+		cmocka_unit_test_setup_teardown(test_groups_keep_to_their_bitrate, begin, end),
 		cmocka_unit_test_setup_teardown(test_talkers_sit_apart_in_stereo, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),

@@ -88,12 +88,13 @@ static void test_opus_template_copy_is_a_new_encoder(void **state)
 	(void)state;
 	static const struct {
 		enum pl_opus_profile profile;
-		int clock_hz, channels, application, signal, fec, bitrate, loss;
+		int clock_hz, channels, application, signal, fec, bitrate, loss, vbr;
 	} row[] = {
-		{ PL_OPUS_CELT, 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 40000, 0 },
-		{ PL_OPUS_CELT_STEREO, 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 64000, 0 },
-		{ PL_OPUS_VOIP, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 24000, 10 },
-		{ PL_OPUS_VOIP_8K, 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 24000, 0 },
+		{ PL_OPUS_CELT, 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 40000, 0, 1 },
+		{ PL_OPUS_CELT_STEREO, 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 64000, 0, 1 },
+		{ PL_OPUS_VOIP, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 24000, 10, 1 },
+		{ PL_OPUS_VOIP_LOW, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 12000, 0, 0 },
+		{ PL_OPUS_VOIP_8K, 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 24000, 0, 1 },
 	};
 	struct pl_opus_encoder *ours = take(pl_opus_encoder_bytes());
 	for (size_t r = 0; r < PL_COUNT(row); r++) {
@@ -105,6 +106,7 @@ static void test_opus_template_copy_is_a_new_encoder(void **state)
 		opus_encoder_ctl(fresh, OPUS_SET_BITRATE(row[r].bitrate));
 		opus_encoder_ctl(fresh, OPUS_SET_COMPLEXITY(5));
 		opus_encoder_ctl(fresh, OPUS_SET_PACKET_LOSS_PERC(row[r].loss));
+		opus_encoder_ctl(fresh, OPUS_SET_VBR(row[r].vbr));
 		pl_opus_encoder_start(ours, templates, row[r].profile);
 		for (unsigned n = 0; n < 100; n++) {
 			uint8_t packet[ROOM], expected[ROOM];
@@ -311,6 +313,30 @@ static void test_opus_too_little_room_changes_nothing(void **state)
 	free(e);
 }
 
+/* The first two bytes tell how long a packet is, whatever follows; a packet that is none of that length plays no longer. */
+static void test_opus_packet_ms_is_told_by_its_begin(void **state)
+{
+	(void)state;
+	uint8_t packet[200] = { 0 };
+	assert_int_equal(pl_opus_packet_ms((struct pl_bytes){ packet, 0 }), 0);
+	for (int toc = 0; toc < 256; toc++) {
+		for (int count = 0; count < 256; count++) {
+			packet[0] = (uint8_t)toc;
+			packet[1] = (uint8_t)count;
+			const struct pl_bytes whole = { packet, sizeof packet }, bare = { packet, 1 };
+			const uint8_t ms = pl_opus_packet_ms(whole);
+			const int samples = pl_opus_packet_samples(whole);
+			assert_in_range(ms, 0, PL_OPUS_PACKET_MS_MAX);
+			if (samples > 0)
+				assert_int_equal(ms, (samples + 47) / 48);
+			if ((toc & 3) == 3)
+				assert_int_equal(pl_opus_packet_ms(bare), 0);
+			else
+				assert_int_equal(pl_opus_packet_ms(bare), ms);
+		}
+	}
+}
+
 /* What packet_has_fec says is so when the decoder makes something else of the packet than a guess.  (Where the guess is
  * in another mode than the packet, or longer than 20 ms, it differs without FEC, too.) */
 static void test_opus_has_fec_as_the_decoder_finds_it(void **state)
@@ -429,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_opus_independent_frame_spares_the_late_joiner),
 		cmocka_unit_test(test_opus_malformed_packets_are_refused),
 		cmocka_unit_test(test_opus_too_little_room_changes_nothing),
+		cmocka_unit_test(test_opus_packet_ms_is_told_by_its_begin),
 		cmocka_unit_test(test_opus_has_fec_as_the_decoder_finds_it),
 		cmocka_unit_test(test_opus_recovers_what_was_lost),
 		cmocka_unit_test(test_opus_templates_need_all_their_memory),

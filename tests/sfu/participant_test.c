@@ -240,7 +240,7 @@ static void test_participant_ssrcs_swap(void **state)
 static void test_participant_chooses_between_talkers_and_the_mix(void **state)
 {
 	(void)state;
-	enum { NO_MIX = -1, NARROW_BPS = 20000, WIDE_BPS = 40000 };
+	enum { NO_MIX = -1, NARROW_BPS = 20000, WIDE_BPS = 40000, TALKER_BPS = PL_MIX_TALKER_BPS };
 	static const struct {
 		enum pl_audio_mode mode;
 		enum pl_mix_group wish;
@@ -262,7 +262,22 @@ static void test_participant_chooses_between_talkers_and_the_mix(void **state)
 		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, 0, false, true, PL_MIX_STEREO, PL_MODE_GRANTED },
 		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, 0, true, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
 		{ PL_AUDIO_MIXED, PL_MIX_ROBUST, 1, 0, 0, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
-		{ PL_AUDIO_MIXED, 0, 1, 0, NARROW_BPS, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 1, 0, NARROW_BPS, false, true, PL_MIX_LOW, PL_MODE_GRANTED },
+		/* Less than a talker has is the mix, in the best quality that it takes. */
+		{ PL_AUDIO_FORWARD, 0, 3, 0, TALKER_BPS, false, true, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 3, 0, TALKER_BPS - 1, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_AUTO, 0, 2, 0, PL_MIX_ROBUST_BPS, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, PL_MIX_STEREO, 2, 0, PL_MIX_ROBUST_BPS - 1, false, true, PL_MIX_LOW,
+			PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 2, 0, PL_MIX_LOW_BPS, false, true, PL_MIX_LOW, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 2, 0, PL_MIX_LOW_BPS - 1, false, true, PL_MIX_LOWEST, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 2, 0, 6000, true, true, PL_MIX_LOWEST, PL_MODE_GRANTED },
+		{ PL_AUDIO_FORWARD, 0, 2, 0, NARROW_BPS, false, false, NO_MIX, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 2, 0, WIDE_BPS - 1, false, true, PL_MIX_ROBUST, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, PL_MIX_STEREO_BPS, false, true, PL_MIX_STEREO, PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, PL_MIX_STEREO, 1, 0, PL_MIX_STEREO_BPS - 1, false, true, PL_MIX_FULL,
+			PL_MODE_GRANTED },
+		{ PL_AUDIO_MIXED, 0, 1, 0, NARROW_BPS, true, true, PL_MIX_LOW, PL_MODE_GRANTED },
 		{ PL_AUDIO_MIXED, 0, 1, 0, WIDE_BPS, false, true, PL_MIX_FULL, PL_MODE_GRANTED },
 		/* G.711 cannot be forwarded what others send: it hears the mix, or nothing. */
 		{ PL_AUDIO_FORWARD, 0, 3, PL_CODING_PCMU, 0, true, true, PL_MIX_PCMU, PL_MODE_GRANTED },

@@ -229,7 +229,7 @@ static void send_frame(struct pl_sim_peer *p)
 		.audio_level = level,
 		.is_voice = level < 127,
 	};
-	p->ts += p->description.track[0].clock_hz / 1000 * PL_SIM_FRAME_MS;
+	p->ts += p->description.track[0].clock_hz / 1000 * PL_SIM_FRAME_MS * p->frames;
 	if (p->peer.state != PL_PEER_CONNECTED)
 		return;
 	p->seq++;
@@ -376,6 +376,7 @@ struct pl_sim_peer *pl_sim_join(struct pl_sim *sim, const struct pl_sim_join *jo
 		.hears_mixes = join->mode != PL_AUDIO_FORWARD || join->coding != PL_CODING_OPUS,
 		.amplitude = 0.25,
 		.encoder = pl_sim_encoder_create(),
+		.frames = 1,
 		.frame_us = sim->now_us + pl_rng_below(&sim->rng, PL_SIM_FRAME_MS * MS),
 		.seq = (uint16_t)pl_rng_next(&sim->rng),
 		.ts = (uint32_t)pl_rng_next(&sim->rng),
@@ -523,7 +524,7 @@ static void step(struct pl_sim *sim)
 			drain_peer(p);
 		}
 		if (p->frame_us <= sim->now_us) {
-			p->frame_us += PL_SIM_FRAME_MS * MS;
+			p->frame_us += p->frames * PL_SIM_FRAME_MS * MS;
 			send_frame(p);
 		}
 	}

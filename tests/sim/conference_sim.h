@@ -92,6 +92,7 @@ struct pl_sim_peer {
 	bool hears_mixes; /* now, or before */
 	double amplitude; /* of full scale */
 	struct OpusEncoder *encoder;
+	uint8_t frames;   /* of PL_SIM_FRAME_MS in each packet of Opus: 1, 2 or 3; may be changed at any time */
 	uint64_t samples; /* encoded so far */
 	int64_t frame_us; /* when the next frame is due */
 	uint16_t seq;

@@ -10,6 +10,7 @@
 enum {
 	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
 	G711_FRAME_SAMPLES = 8 * PL_SIM_FRAME_MS,
+	FRAMES_MAX = 3,           /* in a packet */
 	CONCEALED_FRAMES_MAX = 5, /* a decoder that conceals for longer has faded out */
 };
 
@@ -57,16 +58,18 @@ static size_t encode_g711(enum pl_coding coding, const int16_t pcm[static PL_SIM
 
 size_t pl_sim_encode(struct pl_sim_peer *p, uint8_t payload[static PL_SIM_PAYLOAD_SIZE_MAX], uint8_t *level)
 {
-	int16_t pcm[PL_SIM_FRAME_SAMPLES];
+	int16_t pcm[FRAMES_MAX * PL_SIM_FRAME_SAMPLES];
+	const int count = p->frames * PL_SIM_FRAME_SAMPLES;
+	PL_ASSERT(p->frames <= FRAMES_MAX && (p->frames == 1 || p->coding == PL_CODING_OPUS));
 	const double amplitude = p->is_talking ? p->amplitude * 32767 : 0;
-	for (size_t i = 0; i < PL_SIM_FRAME_SAMPLES; i++, p->samples++) {
+	for (int i = 0; i < count; i++, p->samples++) {
 		const double phase = 2 * pi * p->hz * (double)(p->samples % PL_SIM_CLOCK_HZ) / (double)PL_SIM_CLOCK_HZ;
 		pcm[i] = (int16_t)lround(amplitude * sin(phase));
 	}
-	*level = level_of(pcm, PL_SIM_FRAME_SAMPLES);
+	*level = level_of(pcm, (size_t)count);
 	if (p->coding != PL_CODING_OPUS)
 		return encode_g711(p->coding, pcm, payload);
-	const int size = opus_encode(p->encoder, pcm, PL_SIM_FRAME_SAMPLES, payload, PL_SIM_PAYLOAD_SIZE_MAX);
+	const int size = opus_encode(p->encoder, pcm, count, payload, PL_SIM_PAYLOAD_SIZE_MAX);
 	PL_ASSERT(size > 0);
 	return (size_t)size;
 }
@@ -92,9 +95,9 @@ static const struct pl_sim_packet **in_order(const struct pl_sim_slot *slot)
 	return order;
 }
 
-static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame)
+static void place(int16_t *pcm, int64_t count, int64_t at, const int16_t *frame, int size)
 {
-	for (int64_t i = 0; i < PLAYED_FRAME_SAMPLES; i++) {
+	for (int64_t i = 0; i < size; i++) {
 		if (at + i >= 0 && at + i < count)
 			pcm[at + i] = frame[i];
 	}
@@ -111,16 +114,20 @@ static void decode_g711(enum pl_coding coding, const struct pl_sim_packet *packe
 		frame[i] = (int16_t)lrintf(narrow[i / 2] * 32767);
 }
 
-/* What a slot plays of a packet, or instead of a lost one (NULL).  False: nothing. */
-static bool play(
+/* What a slot plays of a packet, or instead of a lost one (NULL).  Returns samples; 0: nothing. */
+static int play(
 	const struct pl_slot_spec *spec, OpusDecoder *decoder, const struct pl_sim_packet *packet, int16_t *frame)
 {
-	if (spec->coding == PL_CODING_OPUS)
-		return opus_decode(decoder, packet != NULL ? packet->payload : NULL, packet != NULL ? packet->size : 0,
-			       frame, PLAYED_FRAME_SAMPLES, 0) == PLAYED_FRAME_SAMPLES;
-	if (packet != NULL)
-		decode_g711(spec->coding, packet, frame);
-	return packet != NULL;
+	if (spec->coding == PL_CODING_OPUS) {
+		const int size =
+			opus_decode(decoder, packet != NULL ? packet->payload : NULL, packet != NULL ? packet->size : 0,
+				frame, packet != NULL ? FRAMES_MAX * PLAYED_FRAME_SAMPLES : PLAYED_FRAME_SAMPLES, 0);
+		return size > 0 ? size : 0;
+	}
+	if (packet == NULL)
+		return 0;
+	decode_g711(spec->coding, packet, frame);
+	return PLAYED_FRAME_SAMPLES;
 }
 
 int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from_ms, int64_t to_ms)
@@ -129,7 +136,7 @@ int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from
 	const struct pl_slot_spec *spec = &p->description.slot[number];
 	const struct pl_sim_packet **order = in_order(slot);
 	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
-	int16_t *pcm = pl_sim_allocate((size_t)count * sizeof *pcm), frame[PLAYED_FRAME_SAMPLES];
+	int16_t *pcm = pl_sim_allocate((size_t)count * sizeof *pcm), frame[FRAMES_MAX * PLAYED_FRAME_SAMPLES];
 	int error;
 	OpusDecoder *decoder = opus_decoder_create(PL_SIM_RATE_HZ, 1, &error);
 	if (decoder == NULL)
@@ -143,11 +150,11 @@ int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from
 		if (lost > CONCEALED_FRAMES_MAX)
 			lost = CONCEALED_FRAMES_MAX;
 		for (; lost > 0; lost--) {
-			if (play(spec, decoder, NULL, frame))
-				place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame);
+			const int size = play(spec, decoder, NULL, frame);
+			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame, size);
 		}
-		if (play(spec, decoder, packet, frame))
-			place(pcm, count, at, frame);
+		const int size = play(spec, decoder, packet, frame);
+		place(pcm, count, at, frame, size);
 	}
 	opus_decoder_destroy(decoder);
 	free(order);
