@@ -28,9 +28,10 @@ struct pl_mixer_talker {
 	bool was_mixed;   /* in the tick before: its gain is 1 */
 	uint16_t held_ticks, louder_ticks, silent_ticks;
 	uint32_t measured_tick;
-	float loudness_db; /* smoothed; has a meaning only when measured in the last tick */
-	uint8_t level;     /* as its last packet said */
-	float *pcm;        /* its frame */
+	float loudness_db;              /* smoothed; has a meaning only when measured in the last tick */
+	uint8_t level;                  /* as its last packet said */
+	float *pcm;                     /* its frame */
+	struct pl_voice_gauges counted; /* what the counters have of them */
 };
 
 /* A frame that is in the mix. */
@@ -106,18 +107,25 @@ void pl_mixer_init(struct pl_mixer *m, const struct pl_mixer_config *config)
 
 /* ---- talkers ---- */
 
-static void remove_talker(struct pl_mixer *m, uint8_t i)
+/* Adds what is new since the last time. */
+static void count_voice(struct pl_mixer *m, struct pl_mixer_talker *t)
 {
 	struct pl_mixer_counters *counters = &m->pools->counters;
-	struct pl_voice_gauges gauges;
-	pl_voice_measure(voice_of(m->talker[i]), &gauges);
-	counters->exits += m->talker[i]->was_mixed;
-	counters->late += gauges.late;
-	counters->lost += gauges.lost;
-	counters->malformed += gauges.malformed;
-	counters->recovered += gauges.recovered;
-	counters->concealed += gauges.concealed;
-	counters->stretched += gauges.shortened + gauges.lengthened;
+	struct pl_voice_gauges now, *before = &t->counted;
+	pl_voice_measure(voice_of(t), &now);
+	counters->late += now.late - before->late;
+	counters->lost += now.lost - before->lost;
+	counters->malformed += now.malformed - before->malformed;
+	counters->recovered += now.recovered - before->recovered;
+	counters->concealed += now.concealed - before->concealed;
+	counters->stretched += now.shortened - before->shortened + now.lengthened - before->lengthened;
+	*before = now;
+}
+
+static void remove_talker(struct pl_mixer *m, uint8_t i)
+{
+	m->pools->counters.exits += m->talker[i]->was_mixed;
+	count_voice(m, m->talker[i]);
 	pl_blocks_release(&m->pools->voices, m->talker[i]);
 	m->talker[i] = m->talker[--m->talker_count];
 }
@@ -230,6 +238,22 @@ static void measure(const struct pl_mixer *m, struct pl_mixer_talker *t)
 	t->measured_tick = m->tick;
 }
 
+/* Once in a second, and not all rooms in the same tick. */
+static void count_voices(struct pl_mixer *m)
+{
+	struct pl_mixer_counters *counters = &m->pools->counters;
+	if ((m->tick + m->ssrc) % PL_MIXER_COUNT_TICKS != 0)
+		return;
+	for (uint8_t i = 0; i < m->talker_count; i++) {
+		struct pl_mixer_talker *t = m->talker[i];
+		count_voice(m, t);
+		if (!t->is_sounding)
+			continue;
+		counters->delays++;
+		counters->delay_us += t->counted.delay_us;
+	}
+}
+
 /* Has every voice make its next frame. */
 static void pull(struct pl_mixer *m, int64_t now_us)
 {
@@ -243,6 +267,7 @@ static void pull(struct pl_mixer *m, int64_t now_us)
 			t->held_ticks++;
 		sounding += t->is_sounding;
 	}
+	count_voices(m);
 	/* Nobody has to be louder than others when all have a place. */
 	for (uint8_t i = 0; sounding > m->talkers_max && i < m->talker_count; i++) {
 		if (m->talker[i]->is_sounding)

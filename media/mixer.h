@@ -39,6 +39,7 @@ enum {
 	PL_MIXER_RETURN_TICKS = 25,      /* out of the mix, before the shared stream is heard again at a quiet frame, */
 	PL_MIXER_RETURN_TICKS_MAX = 150, /* and whatever the frame is */
 	PL_MIXER_LINGER_TICKS = 150,     /* of silence, until a decoder or an encoder is given back */
+	PL_MIXER_COUNT_TICKS = 50,
 	PL_MIXER_LOAD_STEPS = 5,
 };
 
@@ -57,10 +58,12 @@ struct pl_mixer_counters {
 	uint64_t copied, returned;            /* listeners that got a stream of their own, and came back from it */
 	uint64_t returned_loud;               /* of those: no quiet frame had come in time, or the place was needed */
 	uint64_t starts;                      /* frames without prediction, for those who come late */
-	uint64_t late, lost,
-		malformed; /* packets of talkers; these three and the next are added when a voice is given back */
+	/* Of talkers, added once in PL_MIXER_COUNT_TICKS, and when a voice is given back. */
+	uint64_t late, lost, malformed;           /* packets: too late to be heard, not there in time, concealed */
 	uint64_t recovered, concealed, stretched; /* samples: made of FEC, made up, put in or cut out */
-	uint64_t voices_full, encoders_full;      /* packets not heard and frames not sent, because a pool was empty */
+	uint64_t delay_us,
+		delays; /* of those who sound then: what their jitter buffers delay them, added up; and how often */
+	uint64_t voices_full, encoders_full; /* packets not heard and frames not sent, because a pool was empty */
 };
 
 struct pl_mixer_scratch;

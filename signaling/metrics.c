@@ -95,26 +95,35 @@ static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, si
 #undef X
 }
 
-#define WORKER_LIST(X)                                                                                        \
-	X(busy_us, "plenum_codec_busy_us_total", "counter", "time at work, in microseconds")                  \
-	X(waits, "plenum_codec_waits_total", "counter", "times that it slept")                                \
-	X(load, "plenum_codec_load_permille", "gauge", "of the time at work, lately")                         \
-	X(codec.heard, "plenum_codec_heard_total", "counter", "packets of talkers taken")                     \
-	X(codec.sent, "plenum_codec_sent_total", "counter", "packets made")                                   \
-	X(codec.steps, "plenum_codec_steps_total", "counter", "steps of 5 ms in which a room was mixed")      \
-	X(codec.late, "plenum_codec_late_total", "counter", "of them, begun more than a step late")           \
-	X(late_us_max, "plenum_codec_late_us_max", "gauge", "the most that one was late, in microseconds")    \
-	X(codec.left_out, "plenum_codec_left_out_total", "counter", "ticks too far behind, left out")         \
-	X(codec.rooms, "plenum_codec_rooms", "gauge", "rooms with listeners of a mix")                        \
-	X(codec.rooms_active, "plenum_codec_rooms_active", "gauge", "of them, those that somebody talks in")  \
-	X(codec.rooms_full, "plenum_codec_rooms_full_total", "counter", "rooms that found no place")          \
-	X(codec.voices, "plenum_codec_voices", "gauge", "talkers that are decoded")                           \
-	X(codec.encoders, "plenum_codec_encoders", "gauge", "streams that are encoded")                       \
-	X(codec.transcoders, "plenum_codec_transcoders", "gauge", "publishers whose G.711 becomes Opus")      \
-	X(codec.packets_used, "plenum_codec_packets_used", "gauge", "buffers that hold a packet")             \
-	X(codec.mixer.encoded_shared, "plenum_codec_encoded_shared_total", "counter", "frames for all")       \
-	X(codec.mixer.encoded_own, "plenum_codec_encoded_own_total", "counter", "frames for one talker")      \
-	X(codec.mixer.encoders_full, "plenum_codec_encoders_full_total", "counter", "frames without encoder") \
+#define WORKER_LIST(X)                                                                                           \
+	X(busy_us, "plenum_codec_busy_us_total", "counter", "time at work, in microseconds")                     \
+	X(waits, "plenum_codec_waits_total", "counter", "times that it slept")                                   \
+	X(load, "plenum_codec_load_permille", "gauge", "of the time at work, lately")                            \
+	X(codec.heard, "plenum_codec_heard_total", "counter", "packets of talkers taken")                        \
+	X(codec.sent, "plenum_codec_sent_total", "counter", "packets made")                                      \
+	X(codec.steps, "plenum_codec_steps_total", "counter", "steps of 5 ms in which a room was mixed")         \
+	X(codec.late, "plenum_codec_late_total", "counter", "of them, begun more than a step late")              \
+	X(late_us_max, "plenum_codec_late_us_max", "gauge", "the most that one was late, in microseconds")       \
+	X(codec.left_out, "plenum_codec_left_out_total", "counter", "ticks too far behind, left out")            \
+	X(codec.rooms, "plenum_codec_rooms", "gauge", "rooms with listeners of a mix")                           \
+	X(codec.rooms_active, "plenum_codec_rooms_active", "gauge", "of them, those that somebody talks in")     \
+	X(codec.rooms_full, "plenum_codec_rooms_full_total", "counter", "rooms that found no place")             \
+	X(codec.voices, "plenum_codec_voices", "gauge", "talkers that are decoded")                              \
+	X(codec.encoders, "plenum_codec_encoders", "gauge", "streams that are encoded")                          \
+	X(codec.transcoders, "plenum_codec_transcoders", "gauge", "publishers whose G.711 becomes Opus")         \
+	X(codec.packets_used, "plenum_codec_packets_used", "gauge", "buffers that hold a packet")                \
+	X(codec.mixer.encoded_shared, "plenum_codec_encoded_shared_total", "counter", "frames for all")          \
+	X(codec.mixer.encoded_own, "plenum_codec_encoded_own_total", "counter", "frames for one talker")         \
+	X(codec.mixer.encoders_full, "plenum_codec_encoders_full_total", "counter", "frames without encoder")    \
+	X(codec.mixer.late, "plenum_codec_talker_late_total", "counter", "packets too late to be mixed")         \
+	X(codec.mixer.lost, "plenum_codec_talker_lost_total", "counter", "packets not there in time")            \
+	X(codec.mixer.malformed, "plenum_codec_talker_malformed_total", "counter", "packets that are no Opus")   \
+	X(codec.mixer.recovered, "plenum_codec_recovered_samples_total", "counter", "samples made of FEC")       \
+	X(codec.mixer.concealed, "plenum_codec_concealed_samples_total", "counter", "samples made up")           \
+	X(codec.mixer.stretched, "plenum_codec_stretched_samples_total", "counter", "samples put in or cut out") \
+	X(codec.mixer.delay_us, "plenum_codec_talker_delay_us_total", "counter",                                 \
+		"delays of the jitter buffers of those who talk, taken each second and added up")                \
+	X(codec.mixer.delays, "plenum_codec_talker_delays_total", "counter", "how many were added up")           \
 	X(codec.mixer.displaced, "plenum_codec_displaced_total", "counter", "talkers mixed no more: others are louder")
 
 static void put_workers(struct pl_text *w, const struct pl_sfu_worker_counters *worker, size_t workers)

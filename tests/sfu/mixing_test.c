@@ -418,6 +418,32 @@ static void test_mixing_survives_a_bad_network(void **state)
 		fail_msg("a voice was heard for %.3f of the time", sum / count);
 }
 
+/* An operator sees what talkers' networks do to the mix while it happens: nothing on a good one, not even delay; and on a bad one what was
+ * lost, what was made of it, and what it costs in delay. */
+static void test_mixing_counts_what_networks_cost(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(22, 1);
+	struct pl_sim_peer *talker = join(sim, PL_AUDIO_MIXED, 1, true);
+	pl_sim_mute(join(sim, PL_AUDIO_MIXED, 1, false), true);
+	pl_sim_run(sim, 5000);
+	const struct pl_mixer_counters good = codec(sim).mixer;
+	assert_int_equal(good.late + good.lost + good.malformed, 0);
+	assert_int_equal(good.recovered + good.concealed + good.stretched, 0);
+	assert_in_range(good.delays, 3, 5);
+	assert_in_range(good.delay_us / good.delays, 0, 1000);
+
+	talker->link = (struct pl_network_link){ .delay_us = 20000, .jitter_us = 60000, .loss_permille = 100 };
+	pl_sim_run(sim, 10000);
+	const struct pl_mixer_counters bad = codec(sim).mixer;
+	assert_int_equal(codec(sim).voices, 1); /* it talks on */
+	assert_in_range(bad.lost, 30, 150);
+	assert_true(bad.recovered + bad.concealed > bad.lost * PL_OPUS_FRAME / 2 && bad.stretched > 0);
+	assert_in_range(bad.delays - good.delays, 9, 11);
+	assert_in_range((bad.delay_us - good.delay_us) / (bad.delays - good.delays), 20000, 120000);
+	pl_sim_destroy(&sim);
+}
+
 static void report_loss(struct pl_sim_peer *p, uint8_t fraction_lost)
 {
 	uint8_t packet[64];
@@ -654,6 +680,7 @@ int main(void)
 		cmocka_unit_test(test_mixing_spreads_over_shards),
 		cmocka_unit_test(test_mixing_spreads_over_nodes),
 		cmocka_unit_test(test_mixing_survives_a_bad_network),
+		cmocka_unit_test(test_mixing_counts_what_networks_cost),
 		cmocka_unit_test(test_mixing_loss_makes_it_robust),
 		cmocka_unit_test(test_mixing_telephones),
 		cmocka_unit_test(test_mixing_needs_a_worker),

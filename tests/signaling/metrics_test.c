@@ -57,6 +57,36 @@ static void test_metrics_fit_always(void **state)
 	free(text);
 }
 
+/* What a codec worker counts of talkers' networks has a line of its own for each worker. */
+static void test_metrics_of_talkers(void **state)
+{
+	(void)state;
+	memset(shard, 0, sizeof shard);
+	memset(worker, 0, sizeof worker);
+	memset(&front, 0, sizeof front);
+	for (size_t i = 0; i < 2; i++)
+		worker[i].codec.mixer = (struct pl_mixer_counters){ .late = 10 + i,
+			.lost = 20 + i,
+			.malformed = 30 + i,
+			.recovered = 40 + i,
+			.concealed = 50 + i,
+			.stretched = 60 + i,
+			.delay_us = 70 + i,
+			.delays = 80 + i };
+	static const char *const names[] = { "talker_late", "talker_lost", "talker_malformed", "recovered_samples",
+		"concealed_samples", "stretched_samples", "talker_delay_us", "talker_delays" };
+	char *text = write_metrics(1, 2), line[256];
+	for (size_t i = 0; i < PL_COUNT(names); i++) {
+		const int tens = 10 * ((int)i + 1);
+		snprintf(line, sizeof line,
+			" counter\nplenum_codec_%s_total{worker=\"0\"} %d\nplenum_codec_%s_total{worker=\"1\"} %d\n#",
+			names[i], tens, names[i], tens + 1);
+		if (strstr(text, line) == NULL)
+			fail_msg("not there: %s", line);
+	}
+	free(text);
+}
+
 /* A shard's numbers are its own, and nothing is told of shards that are not there. */
 static void test_metrics_are_of_their_shard(void **state)
 {
@@ -85,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metrics_fit_always),
+		cmocka_unit_test(test_metrics_of_talkers),
 		cmocka_unit_test(test_metrics_are_of_their_shard),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
