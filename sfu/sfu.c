@@ -348,6 +348,24 @@ bool pl_sfu_set_simd(struct pl_sfu *sfu, enum pl_simd simd)
 	return dsp != NULL;
 }
 
+bool pl_sfu_set_load_step(struct pl_sfu *sfu, size_t worker, uint8_t step)
+{
+	const bool is_all = worker == PL_SFU_ALL_WORKERS;
+	if (step >= PL_MIXER_LOAD_STEPS || (is_all ? sfu->workers.count == 0 : worker >= sfu->workers.count))
+		return false;
+	for (size_t i = 0; i < sfu->workers.count; i++) {
+		if (is_all || i == worker)
+			pl_worker_set_load_step(sfu->workers.worker[i], step);
+	}
+	return true;
+}
+
+uint8_t pl_sfu_load_step(const struct pl_sfu *sfu, size_t worker)
+{
+	PL_ASSERT(worker < sfu->workers.count);
+	return pl_worker_load_step(sfu->workers.worker[worker]);
+}
+
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters)
 {
 	PL_ASSERT(worker < sfu->workers.count);

@@ -90,9 +90,10 @@ struct pl_sfu_counters {
 /* What a codec worker counts. */
 struct pl_sfu_worker_counters {
 	struct pl_codec_counters codec;
-	uint64_t busy_us; /* at work, in which others may have had the processor */
-	uint64_t waits;   /* times that it slept */
-	uint64_t load;    /* thousandths of the time at work, lately */
+	uint64_t busy_us;   /* at work, in which others may have had the processor */
+	uint64_t waits;     /* times that it slept */
+	uint64_t load;      /* thousandths of the time at work, lately */
+	uint64_t load_step; /* that its encoders have */
 	int64_t late_us_max;
 };
 
@@ -100,6 +101,14 @@ size_t pl_sfu_worker_count(const struct pl_sfu *sfu); /* 0: nothing is mixed */
 
 /* From now on all mix with these instructions: no listener notices.  False: this machine lacks them, nothing has changed. */
 PL_MUST_USE bool pl_sfu_set_simd(struct pl_sfu *sfu, enum pl_simd simd);
+
+enum { PL_SFU_ALL_WORKERS = PL_WORKERS_MAX };
+
+/* From its next 5 ms on a worker's encoders, or those of all, work as hard as this step of the ladder says (struct
+ * pl_mixer_load); no listener hears a click.  False: there is no such worker or step, nothing has changed. */
+PL_MUST_USE bool pl_sfu_set_load_step(struct pl_sfu *sfu, size_t worker, uint8_t step);
+uint8_t pl_sfu_load_step(const struct pl_sfu *sfu, size_t worker); /* that was set last */
+
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters);
 
 /* The counters of one shard, and of all of them, summed; at most a second old. */

@@ -111,6 +111,7 @@ static void take_settings(struct pl_worker *worker)
 	if (dsp != worker->dsp)
 		pl_codec_set_dsp(worker->codec, dsp);
 	worker->load_step = step;
+	worker->counters.load_step = step;
 	worker->dsp = dsp;
 }
 
@@ -194,6 +195,7 @@ static void run(struct pl_worker *worker)
 {
 	int64_t now_us = monotonic_us();
 	worker->published_us = now_us;
+	take_settings(worker); /* so that one without work tells them, too */
 	while (!atomic_load_explicit(&worker->is_stopping, memory_order_acquire)) {
 		wait_for_work(worker, now_us);
 		const int64_t begin_us = monotonic_us();
@@ -371,6 +373,12 @@ void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step)
 {
 	PL_ASSERT(step < PL_MIXER_LOAD_STEPS);
 	atomic_store_explicit(&worker->wanted_step, step, memory_order_relaxed);
+	pl_waker_poke(&worker->waker); /* one without work tells the step it has */
+}
+
+uint8_t pl_worker_load_step(const struct pl_worker *worker)
+{
+	return (uint8_t)atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
 }
 
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp)

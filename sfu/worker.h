@@ -53,6 +53,7 @@ void pl_worker_counters(const struct pl_worker *worker, struct pl_sfu_worker_cou
 
 /* From the next step on. */
 void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step); /* below PL_MIXER_LOAD_STEPS */
+uint8_t pl_worker_load_step(const struct pl_worker *worker);          /* that was set last */
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp);
 
 /* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */

@@ -27,6 +27,7 @@ struct pl_front_config {
 	uint32_t room_spread;             /* members of a room on one shard before it spreads; 0: never for that */
 	uint16_t port[PL_SFU_SHARDS_MAX]; /* of each shard */
 	bool mixes;                       /* the media plane has codec workers */
+	uint32_t worker_count;            /* of them */
 	uint8_t mix_groups;               /* bit i: of those that may be wished for, it has enum pl_mix_group i */
 	bool takes_g711;                  /* offers of PCMU and PCMA alone: the media plane must transcode */
 	const char *admin_token; /* pl_front_admin_is_token, and outlives the front; NULL or empty: no admin API */

@@ -133,6 +133,8 @@ static bool is_granted(const struct pl_front *front, const struct pl_front_http_
 
 /* ---- what is wanted ---- */
 
+static const struct pl_front_admin_wish no_wish = { .worker = PL_SFU_ALL_WORKERS };
+
 static bool is_json(const char *field)
 {
 	if (field == NULL)
@@ -169,6 +171,48 @@ static bool read_simd(struct pl_front *front, const json_t *value, struct pl_fro
 	return true;
 }
 
+static bool read_load_step(struct pl_front *front, const json_t *value, struct pl_front_admin_wish *wish,
+	struct pl_front_admin_answer *answer)
+{
+	const json_int_t step = json_integer_value(value);
+	if (!json_is_integer(value) || step < 0 || step >= PL_MIXER_LOAD_STEPS)
+		return fail(front, answer, PL_FAULT_BAD_FIELD,
+			"load_step: it must be an integer from 0, the best, to %d, the cheapest",
+			PL_MIXER_LOAD_STEPS - 1);
+	if (front->config.worker_count == 0)
+		return fail(front, answer, PL_FAULT_UNSUPPORTED, "load_step: this server does not mix");
+	wish->has_load_step = true;
+	wish->load_step = (uint8_t)step;
+	return true;
+}
+
+static bool read_worker(struct pl_front *front, const json_t *value, struct pl_front_admin_wish *wish,
+	struct pl_front_admin_answer *answer)
+{
+	const json_int_t worker = json_integer_value(value);
+	if (front->config.worker_count == 0)
+		return fail(front, answer, PL_FAULT_UNSUPPORTED, "worker: this server does not mix");
+	if (!json_is_integer(value) || worker < 0 || worker >= front->config.worker_count)
+		return fail(front, answer, PL_FAULT_BAD_FIELD,
+			"worker: there is no such one; it must be an integer from 0 to %u",
+			(unsigned)front->config.worker_count - 1);
+	wish->worker = (size_t)worker;
+	return true;
+}
+
+static bool read_wish(struct pl_front *front, const char *key, const json_t *value, struct pl_front_admin_wish *wish,
+	struct pl_front_admin_answer *answer)
+{
+	if (strcmp(key, "simd") == 0)
+		return read_simd(front, value, wish, answer);
+	if (strcmp(key, "load_step") == 0)
+		return read_load_step(front, value, wish, answer);
+	if (strcmp(key, "worker") == 0)
+		return read_worker(front, value, wish, answer);
+	return fail(
+		front, answer, PL_FAULT_BAD_FIELD, "%.32s: there is no such key; simd, load_step and worker are", key);
+}
+
 /* All or nothing: a key that is not known, a misspelt one perhaps, changes nothing. */
 static bool read_wishes(
 	struct pl_front *front, json_t *object, struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer)
@@ -179,13 +223,14 @@ static bool read_wishes(
 		return fail(front, answer, PL_FAULT_BAD_JSON, "an object is needed, such as {\"simd\": \"plain\"}");
 	json_object_foreach(object, key, value)
 	{
-		if (strcmp(key, "simd") != 0)
-			return fail(front, answer, PL_FAULT_BAD_FIELD, "%.32s: there is no such key; simd is one", key);
-		if (!read_simd(front, value, wish, answer))
+		if (!read_wish(front, key, value, wish, answer))
 			return false;
 	}
-	if (!wish->has_simd)
-		return fail(front, answer, PL_FAULT_BAD_FIELD, "simd: missing; there is nothing to change");
+	if (wish->worker != PL_SFU_ALL_WORKERS && !wish->has_load_step)
+		return fail(front, answer, PL_FAULT_BAD_FIELD, "load_step: missing; worker says whose it is");
+	if (!wish->has_simd && !wish->has_load_step)
+		return fail(
+			front, answer, PL_FAULT_BAD_FIELD, "simd or load_step: missing; there is nothing to change");
 	return true;
 }
 
@@ -206,6 +251,8 @@ static bool read_body(struct pl_front *front, const struct pl_front_http_request
 			error.text);
 	const bool is_read = read_wishes(front, object, wish, answer);
 	json_decref(object);
+	if (!is_read)
+		*wish = no_wish;
 	return is_read;
 }
 
@@ -221,7 +268,7 @@ bool pl_front_admin_read(struct pl_front *front, int64_t now_us, const struct pl
 	struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer)
 {
 	PL_ASSERT(pl_front_admin_is_path(http->path));
-	*wish = (struct pl_front_admin_wish){ .has_simd = false };
+	*wish = no_wish;
 	if (front->config.admin_token == NULL || front->config.admin_token[0] == '\0')
 		return fail(front, answer, PL_FAULT_NO_ADMIN, "the admin API is off; set admin.token to turn it on");
 	if (!is_granted(front, http))
@@ -245,6 +292,7 @@ static void write_worker(struct pl_front_writer *w, size_t index, const struct p
 	pl_front_write_int(w, "voices", worker->voices);
 	pl_front_write_int(w, "encoders", worker->encoders);
 	pl_front_write_int(w, "load_permille", worker->load);
+	pl_front_write_int(w, "load_step", worker->load_step);
 	pl_front_write_int(w, "steps", (int64_t)worker->steps);
 	pl_front_write_int(w, "steps_late", (int64_t)worker->late);
 	pl_front_write_close(w, '}');

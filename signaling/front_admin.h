@@ -1,13 +1,13 @@
 /* The admin API, the pure half: whether an HTTP request below /v1/admin is granted, what it wants, and what it is answered.
- * Who knows the token of the configuration (admin.token) may see how audio is mixed, and with which instructions: the kill
- * switch for a processor that computes wrongly.  Without a token there is no admin API.
- * The other half is in signaling/server_whip.c.
+ * Who knows the token of the configuration (admin.token) may see how audio is mixed, and change with which instructions (the
+ * kill switch for a processor that computes wrongly) and how hard encoders work.  Without a token there is no admin API.
+ * The other half is in signaling/server_admin.c.
  * No socket, no clock, no thread.  Thread: signaling. */
 #ifndef PL_SIGNALING_FRONT_ADMIN_H
 #define PL_SIGNALING_FRONT_ADMIN_H
 
 #include "media/dsp.h"
-#include "sfu/types.h"
+#include "sfu/sfu.h"
 #include "signaling/front.h"
 #include "signaling/front_text.h"
 
@@ -29,6 +29,9 @@ struct pl_front_admin_answer {
 struct pl_front_admin_wish {
 	bool has_simd;
 	enum pl_simd simd; /* one that this machine has */
+	bool has_load_step;
+	uint8_t load_step; /* below PL_MIXER_LOAD_STEPS */
+	size_t worker;     /* whose: one that there is, or PL_SFU_ALL_WORKERS */
 };
 
 /* True for paths below /v1/admin. */
@@ -45,6 +48,7 @@ PL_MUST_USE bool pl_front_admin_read(struct pl_front *front, int64_t now_us, con
 struct pl_front_admin_worker {
 	uint32_t rooms, voices, encoders; /* that it mixes, decodes, encodes now */
 	uint32_t load;                    /* thousandths of its time at work */
+	uint8_t load_step;                /* of the ladder, that was set last */
 	uint64_t steps, late;             /* of 5 ms in which a room was due, and those of them that came too late */
 };
 

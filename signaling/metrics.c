@@ -99,6 +99,7 @@ static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, si
 	X(busy_us, "plenum_codec_busy_us_total", "counter", "time at work, in microseconds")                     \
 	X(waits, "plenum_codec_waits_total", "counter", "times that it slept")                                   \
 	X(load, "plenum_codec_load_permille", "gauge", "of the time at work, lately")                            \
+	X(load_step, "plenum_codec_load_step", "gauge", "how hard encoders work: 0 the most, 4 the least")       \
 	X(codec.heard, "plenum_codec_heard_total", "counter", "packets of talkers taken")                        \
 	X(codec.sent, "plenum_codec_sent_total", "counter", "packets made")                                      \
 	X(codec.steps, "plenum_codec_steps_total", "counter", "steps of 5 ms in which a room was mixed")         \
@@ -164,6 +165,8 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
 	put_media(&writer, metrics->shard, metrics->shard_count);
 	put_whole(&writer, "plenum_codec_workers", "gauge", "threads for mixing and G.711", metrics->worker_count);
+	put_head(&writer, "plenum_codec_simd_info", "gauge", "always 1; the label says which instructions mix");
+	pl_text_put(&writer, "plenum_codec_simd_info{simd=\"%s\"} 1\n", pl_simd_text(metrics->simd));
 	put_workers(&writer, metrics->worker, metrics->worker_count);
 	put_drops(&writer, metrics);
 	PL_ASSERT(pl_text_fits(&writer));

@@ -26,6 +26,7 @@ struct pl_metrics {
 	size_t shard_count;
 	const struct pl_sfu_worker_counters *worker; /* worker_count of them, at most PL_WORKERS_MAX */
 	size_t worker_count;
+	enum pl_simd simd;                    /* that mixes now */
 	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
 	const struct pl_library_opus *opus;
 	bool is_ending;

@@ -1,4 +1,6 @@
 /* The admin API, the half that reaches the media plane: what it is asked and answered is signaling/front_admin.h's. */
+#include <stdio.h>
+
 #include "media/opus.h"
 #include "signaling/log.h"
 #include "signaling/server_internal.h"
@@ -20,6 +22,7 @@ static void show(const struct pl_server *server, struct pl_front_admin_answer *a
 			.voices = now.codec.voices,
 			.encoders = now.codec.encoders,
 			.load = (uint32_t)now.load,
+			.load_step = pl_sfu_load_step(server->sfu, i),
 			.steps = now.codec.steps,
 			.late = now.codec.late,
 		};
@@ -37,6 +40,18 @@ static void set_simd(struct pl_server *server, enum pl_simd simd)
 		PL_LOG_TEXT("simd", pl_simd_text(server->simd)));
 }
 
+/* pl_front_admin_read has asked whether there is such a worker and step. */
+static void set_load_step(struct pl_server *server, size_t worker, uint8_t step)
+{
+	const bool is_set = pl_sfu_set_load_step(server->sfu, worker, step);
+	PL_ASSERT(is_set);
+	char whose[24] = "all";
+	if (worker != PL_SFU_ALL_WORKERS)
+		snprintf(whose, sizeof whose, "%zu", worker);
+	pl_log(PL_LOG_WARNING, "the admin API has changed how hard encoders work", PL_LOG_TEXT("worker", whose),
+		PL_LOG_NUMBER("load_step", step));
+}
+
 void pl_admin_answer(
 	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer)
 {
@@ -45,5 +60,7 @@ void pl_admin_answer(
 		return;
 	if (wish.has_simd)
 		set_simd(server, wish.simd);
+	if (wish.has_load_step)
+		set_load_step(server, wish.worker, wish.load_step);
 	show(server, answer);
 }

@@ -111,6 +111,7 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.connections_max = config->limits_connections,
 		.fingerprint = pl_sfu_fingerprint(server->sfu),
 		.mixes = pl_sfu_worker_count(server->sfu) > 0,
+		.worker_count = (uint32_t)pl_sfu_worker_count(server->sfu),
 		.admin_token = config->admin_token,
 		.random = pl_random,
 	};

@@ -166,6 +166,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.shard_count = pl_sfu_shard_count(server->sfu),
 		.worker = worker,
 		.worker_count = pl_sfu_worker_count(server->sfu),
+		.simd = server->simd,
 		.http_requests = server->http_requests,
 		.http_refused = server->refused,
 		.opus = &server->opus,

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TOKEN "Zm9vYmFyYmF6cXV4"
 
-enum { METHOD = 7, HAS_TOKEN = 8, HAS_PATH = 16, HAS_TYPE = 32, TEXT_SIZE = 1400 };
+enum { METHOD = 7, HAS_TOKEN = 8, HAS_PATH = 16, HAS_TYPE = 32, TEXT_SIZE = 1400, WORKERS = 2 };
 
 static void check_refusal(const struct pl_front_admin_answer *answer)
 {
@@ -47,13 +47,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.content_length = (int64_t)size - 1,
 		.body = { (const uint8_t *)text, size - 1 },
 	};
-	pl_harness_start(&h, (struct pl_harness_limits){ .admin_token = TOKEN });
+	pl_harness_start(&h, (struct pl_harness_limits){ .admin_token = TOKEN, .worker_count = WORKERS });
 	struct pl_front_admin_wish wish;
 	struct pl_front_admin_answer answer;
 	if (pl_front_admin_read(h.front, 0, &http, &wish, &answer)) {
 		PL_ASSERT(strcmp(http.authorization + strlen("Bearer ") + strspn(http.authorization + 7, " "), TOKEN) ==
 			  0);
 		PL_ASSERT(!wish.has_simd || pl_dsp_get(wish.simd) != NULL);
+		PL_ASSERT(wish.load_step < PL_MIXER_LOAD_STEPS);
+		PL_ASSERT(wish.worker == PL_SFU_ALL_WORKERS || (wish.has_load_step && wish.worker < WORKERS));
 	} else {
 		check_refusal(&answer);
 	}

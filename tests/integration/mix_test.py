@@ -5,6 +5,7 @@ PLENUM_SERVER names the program to test.
 
 import asyncio
 import json
+import time
 
 from aiortc_peer import AiortcPeer
 from gstreamer_peer import GstreamerPeer
@@ -144,6 +145,47 @@ async def the_kill_switch(server):
     await asyncio.gather(ann.leave(), bob.leave(), cat.leave())
 
 
+def steps(told):
+    return [worker["load_step"] for worker in told["workers"]]
+
+
+async def until_metrics(server, line):
+    deadline = time.monotonic() + 10
+    while f"\n{line}\n" not in send(server, "GET", "/metrics").body.decode():
+        assert time.monotonic() < deadline, f"/metrics never says {line}"
+        await asyncio.sleep(0.05)
+
+
+async def the_ladder(server):
+    """The admin API changes how hard encoders work while people listen, of all threads that mix or of one."""
+    ann = await AiortcPeer.join(server.url, "ladder", "Ann", slots=1, audio="mixed")
+    bob = await AiortcPeer.join(server.url, "ladder", "Bob", hz=BOB_HZ)
+    cat = await AiortcPeer.join(server.url, "ladder", "Cat", hz=CAT_HZ)
+    await ann.until_chords(TONES, chord(BOB_HZ, CAT_HZ))
+    first = steps(admin(server, "GET")[1])
+    assert first == [1] * len(first) and first, first
+    last = len(first) - 1
+    for step in (0, 1, 2, 3, 4, 0):
+        status, told = admin(server, "POST", json.dumps({"load_step": step}))
+        assert (status, steps(told)) == (200, [step] * len(first)), told
+        await until_metrics(server, f'plenum_codec_load_step{{worker="{last}"}} {step}')
+        await ann.until_chords(TONES, chord(BOB_HZ, CAT_HZ))
+    status, told = admin(server, "POST", json.dumps({"worker": last, "load_step": 3, "simd": "plain"}))
+    assert (status, told["simd"], steps(told)) == (200, "plain", [0] * last + [3]), told
+    await until_metrics(server, f'plenum_codec_load_step{{worker="{last}"}} 3')
+    await until_metrics(server, 'plenum_codec_simd_info{simd="plain"} 1')
+    for body, key in (('{"load_step": 5}', "load_step"), ('{"load_step": "1"}', "load_step"), ('{"worker": 0}', "load_step"),
+                      (f'{{"simd": "auto", "load_step": 1, "worker": {last + 1}}}', "worker")):
+        status, told = admin(server, "POST", body)
+        assert (status, told["code"]) == (400, "bad_field") and told["msg"].startswith(f"{key}: "), told
+    told = admin(server, "GET")[1]
+    assert (told["simd"], steps(told)) == ("plain", [0] * last + [3]), told
+    status, told = admin(server, "POST", '{"simd": "auto", "load_step": 1}')
+    assert (status, steps(told)) == (200, first), told
+    await ann.until_chords(TONES, chord(BOB_HZ, CAT_HZ))
+    await asyncio.gather(ann.leave(), bob.leave(), cat.leave())
+
+
 async def without_mixing():
     """media.mixing: off has forwarding, says so beforehand and when asked, and takes no telephones."""
     with Server(settings={"media.mixing": "off"}) as server:
@@ -181,7 +223,8 @@ async def without_a_token():
 
 async def main():
     with Server(settings={"admin.token": TOKEN}) as server:
-        for test in (the_others_in_one_stream, a_single_slot_is_mixed_by_auto, telephones, players, the_kill_switch):
+        for test in (the_others_in_one_stream, a_single_slot_is_mixed_by_auto, telephones, players, the_kill_switch,
+                     the_ladder):
             await test(server)
             print(f"ok: {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)
     for test in (without_mixing, without_a_token):

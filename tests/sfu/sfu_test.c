@@ -32,6 +32,7 @@ struct client {
 	struct pl_description description;
 	uint32_t source, rtp_got, csrc_last, connected_events, slots_events;
 	uint32_t heard; /* bit i: client i was in a packet */
+	uint64_t payload_bytes;
 	uint8_t shard;
 	uint16_t seq;
 	uint32_t number; /* of the last numbered payload that came */
@@ -88,6 +89,7 @@ static void push_outputs(struct client *c)
 			struct pl_rtp rtp;
 			assert_int_equal(pl_rtp_parse(out.bytes, &rtp), PL_DROP_NONE);
 			c->rtp_got++;
+			c->payload_bytes += rtp.payload.size;
 			check_number(c, rtp.payload);
 			c->csrc_last = rtp.csrc_count == 1 ? rtp.csrc[0] : 0;
 			for (uint8_t i = 0; i < rtp.csrc_count; i++) {
@@ -612,6 +614,89 @@ static void test_sfu_mixes_while_everything_changes(void **state)
 }
 
 /* Junk from anywhere is counted and costs a talker nothing. */
+static uint64_t load_step_of(const struct call *call, size_t worker)
+{
+	struct pl_sfu_worker_counters counters;
+	pl_sfu_worker_counters(call->sfu, worker, &counters);
+	return counters.load_step;
+}
+
+/* What a listener's packets have on average, from now on, while one talks. */
+static double mean_payload(struct call *call, const struct voice *voice, const struct client *listener)
+{
+	enum { SETTLE = 20, PACKETS = 100 };
+	uint32_t got = listener->rtp_got;
+	uint64_t bytes = 0;
+	int64_t talk_us = now();
+	for (bool is_settled = false; !is_settled || listener->rtp_got < got + PACKETS;) {
+		turn(call);
+		for (; talk_us <= now(); talk_us += 20000) {
+			const size_t i = call->client[0].seq % VOICE_FRAMES;
+			say(&call->client[0], (struct pl_bytes){ voice->frame[i], voice->size[i] });
+		}
+		if (is_settled || listener->rtp_got < got + SETTLE)
+			continue;
+		is_settled = true;
+		got = listener->rtp_got;
+		bytes = listener->payload_bytes;
+	}
+	return (double)(listener->payload_bytes - bytes) / (listener->rtp_got - got);
+}
+
+/* Of one worker or of all, at work or not; and only of whom it is set. */
+static void test_sfu_load_step_changes_while_rooms_are_mixed(void **state)
+{
+	enum { BEST = 0, FIRST = 1, CHEAPEST = PL_MIXER_LOAD_STEPS - 1 };
+	static struct voice voice;
+	struct call *call = *state;
+	call->until_us += 2 * LIMIT_US;
+	const size_t count = pl_sfu_worker_count(call->sfu);
+	assert_true(count >= 2);
+	make_voice(&voice, 0.06f);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(pl_sfu_load_step(call->sfu, i), FIRST);
+		while (load_step_of(call, i) != FIRST)
+			turn(call);
+	}
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
+		send_mode(call, &call->client[i], PL_AUDIO_MIXED, PL_MIX_FULL);
+	const struct client *listener = &call->client[CLIENTS_MAX - 1];
+	mean_payload(call, &voice, listener);
+	size_t mixes = count;
+	while (mixes == count) {
+		turn(call);
+		for (size_t i = 0; i < count; i++) {
+			struct pl_sfu_worker_counters counters;
+			pl_sfu_worker_counters(call->sfu, i, &counters);
+			if (counters.codec.rooms > 0)
+				mixes = i;
+		}
+	}
+	const size_t idle = (mixes + 1) % count;
+
+	assert_true(pl_sfu_set_load_step(call->sfu, mixes, BEST));
+	assert_true(pl_sfu_set_load_step(call->sfu, idle, CHEAPEST));
+	while (load_step_of(call, mixes) != BEST || load_step_of(call, idle) != CHEAPEST)
+		turn(call);
+	const double best = mean_payload(call, &voice, listener);
+	assert_true(pl_sfu_set_load_step(call->sfu, PL_SFU_ALL_WORKERS, CHEAPEST));
+	while (load_step_of(call, mixes) != CHEAPEST)
+		turn(call);
+	const double cheapest = mean_payload(call, &voice, listener);
+	assert_true(pl_sfu_set_load_step(call->sfu, PL_SFU_ALL_WORKERS, BEST));
+	const double again = mean_payload(call, &voice, listener);
+	if (cheapest > 0.8 * best || again < 0.95 * best || again > 1.05 * best)
+		fail_msg("bytes in a packet: %.1f at the best step, %.1f at the cheapest, %.1f at the best again", best,
+			cheapest, again);
+
+	assert_false(pl_sfu_set_load_step(call->sfu, PL_SFU_ALL_WORKERS, PL_MIXER_LOAD_STEPS));
+	assert_false(pl_sfu_set_load_step(call->sfu, count, CHEAPEST));
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(pl_sfu_load_step(call->sfu, i), BEST);
+	while (load_step_of(call, mixes) != BEST || load_step_of(call, idle) != BEST)
+		turn(call);
+}
+
 static void test_sfu_junk_beside_a_call_is_counted_only(void **state)
 {
 	struct call *call = *state;
@@ -764,6 +849,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sfu_storm_of_joins_takes_a_little_of_each_turn, start_storm, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_a_room_over_all_shards_loses_nothing, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_mixes_while_everything_changes, start_one_room, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_load_step_changes_while_rooms_are_mixed, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_events_left_for_later_are_told_again, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),

@@ -14,6 +14,8 @@
 #define BEARER "Bearer " TOKEN
 #define MEDIA  "/v1/admin/media"
 
+enum { WORKERS = 3 };
+
 struct asked {
 	enum pl_front_http_method method;
 	const char *path, *authorization, *type, *body;
@@ -71,7 +73,7 @@ static void expect_refused(struct pl_harness *h, const struct refused *cases, si
 
 static void start(struct pl_harness *h, const char *token)
 {
-	pl_harness_start(h, (struct pl_harness_limits){ .admin_token = token });
+	pl_harness_start(h, (struct pl_harness_limits){ .admin_token = token, .worker_count = WORKERS });
 }
 
 /* A server that was not told to have an admin API has none, with any token, the empty one too. */
@@ -190,7 +192,27 @@ static void test_admin_changes_need_to_be_right(void **state)
 		{ POST(json, "{", 0), 400, "\"bad_json\",\"msg\":\"line 1 column 1: ", NULL },
 		{ POST(json, deep, 0), 400, "bad_json", NULL },
 		{ POST(json, "[]", 0), 400, "bad_json", NULL },
-		{ POST(json, "{}", 0), 400, "\"bad_field\",\"msg\":\"simd: missing", NULL },
+		{ POST(json, "{}", 0), 400, "\"bad_field\",\"msg\":\"simd or load_step: missing", NULL },
+		{ POST(json, "{\"load_step\":5}", 0), 400,
+			"\"bad_field\",\"msg\":\"load_step: it must be an integer from 0, the best, to 4,", NULL },
+		{ POST(json, "{\"load_step\":-1}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":256}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":4294967296}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":\"1\"}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":1.0}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":true}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":null}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":1,\"worker\":3}", 0), 400,
+			"\"bad_field\",\"msg\":\"worker: there is no such one; it must be an integer from 0 to 2\"",
+			NULL },
+		{ POST(json, "{\"load_step\":1,\"worker\":64}", 0), 400, "worker: there is no such one", NULL },
+		{ POST(json, "{\"worker\":-1,\"load_step\":1}", 0), 400, "worker: there is no such one", NULL },
+		{ POST(json, "{\"worker\":4294967296,\"load_step\":1}", 0), 400, "worker: there is no such one", NULL },
+		{ POST(json, "{\"worker\":\"all\",\"load_step\":1}", 0), 400, "worker: there is no such one", NULL },
+		{ POST(json, "{\"worker\":1}", 0), 400, "\"bad_field\",\"msg\":\"load_step: missing", NULL },
+		{ POST(json, "{\"worker\":1,\"simd\":\"plain\"}", 0), 400, "load_step: missing", NULL },
+		{ POST(json, "{\"simd\":\"plain\",\"load_step\":5}", 0), 400, "load_step: it must be", NULL },
+		{ POST(json, "{\"load_step\":1,\"load_steps\":1}", 0), 400, "load_steps: there is no such key", NULL },
 		{ POST(json, "{\"simd\":null}", 0), 400,
 			"\"bad_field\",\"msg\":\"simd: it must be one of \\\"auto\\\", ", NULL },
 		{ POST(json, "{\"simd\":\"Plain\"}", 0), 400, "simd: it must be one of", NULL },
@@ -215,6 +237,7 @@ static void test_admin_changes_need_to_be_right(void **state)
 		const uint16_t status = ask(&h, &cases[i].asked, &wish, head, body, sizeof head);
 		if (status != cases[i].status || strstr(body, cases[i].body) == NULL)
 			fail_msg("case %zu: %u %s", i, status, body);
+		assert_false(wish.has_simd || wish.has_load_step);
 		assert_non_null(strstr(head, cases[i].head != NULL ? cases[i].head : ""));
 	}
 	for (int level = 0; level < PL_SIMD_COUNT; level++) {
@@ -231,10 +254,55 @@ static void test_admin_changes_need_to_be_right(void **state)
 	pl_harness_stop(&h);
 }
 
+/* The ladder: of all workers or one, with the instructions or without; in any order of the keys. */
+static void test_admin_reads_a_step_of_the_load(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body;
+		size_t worker;
+		uint8_t step;
+		bool has_simd;
+	} of[] = {
+		{ "{\"load_step\":0}", PL_SFU_ALL_WORKERS, 0, false },
+		{ "{\"load_step\":4}", PL_SFU_ALL_WORKERS, 4, false },
+		{ "{\"load_step\":3,\"worker\":0}", 0, 3, false },
+		{ "{\"worker\":2,\"load_step\":1}", WORKERS - 1, 1, false },
+		{ "{\"worker\":1,\"load_step\":2,\"simd\":\"plain\"}", 1, 2, true },
+		{ "{\"simd\":\"plain\",\"load_step\":2}", PL_SFU_ALL_WORKERS, 2, true },
+	};
+	struct pl_harness h;
+	struct pl_front_admin_wish wish;
+	char head[512], body[512];
+	start(&h, TOKEN);
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		const struct asked asked = POST("application/json", of[i].body, 0);
+		assert_int_equal(ask(&h, &asked, &wish, head, body, sizeof head), 0);
+		assert_true(wish.has_load_step);
+		assert_int_equal(wish.load_step, of[i].step);
+		assert_int_equal(wish.worker, of[i].worker);
+		assert_int_equal(wish.has_simd, of[i].has_simd);
+	}
+	pl_harness_stop(&h);
+
+	/* Without workers there is nothing that could follow it, and the instructions can be set still. */
+	static const struct refused cases[] = {
+		{ POST("application/json", "{\"load_step\":1}", 0), 422,
+			"\"unsupported\",\"msg\":\"load_step: this server does not mix\"", NULL },
+		{ POST("application/json", "{\"worker\":0,\"load_step\":1}", 0), 422, "unsupported", NULL },
+		{ POST("application/json", "{\"load_step\":9}", 0), 400, "bad_field", NULL },
+	};
+	pl_harness_start(&h, (struct pl_harness_limits){ .admin_token = TOKEN });
+	expect_refused(&h, cases, PL_COUNT(cases));
+	const struct asked simd = POST("application/json", "{\"simd\":\"plain\"}", 0);
+	assert_int_equal(ask(&h, &simd, &wish, head, body, sizeof head), 0);
+	pl_harness_stop(&h);
+}
+
 static void test_admin_shows_what_mixes(void **state)
 {
 	(void)state;
-	static const struct pl_front_admin_worker workers_now[] = { { 1, 2, 3, 4, 5, 6 }, { .rooms = 7 } };
+	static const struct pl_front_admin_worker workers_now[] = { { 1, 2, 3, 4, 7, 5, 6 }, { .rooms = 7 } };
 	const struct pl_front_admin_media media = {
 		.simd = PL_SIMD_PLAIN, .opus = "libopus 1.3.1", .worker_count = 2, .worker = workers_now
 	};
@@ -248,8 +316,8 @@ static void test_admin_shows_what_mixes(void **state)
 	assert_string_equal(json_string_value(json_array_get(available, json_array_size(available) - 1)), "plain");
 	const json_t *workers = json_object_get(shown, "workers");
 	assert_int_equal(json_array_size(workers), 2);
-	json_t *first = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "worker", 0, "rooms", 1, "voices", 2, "encoders", 3,
-		"load_permille", 4, "steps", 5, "steps_late", 6);
+	json_t *first = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "worker", 0, "rooms", 1, "voices", 2, "encoders",
+		3, "load_permille", 4, "load_step", 7, "steps", 5, "steps_late", 6);
 	assert_true(json_equal(json_array_get(workers, 0), first));
 	json_decref(first);
 	json_decref(shown);
@@ -303,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_admin_grants_the_token),
 		cmocka_unit_test(test_admin_slows_guesses_and_not_the_owner),
 		cmocka_unit_test(test_admin_changes_need_to_be_right),
+		cmocka_unit_test(test_admin_reads_a_step_of_the_load),
 		cmocka_unit_test(test_admin_shows_what_mixes),
 		cmocka_unit_test(test_admin_tokens_that_can_be_sent),
 		cmocka_unit_test(test_admin_paths),

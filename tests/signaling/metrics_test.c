@@ -28,6 +28,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.shard_count = shards,
 		.worker = worker,
 		.worker_count = workers,
+		.simd = PL_SIMD_SSE41,
 		.http_requests = UINT64_MAX,
 		.http_refused = UINT64_MAX,
 		.opus = &opus,
@@ -52,6 +53,8 @@ static void test_metrics_fit_always(void **state)
 	assert_non_null(strstr(text, "plenum_build_info{version=\"" PLENUM_VERSION
 				     "\",opus=\"libopus 1.5.2-fixed-12-g0123abc\",opus_simd=\"SSE4.1\"} 1\n"));
 	assert_non_null(strstr(text, "plenum_codec_workers 64\n"));
+	assert_non_null(strstr(text, "plenum_codec_simd_info{simd=\"sse41\"} 1\n"));
+	assert_non_null(strstr(text, "plenum_codec_load_step{worker=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_codec_load_permille{worker=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"mix_full\",worker=\"63\"} 18446744073709551615\n"));
 	free(text);

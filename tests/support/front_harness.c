@@ -193,6 +193,7 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 		.mixes = limits.mix_groups != 0,
 		.mix_groups = limits.mix_groups,
 		.admin_token = limits.admin_token,
+		.worker_count = limits.worker_count,
 		.takes_g711 = limits.takes_g711,
 		.random = fill_random,
 		.random_context = &h->seed,

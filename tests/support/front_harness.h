@@ -65,6 +65,7 @@ struct pl_harness_limits {
 	uint32_t participants, rooms, room_participants, connections, shards, room_spread;
 	uint8_t mix_groups; /* that may be wished for; 0: the media plane does not mix */
 	const char *admin_token;
+	uint32_t worker_count; /* as the admin API knows them */
 	bool takes_g711;
 };
 
