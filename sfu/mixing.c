@@ -182,6 +182,14 @@ static uint64_t replicas_of_group(const struct pl_room *room, uint32_t group)
 	return shards;
 }
 
+/* Those of the replicas that may have this source.  Who is muted is not known here and still has a stream of its own, until the
+ * mixer has it return to the shared one: each replica asks its members whom the packet is for. */
+static uint64_t replicas_of_source(const struct pl_room *room, uint64_t replicas, uint32_t source)
+{
+	const uint64_t shards = pl_spread_shards_of(room, source);
+	return shards != 0 ? replicas & shards : replicas;
+}
+
 static enum pl_drop take_mix(struct pl_conference *c, struct pl_room *room, const struct pl_packet *packet)
 {
 	PL_ASSERT(PL_MIX_IS_TRACK(packet->track));
@@ -189,8 +197,9 @@ static enum pl_drop take_mix(struct pl_conference *c, struct pl_room *room, cons
 	uint64_t replicas = replicas_of_group(room, group);
 	bool is_for_members = room->members_by_group[group] > 0;
 	if (only != 0) {
-		is_for_members = is_for_members && is_member(c, room, only);
-		replicas = is_for_members ? 0 : replicas & pl_spread_shards_of(room, only);
+		const bool is_here = is_member(c, room, only);
+		is_for_members = is_for_members && is_here;
+		replicas = is_here ? 0 : replicas_of_source(room, replicas, only);
 	}
 	if (replicas != 0) {
 		struct pl_packet *own = pl_spread_copy(c, packet);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "media/mixer.h"
 #include "media/opus.h"
 #include "tests/sim/conference_sim.h"
 #include "tests/support/sound.h"
@@ -378,6 +379,69 @@ static void test_mixing_spreads_over_nodes(void **state)
 	}
 	assert_hears(talker, talker, SETTLE_MS, 3900, false);
 	assert_hears(talker, other, SETTLE_MS + 500, 3900, true);
+	assert_flawless(sim);
+	pl_sim_destroy(&sim);
+}
+
+static uint64_t crossed_in(struct pl_sim *sim, uint8_t shard, int64_t ms)
+{
+	const uint64_t before = counters(sim, shard).crossed;
+	pl_sim_run(sim, ms);
+	return counters(sim, shard).crossed - before;
+}
+
+/* A talker on another shard than home mutes or ends its track, and hears those who talk on without a gap, though home forgets at
+ * once where it was: until the mixer has given it back to the shared stream its own one goes to all shards, and no longer. */
+static void test_mixing_who_mutes_away_from_home_hears_on(void **state)
+{
+	enum { SHARED = 50, TOLERANCE = 5 }; /* packets a second */
+	(void)state;
+	struct pl_sim *sim =
+		pl_sim_create(&(struct pl_sim_config){ .seed = 25, .shards = 4, .node = { 0, 0, 1, 1 }, .workers = 1 });
+	struct pl_sim_peer *ann = join_at(sim, 0, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *near = join_at(sim, 1, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *far = join_at(sim, 3, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *listener = join_at(sim, 2, PL_AUDIO_MIXED, 1, false);
+	pl_sim_mute(listener, true); /* else its silence has a place in the mix, once there is one */
+	pl_sim_run(sim, 4000);
+	assert_in_range(crossed_in(sim, 2, 2000), 2 * SHARED - TOLERANCE, 2 * SHARED + TOLERANCE);
+
+	struct pl_sim_peer *who[] = { near, far, far };
+	for (size_t i = 0; i < PL_COUNT(who); i++) {
+		const bool is_end = i == 2;
+		int64_t from_ms = pl_sim_now_ms(sim);
+		if (is_end) {
+			who[i]->description.track_count = 0;
+			pl_sim_set_slots(who[i], 1);
+		} else {
+			pl_sim_mute(who[i], true);
+		}
+		const uint64_t crossed = crossed_in(sim, 2, 5000);
+		assert_hears(who[i], ann, from_ms, from_ms + 4900, true);
+		assert_hears(listener, ann, from_ms, from_ms + 4900, true);
+		assert_hears(listener, who[i], from_ms + 200, from_ms + 4900, false);
+		assert_in_range(crossed, 5 * SHARED, 5 * SHARED + PL_MIXER_RETURN_TICKS_MAX + TOLERANCE);
+		assert_in_range(crossed_in(sim, 2, 2000), 2 * SHARED - TOLERANCE, 2 * SHARED + TOLERANCE);
+		if (is_end)
+			break;
+		from_ms = pl_sim_now_ms(sim);
+		pl_sim_mute(who[i], false);
+		pl_sim_run(sim, 2000);
+		assert_hears(who[i], ann, from_ms, from_ms + 1900, true);
+		assert_hears(listener, who[i], from_ms + 200, from_ms + 1900, true);
+	}
+
+	/* Home knows its own members muted, too, and those who do not hear the mix any more. */
+	for (int round = 0; round < 2; round++) {
+		const int64_t from_ms = pl_sim_now_ms(sim);
+		pl_sim_mute(ann, true);
+		if (round == 1)
+			pl_sim_set_mode(ann, PL_AUDIO_FORWARD, PL_MIX_FULL);
+		assert_in_range(crossed_in(sim, 2, 5000), 5 * SHARED - TOLERANCE, 5 * SHARED + TOLERANCE);
+		assert_hears(ann, near, from_ms + 300 * round, from_ms + 4900, true);
+		pl_sim_mute(ann, false);
+		pl_sim_run(sim, 2000);
+	}
 	assert_flawless(sim);
 	pl_sim_destroy(&sim);
 }
@@ -786,6 +850,7 @@ int main(void)
 		cmocka_unit_test(test_mixing_for_who_takes_short_packets),
 		cmocka_unit_test(test_mixing_spreads_over_shards),
 		cmocka_unit_test(test_mixing_spreads_over_nodes),
+		cmocka_unit_test(test_mixing_who_mutes_away_from_home_hears_on),
 		cmocka_unit_test(test_mixing_survives_a_bad_network),
 		cmocka_unit_test(test_mixing_no_change_clicks),
 		cmocka_unit_test(test_mixing_eight_who_shout),
