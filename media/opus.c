@@ -14,7 +14,7 @@ static const struct {
 	[PL_OPUS_CELT_STEREO] = { 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 64000, 5, 0 } },
 	[PL_OPUS_VOIP] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 1, { 24000, 5, 10 } },
 	[PL_OPUS_VOIP_LOW] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 0, { 12000, 5, 0 } },
-	[PL_OPUS_VOIP_8K] = { 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 1, { 24000, 5, 0 } },
+	[PL_OPUS_CELT_8K] = { 8000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 24000, 5, 0 } },
 };
 
 /* libopus's state follows in the same memory; it may be copied as bytes (opus.h, opus_encoder_get_size). */

@@ -102,7 +102,7 @@ void pl_transcode_start(struct pl_transcode *t, const struct pl_transcode_config
 		.encoder = (struct pl_opus_encoder *)((uint8_t *)t + head_bytes()),
 	};
 	pl_conceal_init(&t->conceal);
-	pl_opus_encoder_start(t->encoder, config->templates, PL_OPUS_VOIP_8K);
+	pl_opus_encoder_start(t->encoder, config->templates, PL_OPUS_CELT_8K);
 }
 
 void pl_transcode_tune(struct pl_transcode *t, const struct pl_opus_tuning *tuning)

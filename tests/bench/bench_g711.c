@@ -82,7 +82,7 @@ static void bench_transcode(void)
 	pl_g711_encode(PL_G711_PCMU, pcm, PL_COUNT(pcm), bytes);
 	pl_g711_decode(PL_G711_PCMU, bytes, PL_COUNT(pcm), pcm);
 
-	pl_opus_encoder_start(encoder, templates, PL_OPUS_VOIP_8K);
+	pl_opus_encoder_start(encoder, templates, PL_OPUS_CELT_8K);
 	double start = pl_bench_cpu_ns();
 	for (size_t i = 0; i < PACKETS; i++) {
 		if (pl_opus_encode(encoder, &pcm[i * PL_G711_FRAME], false,

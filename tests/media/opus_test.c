@@ -41,7 +41,7 @@ static int teardown(void **state)
 
 static size_t frame_values(enum pl_opus_profile profile)
 {
-	return profile == PL_OPUS_VOIP_8K ? PL_OPUS_FRAME / 6
+	return profile == PL_OPUS_CELT_8K ? PL_OPUS_FRAME / 6
 					  : PL_OPUS_FRAME * (profile == PL_OPUS_CELT_STEREO ? 2 : 1);
 }
 
@@ -94,7 +94,7 @@ static void test_opus_template_copy_is_a_new_encoder(void **state)
 		{ PL_OPUS_CELT_STEREO, 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 64000, 0, 1 },
 		{ PL_OPUS_VOIP, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 24000, 10, 1 },
 		{ PL_OPUS_VOIP_LOW, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 12000, 0, 0 },
-		{ PL_OPUS_VOIP_8K, 8000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 24000, 0, 1 },
+		{ PL_OPUS_CELT_8K, 8000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 24000, 0, 1 },
 	};
 	struct pl_opus_encoder *ours = take(pl_opus_encoder_bytes());
 	for (size_t r = 0; r < PL_COUNT(row); r++) {
