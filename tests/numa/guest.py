@@ -22,8 +22,10 @@ SKIPPED = 77  # the exit status that ctest takes for it
 QEMU = "qemu-system-x86_64"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KERNEL = pathlib.Path(os.environ.get("PLENUM_GUEST_KERNEL") or ROOT / "build/guest/vmlinuz")
-# What a library opens while it runs, which its file does not tell: NSS, under Debian's libsrtp2, has its ciphers there.
-OPENED_LATER = {"libnss3.so": ("libsoftokn3.so", "libfreebl3.so", "libfreeblpriv3.so")}
+# What a library opens while it runs, which its file does not tell: NSS, under Debian's libsrtp2, has its ciphers there, and
+# libwebsockets its event loops.
+OPENED_LATER = {"libnss3.so": ("libsoftokn3.so", "libfreebl3.so", "libfreeblpriv3.so"),
+                "libwebsockets.so": ("libwebsockets-evlib_ev.so",)}
 BEGIN, END = "guest: begin", "guest: end"
 
 INIT = f"""#!/bin/busybox sh
@@ -108,11 +110,12 @@ class Archive:
             if str(pathlib.Path(library).absolute()) in self.names:
                 continue
             self.copy(library)
-            folder = pathlib.Path(library).parent
-            for name in OPENED_LATER.get(pathlib.Path(library).name, ()):
-                for module in (folder / name, folder / "nss" / name):
-                    if module.is_file():
-                        self.program(module)
+            file = pathlib.Path(library)
+            soname = file.name[:file.name.index(".so") + 3]
+            for name in OPENED_LATER.get(soname, ()):
+                for folder in (file.parent, file.parent / "nss", file.resolve().parent):
+                    if (folder / name).is_file():
+                        self.program(folder / name)
 
     def finish(self):
         self._entry("TRAILER!!!", 0)
