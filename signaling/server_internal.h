@@ -39,8 +39,8 @@ struct pl_ws {
 	size_t out_size, out_room;
 	size_t given;       /* bytes of which libwebsockets has not sent all; 0 for none */
 	lws_dll2_t unsent;  /* of server->unsent or server->patient */
-	lws_dll2_t silence; /* of server->quiet or server->pinged */
-	int64_t heard_us;   /* the last time that anything came from it */
+	lws_dll2_t silence; /* of server->quiet, server->pinged or server->closing */
+	int64_t heard_us;   /* the last time that anything came from it, or when it began to be closed */
 	uint8_t *partial;   /* a message whose last fragment is not here yet */
 	size_t partial_size, partial_room;
 };
@@ -80,7 +80,8 @@ struct pl_server {
 	lws_dll2_owner_t patient; /* have only frames that may wait for others; when not empty, patient_timer is set */
 	lws_dll2_owner_t quiet;   /* not pinged; whoever was heard last is at the end, here and below */
 	lws_dll2_owner_t pinged;
-	bool is_silence_timed; /* silence_timer is set */
+	lws_dll2_owner_t closing; /* whoever was told last is at the end */
+	bool is_silence_timed;    /* silence_timer is set */
 
 	struct pl_whip *whips; /* that wait for the front's answer */
 	enum pl_simd simd;     /* that mixes now; never AUTO */
@@ -156,6 +157,8 @@ size_t pl_ws_backlog(const struct pl_ws *ws);
 void pl_silence_init(struct pl_server *server);
 void pl_silence_begin(struct pl_server *server, struct pl_ws *ws);
 void pl_silence_heard(struct pl_server *server, struct pl_ws *ws);
+/* It is being closed, and cut off when that takes long. */
+void pl_silence_closing(struct pl_server *server, struct pl_ws *ws);
 void pl_silence_end(struct pl_ws *ws);
 
 /* server_front.c */

@@ -1,11 +1,16 @@
 /* WebSockets from which nothing comes.  Two lists hold all that are open: those not pinged since they were last heard, and those
  * that were.  Both are in the order of that time, so what is due is at the head, and to hear a client moves it to an end: no
  * cost grows with their number.  Looks a few times a second, and pings a bounded number at each look: clients that came as one
- * are pinged over a quarter of the time, and have all of the rest to answer. */
+ * are pinged over a quarter of the time, and have all of the rest to answer.
+ * A third list, in the order of that, has those that are being closed: libwebsockets' own timeouts wait until its loop is idle,
+ * and a client that goes on sending keeps it from that for as long as it likes. */
 #include "signaling/log.h"
 #include "signaling/server_internal.h"
 
 enum { LOOK_MS = 250, US = 1000000, SPREAD = 4 };
+
+/* A second more than libwebsockets waits. */
+enum { CUT_US = 6 * US };
 
 static int64_t ping_us(const struct pl_server *server)
 {
@@ -42,11 +47,10 @@ static void ping_due(struct pl_server *server, int64_t now_us)
 	}
 }
 
-static void drop_due(struct pl_server *server, int64_t now_us)
+static void drop_due(const lws_dll2_owner_t *list, int64_t until_us, const char *what)
 {
-	for (struct pl_ws *ws = first(&server->pinged); ws != NULL && ws->heard_us + hang_up_us(server) <= now_us;
-		ws = first(&server->pinged)) {
-		pl_log(PL_LOG_DEBUG, "a silent WebSocket is dropped");
+	for (struct pl_ws *ws = first(list); ws != NULL && ws->heard_us <= until_us; ws = first(list)) {
+		pl_log(PL_LOG_DEBUG, what);
 		lws_dll2_remove(&ws->silence);
 		lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
 	}
@@ -55,7 +59,8 @@ static void drop_due(struct pl_server *server, int64_t now_us)
 static void set_timer(struct pl_server *server, int64_t now_us)
 {
 	const struct pl_ws *quiet = first(&server->quiet), *pinged = first(&server->pinged);
-	server->is_silence_timed = quiet != NULL || pinged != NULL;
+	const struct pl_ws *closing = first(&server->closing);
+	server->is_silence_timed = quiet != NULL || pinged != NULL || closing != NULL;
 	if (!server->is_silence_timed)
 		return;
 	int64_t at_us = INT64_MAX;
@@ -63,6 +68,8 @@ static void set_timer(struct pl_server *server, int64_t now_us)
 		at_us = quiet->heard_us + ping_us(server);
 	if (pinged != NULL && pinged->heard_us + hang_up_us(server) < at_us)
 		at_us = pinged->heard_us + hang_up_us(server);
+	if (closing != NULL && closing->heard_us + CUT_US < at_us)
+		at_us = closing->heard_us + CUT_US;
 	if (at_us < now_us + LOOK_MS * 1000)
 		at_us = now_us + LOOK_MS * 1000;
 	pl_loop_set_timer(server, &server->silence_timer, at_us);
@@ -74,7 +81,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	struct pl_server *server = timer->data;
 	const int64_t now_us = pl_server_now_us();
-	drop_due(server, now_us);
+	drop_due(&server->pinged, now_us - hang_up_us(server), "a silent WebSocket is dropped");
+	drop_due(&server->closing, now_us - CUT_US, "a WebSocket that does not end is cut off");
 	ping_due(server, now_us);
 	pl_server_after_front(server);
 	set_timer(server, now_us);
@@ -98,6 +106,13 @@ void pl_silence_heard(struct pl_server *server, struct pl_ws *ws)
 		return;
 	ws->heard_us = pl_server_now_us();
 	move(ws, &server->quiet);
+}
+
+void pl_silence_closing(struct pl_server *server, struct pl_ws *ws)
+{
+	ws->heard_us = pl_server_now_us();
+	move(ws, &server->closing);
+	set_timer(server, ws->heard_us);
 }
 
 void pl_silence_end(struct pl_ws *ws)

@@ -241,7 +241,7 @@ void pl_ws_close(struct pl_server *server, uint64_t connection, uint16_t code)
 		return;
 	ws->close_code = code;
 	ws->is_deaf = true;
-	pl_silence_end(ws);
+	pl_silence_closing(server, ws);
 	/* One that does not read gets neither its last messages nor the close frame: it is cut off then. */
 	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S_MAX);
 	lws_callback_on_writable(ws->wsi);
