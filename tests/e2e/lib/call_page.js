@@ -60,7 +60,7 @@ export class CallPage {
 	}
 
 	async untilConnected() {
-		await this.until('the call is connected', () => window.plenum.call.state === 'connected');
+		await this.until('the call is connected', () => window.plenum?.call?.state === 'connected');
 	}
 
 	click(selector) {
