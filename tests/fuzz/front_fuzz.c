@@ -322,8 +322,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct world w;
 	w = (struct world){ .input = { data, size } };
-	pl_harness_start(&w.h, (struct pl_harness_limits){ PARTICIPANTS_MAX, ROOMS_MAX, ROOM_PARTICIPANTS_MAX,
-				       CONNECTIONS_MAX, SHARDS, ROOM_SPREAD, MIX_GROUPS, NULL, size % 2 == 0 });
+	pl_harness_start(&w.h, (struct pl_harness_limits){
+				       .participants = PARTICIPANTS_MAX,
+				       .rooms = ROOMS_MAX,
+				       .room_participants = ROOM_PARTICIPANTS_MAX,
+				       .connections = CONNECTIONS_MAX,
+				       .shards = SHARDS,
+				       .room_spread = ROOM_SPREAD,
+				       .mix_groups = MIX_GROUPS,
+				       .takes_g711 = size % 2 == 0,
+			       });
 	w.h.commands_free = 4;
 	for (unsigned i = 0; i < STEPS_MAX && w.input.size > 0; i++) {
 		step(&w);
