@@ -1,9 +1,7 @@
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
+#include "sfu/io/clock.h"
 #include "sfu/shard_state.h"
 
 enum {
@@ -17,13 +15,6 @@ enum {
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
 };
-
-static int64_t monotonic_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void note_max(uint64_t *max, uint64_t seen)
 {
@@ -111,7 +102,7 @@ static void take_datagrams(struct pl_shard *shard)
 {
 	for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
 		const size_t count = pl_udp_receive(&shard->udp);
-		const int64_t now_us = monotonic_us();
+		const int64_t now_us = pl_clock_now_us();
 		for (size_t i = 0; i < count; i++) {
 			pl_conference_feed(
 				shard->conference, now_us, &shard->udp.datagram[i].path, shard->udp.datagram[i].bytes);
@@ -144,10 +135,7 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 	};
 	counters.conference.drop[PL_DROP_TOO_LARGE] += shard->udp.counters.too_large;
 	counters.conference.drop[PL_DROP_EGRESS_FULL] += shard->udp.counters.send_full;
-	uint64_t word[PL_SHARD_COUNTER_WORDS];
-	memcpy(word, &counters, sizeof counters);
-	for (size_t i = 0; i < PL_SHARD_COUNTER_WORDS; i++)
-		atomic_store_explicit(&shard->published[i], word[i], memory_order_relaxed);
+	pl_published_write(shard->published, &counters, sizeof counters);
 }
 
 /* Sleeps until a datagram, a command, or the conference's deadline.  True when there are datagrams. */
@@ -157,7 +145,7 @@ static bool wait_for_work(struct pl_shard *shard)
 							   .fd = shard->waker.event_fd, .events = POLLIN } };
 	const struct pollfd *waker = &fds[PL_UDP_FAMILIES];
 	pl_udp_prepare_poll(&shard->udp, fds);
-	const int64_t now_us = monotonic_us();
+	const int64_t now_us = pl_clock_now_us();
 	int64_t until_us = pl_conference_deadline(shard->conference);
 	if (until_us > shard->published_us + PUBLISH_US)
 		until_us = shard->published_us + PUBLISH_US;
@@ -171,7 +159,7 @@ static bool wait_for_work(struct pl_shard *shard)
 	const bool may_sleep = until_us > now_us &&
 			       (pl_waker_prepare_sleep(&shard->waker) || !pl_conference_accepts(shard->conference));
 	const int64_t wait_us = may_sleep ? until_us - now_us : 0;
-	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
+	const struct timespec timeout = pl_clock_timespec(wait_us);
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
 	shard->waits++;
 	if (waker->revents != 0)
@@ -188,24 +176,21 @@ static void gather(const struct pl_shard *shard)
 	const bool is_pressed =
 		shard->is_behind || shard->udp.has_more || pl_conference_has_handshakes(shard->conference);
 	const int64_t until_us = pl_gather_until(&shard->gather, is_pressed);
-	if (until_us == INT64_MIN)
-		return;
-	const struct timespec until = { .tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000 };
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-		;
+	if (until_us != INT64_MIN)
+		pl_clock_sleep_until(until_us);
 }
 
 /* What is due, and steps of handshakes for as long as they may keep packets waiting.  Returns the time. */
 static int64_t tick(struct pl_shard *shard)
 {
-	int64_t now_us = monotonic_us();
+	int64_t now_us = pl_clock_now_us();
 	const int64_t until_us = now_us + HANDSHAKES_US;
 	uint64_t steps = 0;
 	while (pl_conference_deadline(shard->conference) <= now_us) {
 		steps += pl_conference_has_handshakes(shard->conference); /* a tick does one */
 		pl_conference_tick(shard->conference, now_us);
 		drain(shard, now_us);
-		now_us = monotonic_us();
+		now_us = pl_clock_now_us();
 		if (!pl_conference_has_handshakes(shard->conference) || now_us >= until_us)
 			break;
 	}
@@ -215,12 +200,12 @@ static int64_t tick(struct pl_shard *shard)
 
 void pl_shard_run(struct pl_shard *shard)
 {
-	shard->published_us = monotonic_us();
+	shard->published_us = pl_clock_now_us();
 	shard->gather.window_us = shard->config.coalesce_us;
-	while (!atomic_load_explicit(&shard->is_stopping, memory_order_acquire)) {
+	while (!pl_thread_is_stopping(&shard->thread)) {
 		gather(shard);
 		const bool has_datagrams = wait_for_work(shard);
-		const int64_t now_us = monotonic_us();
+		const int64_t now_us = pl_clock_now_us();
 		const uint64_t rtp_in = pl_conference_rtp_in(shard->conference);
 		pl_gather_begin(&shard->gather, now_us);
 		shard->is_behind = false;
@@ -235,7 +220,7 @@ void pl_shard_run(struct pl_shard *shard)
 		pl_udp_flush(&shard->udp);
 		publish_counters(shard, tick_us);
 	}
-	const int64_t now_us = monotonic_us();
+	const int64_t now_us = pl_clock_now_us();
 	drain(shard, now_us);
 	pl_conference_close(shard->conference, now_us);
 	drain(shard, now_us);
@@ -265,11 +250,8 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 
 void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters *sum)
 {
-	uint64_t word[PL_SHARD_COUNTER_WORDS];
-	for (size_t i = 0; i < PL_SHARD_COUNTER_WORDS; i++)
-		word[i] = atomic_load_explicit(&shard->published[i], memory_order_relaxed);
 	struct pl_sfu_counters counters;
-	memcpy(&counters, word, sizeof counters);
+	pl_published_read(shard->published, &counters, sizeof counters);
 	add_conference(&sum->conference, &counters.conference);
 	sum->kernel_drops += counters.kernel_drops;
 	sum->send_full += counters.send_full;

@@ -2,18 +2,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "media/pool.h"
-#include "sfu/io/thread.h"
 #include "sfu/shard_state.h"
 
 enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
 
 /* The thread goes to its CPUs, and from there takes what is large: memory is on the node of who touches it first.  What
  * OpenSSL takes later comes from an arena that is this thread's own, so it is near, too. */
-static enum pl_err settle(struct pl_shard *shard)
+static enum pl_err settle(void *owner)
 {
+	struct pl_shard *shard = owner;
 	shard->pin_error = pthread_setaffinity_np(pthread_self(), sizeof shard->config.cpus, &shard->config.cpus);
 	pl_memory_prefer(shard->config.node);
 	enum pl_err err = pl_srtp_engine_create(&shard->srtp, shard->config.srtp);
@@ -32,29 +31,17 @@ static enum pl_err settle(struct pl_shard *shard)
 	return PL_ERR_NONE;
 }
 
-static void wait_for(sem_t *semaphore)
+static void run(void *owner)
 {
-	while (sem_wait(semaphore) != 0)
-		PL_ASSERT(errno == EINTR);
-}
-
-static void *live(void *argument)
-{
-	struct pl_shard *shard = argument;
-	shard->settle_err = settle(shard);
-	const bool is_settled = shard->settle_err == PL_ERR_NONE;
-	sem_post(&shard->is_settled);
-	wait_for(&shard->may_go);
-	if (is_settled)
-		pl_shard_run(shard);
-	return NULL;
+	pl_shard_run(owner);
 }
 
 static enum pl_err start_thread(struct pl_shard *shard)
 {
 	char name[16];
 	snprintf(name, sizeof name, "shard-%u", (unsigned)shard->config.index);
-	return pl_thread_start(&shard->thread, name, live, shard);
+	const struct pl_thread_duty duty = { .settle = settle, .run = run, .waker = &shard->waker, .owner = shard };
+	return pl_thread_start(&shard->thread, name, &duty);
 }
 
 /* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
@@ -100,8 +87,6 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	err = pl_ring_init(&shard->events, config->waker, EVENTS_CAPACITY, sizeof(struct pl_event));
 	if (err != PL_ERR_NONE)
 		goto fail_events;
-	sem_init(&shard->is_settled, 0, 0);
-	sem_init(&shard->may_go, 0, 0);
 	err = start_thread(shard);
 	if (err != PL_ERR_NONE)
 		goto fail_thread;
@@ -109,8 +94,6 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	return PL_ERR_NONE;
 
 fail_thread:
-	sem_destroy(&shard->may_go);
-	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 fail_events:
 	pl_ring_fini(&shard->commands);
@@ -127,8 +110,7 @@ fail_udp:;
 
 enum pl_err pl_shard_wait(struct pl_shard *shard)
 {
-	wait_for(&shard->is_settled);
-	return shard->settle_err;
+	return pl_thread_wait(&shard->thread);
 }
 
 static void release_packet(void *context, struct pl_packet *packet)
@@ -180,24 +162,17 @@ enum pl_err pl_shard_link_worker(struct pl_shard *shard, struct pl_worker *worke
 
 void pl_shard_go(struct pl_shard *shard)
 {
-	sem_post(&shard->may_go);
+	pl_thread_go(&shard->thread);
 }
 
 void pl_shard_ask_to_stop(struct pl_shard *shard)
 {
-	if (atomic_exchange_explicit(&shard->is_stopping, true, memory_order_acq_rel))
-		return;
-	pl_waker_poke(&shard->waker);
-	sem_post(&shard->may_go); /* one that was never let go */
+	pl_thread_ask_to_stop(&shard->thread);
 }
 
 void pl_shard_stop(struct pl_shard *shard)
 {
-	if (shard->has_stopped)
-		return;
-	shard->has_stopped = true;
-	pl_shard_ask_to_stop(shard);
-	pthread_join(shard->thread, NULL);
+	pl_thread_stop(&shard->thread);
 }
 
 void pl_shard_unlink(struct pl_shard *shard)
@@ -221,8 +196,6 @@ void pl_shard_destroy(struct pl_shard **owned)
 	struct pl_command command;
 	while (pl_ring_pop(&shard->commands, &command))
 		free(command.description);
-	sem_destroy(&shard->may_go);
-	sem_destroy(&shard->is_settled);
 	pl_ring_fini(&shard->events);
 	pl_ring_fini(&shard->commands);
 	pl_waker_fini(&shard->waker);

@@ -3,15 +3,13 @@
 #ifndef PL_SFU_SHARD_STATE_H
 #define PL_SFU_SHARD_STATE_H
 
-#include <pthread.h>
-#include <semaphore.h>
-
 #include "sfu/gather.h"
+#include "sfu/io/published.h"
+#include "sfu/io/thread.h"
 #include "sfu/io/udp.h"
 #include "sfu/shard.h"
 #include "sfu/worker.h"
 
-#define PL_SHARD_COUNTER_WORDS (sizeof(struct pl_sfu_counters) / sizeof(uint64_t))
 _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
 
 /* Another shard, or a codec worker. */
@@ -31,20 +29,16 @@ struct pl_shard {
 	uint8_t peer_at[UINT8_MAX + 1];           /* by number: the index in peer */
 	struct pl_worker *worker[PL_WORKERS_MAX]; /* of the shard's node, or all where it has none */
 	size_t worker_count;
-	pthread_t thread;
-	atomic_bool is_stopping;
+	struct pl_thread thread;
 	bool has_events_waiting; /* inside the conference, because the ring was full */
 	uint64_t events_delayed, waits, handshakes_turn_max, joins_turn_max;
 	int64_t published_us;
 	struct pl_gather gather;
 	bool is_behind; /* the last turn left something over that had come */
-	_Atomic uint64_t published[PL_SHARD_COUNTER_WORDS];
-	/* The start: written by the thread before is_settled is posted, constant after. */
+	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_counters)];
+	/* The start: written by the thread while it settles, constant after. */
 	struct pl_memory memory; /* the shard itself is in it */
 	struct pl_shard_config config;
-	sem_t is_settled, may_go;
-	bool has_stopped;
-	enum pl_err settle_err;
 	int pin_error;
 	bool is_on_node;
 };

@@ -1,18 +1,16 @@
 #include "sfu/worker.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "sfu/io/clock.h"
 #include "sfu/io/denormals.h"
 #include "sfu/io/memory.h"
+#include "sfu/io/published.h"
 #include "sfu/io/thread.h"
 #include "sfu/types.h"
 
@@ -23,7 +21,6 @@ enum {
 	ROOM_LOAD = 4,
 };
 
-#define COUNTER_WORDS (sizeof(struct pl_sfu_worker_counters) / sizeof(uint64_t))
 _Static_assert(sizeof(struct pl_sfu_worker_counters) % sizeof(uint64_t) == 0, "counters are published by words");
 
 struct shard_ways {
@@ -40,31 +37,19 @@ struct pl_worker {
 	uint8_t way_at[PL_SFU_SHARDS_MAX]; /* by shard: the index in ways */
 	struct pl_sfu_worker_counters counters;
 	int64_t published_us, busy_published_us;
-	uint8_t load_step; /* as the codec has it */
-	const struct pl_dsp *dsp;
-	pthread_t thread;
+	const struct pl_dsp *dsp; /* as the codec has it; as counters.load_step, too */
+	struct pl_thread thread;
 	void *memory; /* the codec's */
 	size_t memory_bytes;
-	sem_t is_settled, may_go;
-	bool has_stopped;
-	enum pl_err settle_err;
 	int pin_error;
 	/* What others read and write. */
-	_Alignas(64) atomic_bool is_stopping;
-	atomic_uint wanted_step;
+	_Alignas(64) atomic_uint wanted_step;
 	_Atomic(const struct pl_dsp *) wanted_dsp;
 	atomic_uint placed; /* rooms that shards have chosen it for, ever */
 	_Alignas(64) atomic_uint load, rooms,
 		placed_seen; /* what choosing looks at; placed_seen: as many are in rooms */
-	_Atomic uint64_t published[COUNTER_WORDS];
+	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_worker_counters)];
 };
-
-static int64_t monotonic_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* ---- at work ---- */
 
@@ -106,11 +91,10 @@ static void take_settings(struct pl_worker *worker)
 {
 	const uint8_t step = (uint8_t)atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
 	const struct pl_dsp *dsp = atomic_load_explicit(&worker->wanted_dsp, memory_order_relaxed);
-	if (step != worker->load_step)
+	if (step != worker->counters.load_step)
 		pl_codec_set_load(worker->codec, (struct pl_mixer_load){ .step = step });
 	if (dsp != worker->dsp)
 		pl_codec_set_dsp(worker->codec, dsp);
-	worker->load_step = step;
 	worker->counters.load_step = step;
 	worker->dsp = dsp;
 }
@@ -139,20 +123,10 @@ static void publish(struct pl_worker *worker, int64_t now_us, bool is_idle)
 	worker->published_us = now_us;
 	worker->busy_published_us = (int64_t)counters->busy_us;
 
-	uint64_t word[COUNTER_WORDS];
-	memcpy(word, counters, sizeof word);
-	for (size_t i = 0; i < COUNTER_WORDS; i++)
-		atomic_store_explicit(&worker->published[i], word[i], memory_order_relaxed);
+	pl_published_write(worker->published, counters, sizeof *counters);
 	atomic_store_explicit(&worker->load, (unsigned)counters->load, memory_order_relaxed);
 	atomic_store_explicit(&worker->rooms, counters->codec.rooms, memory_order_relaxed);
 	atomic_store_explicit(&worker->placed_seen, placed, memory_order_release);
-}
-
-static void sleep_until(int64_t at_us)
-{
-	const struct timespec at = { .tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000 };
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-		;
 }
 
 /* Nothing is due soon: until a message. */
@@ -165,7 +139,7 @@ static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_
 		return;
 	struct pollfd fd = { .fd = worker->waker.event_fd, .events = POLLIN };
 	const int64_t wait_us = deadline_us - now_us;
-	const struct timespec timeout = { .tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000 };
+	const struct timespec timeout = pl_clock_timespec(wait_us);
 	ppoll(&fd, 1, deadline_us != INT64_MAX ? &timeout : NULL, NULL);
 	worker->counters.waits++;
 	if (fd.revents != 0)
@@ -174,7 +148,7 @@ static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_
 		pl_waker_stay_awake(&worker->waker);
 	/* The time without any work is no part of what is measured next. */
 	if (is_idle)
-		worker->published_us = monotonic_us();
+		worker->published_us = pl_clock_now_us();
 }
 
 static void wait_for_work(struct pl_worker *worker, int64_t now_us)
@@ -187,20 +161,21 @@ static void wait_for_work(struct pl_worker *worker, int64_t now_us)
 		return;
 	}
 	/* Not for longer than a step: there may be G.711 to transcode. */
-	sleep_until(deadline_us < now_us + PL_CODEC_STEP_US ? deadline_us : now_us + PL_CODEC_STEP_US);
+	pl_clock_sleep_until(deadline_us < now_us + PL_CODEC_STEP_US ? deadline_us : now_us + PL_CODEC_STEP_US);
 	worker->counters.waits++;
 }
 
-static void run(struct pl_worker *worker)
+static void run(void *owner)
 {
-	int64_t now_us = monotonic_us();
+	struct pl_worker *worker = owner;
+	int64_t now_us = pl_clock_now_us();
 	worker->published_us = now_us;
 	take_settings(worker); /* so that one without work tells them, too */
-	while (!atomic_load_explicit(&worker->is_stopping, memory_order_acquire)) {
+	while (!pl_thread_is_stopping(&worker->thread)) {
 		wait_for_work(worker, now_us);
-		const int64_t begin_us = monotonic_us();
+		const int64_t begin_us = pl_clock_now_us();
 		turn(worker, begin_us);
-		now_us = monotonic_us();
+		now_us = pl_clock_now_us();
 		worker->counters.busy_us += (uint64_t)(now_us - begin_us);
 		if (now_us - worker->published_us >= PUBLISH_US)
 			publish(worker, now_us, false);
@@ -210,8 +185,9 @@ static void run(struct pl_worker *worker)
 /* ---- start and end ---- */
 
 /* The thread goes to its CPUs, and what memory it touches from there is near. */
-static enum pl_err settle(struct pl_worker *worker)
+static enum pl_err settle(void *owner)
 {
+	struct pl_worker *worker = owner;
 	worker->pin_error = pthread_setaffinity_np(pthread_self(), sizeof worker->config.cpus, &worker->config.cpus);
 	pl_memory_prefer(worker->config.node);
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + PL_WORKER_NICE); /* of this thread, on Linux */
@@ -228,24 +204,6 @@ static enum pl_err settle(struct pl_worker *worker)
 	return PL_ERR_NONE;
 }
 
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) != 0)
-		PL_ASSERT(errno == EINTR);
-}
-
-static void *live(void *argument)
-{
-	struct pl_worker *worker = argument;
-	worker->settle_err = settle(worker);
-	const bool is_settled = worker->settle_err == PL_ERR_NONE;
-	sem_post(&worker->is_settled);
-	wait_for(&worker->may_go);
-	if (is_settled)
-		run(worker);
-	return NULL;
-}
-
 enum pl_err pl_worker_create(struct pl_worker **out, const struct pl_worker_config *config)
 {
 	PL_ASSERT(config->index < PL_WORKERS_MAX);
@@ -260,19 +218,16 @@ enum pl_err pl_worker_create(struct pl_worker **out, const struct pl_worker_conf
 	enum pl_err err = pl_waker_init(&worker->waker);
 	if (err != PL_ERR_NONE)
 		goto fail_waker;
-	sem_init(&worker->is_settled, 0, 0);
-	sem_init(&worker->may_go, 0, 0);
 	char name[16];
 	snprintf(name, sizeof name, "codec-%u", (unsigned)config->index);
-	err = pl_thread_start(&worker->thread, name, live, worker);
+	const struct pl_thread_duty duty = { .settle = settle, .run = run, .waker = &worker->waker, .owner = worker };
+	err = pl_thread_start(&worker->thread, name, &duty);
 	if (err != PL_ERR_NONE)
 		goto fail_thread;
 	*out = worker;
 	return PL_ERR_NONE;
 
 fail_thread:
-	sem_destroy(&worker->may_go);
-	sem_destroy(&worker->is_settled);
 	pl_waker_fini(&worker->waker);
 fail_waker:
 	free(worker);
@@ -281,8 +236,7 @@ fail_waker:
 
 enum pl_err pl_worker_wait(struct pl_worker *worker)
 {
-	wait_for(&worker->is_settled);
-	return worker->settle_err;
+	return pl_thread_wait(&worker->thread);
 }
 
 struct pl_waker *pl_worker_waker(struct pl_worker *worker)
@@ -300,24 +254,17 @@ void pl_worker_link(struct pl_worker *worker, uint8_t shard, struct pl_link *fro
 
 void pl_worker_go(struct pl_worker *worker)
 {
-	sem_post(&worker->may_go);
+	pl_thread_go(&worker->thread);
 }
 
 void pl_worker_ask_to_stop(struct pl_worker *worker)
 {
-	if (atomic_exchange_explicit(&worker->is_stopping, true, memory_order_acq_rel))
-		return;
-	pl_waker_poke(&worker->waker);
-	sem_post(&worker->may_go); /* one that was never let go */
+	pl_thread_ask_to_stop(&worker->thread);
 }
 
 void pl_worker_stop(struct pl_worker *worker)
 {
-	if (worker->has_stopped)
-		return;
-	worker->has_stopped = true;
-	pl_worker_ask_to_stop(worker);
-	pthread_join(worker->thread, NULL);
+	pl_thread_stop(&worker->thread);
 }
 
 void pl_worker_destroy(struct pl_worker **owned)
@@ -329,8 +276,6 @@ void pl_worker_destroy(struct pl_worker **owned)
 	pl_worker_stop(worker);
 	if (worker->memory != NULL)
 		munmap(worker->memory, worker->memory_bytes);
-	sem_destroy(&worker->may_go);
-	sem_destroy(&worker->is_settled);
 	pl_waker_fini(&worker->waker);
 	free(worker);
 }
@@ -363,10 +308,7 @@ uint8_t pl_worker_choose(struct pl_worker *const worker[], size_t count)
 
 void pl_worker_counters(const struct pl_worker *worker, struct pl_sfu_worker_counters *counters)
 {
-	uint64_t word[COUNTER_WORDS];
-	for (size_t i = 0; i < COUNTER_WORDS; i++)
-		word[i] = atomic_load_explicit(&worker->published[i], memory_order_relaxed);
-	memcpy(counters, word, sizeof *counters);
+	pl_published_read(worker->published, counters, sizeof *counters);
 }
 
 void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step)
