@@ -2,7 +2,7 @@
  * (sfu/cross.h), and the packets that they name, held by the writer until the reader is done with them.  The reader says
  * so by advancing in the ring, which the writer reads off it: nothing is sent back, and no reference count is shared.
  * A quarter of the ring is kept free of media for the messages that tell of state.
- * Thread: push and reap belong to the writer, peek and taken to the reader; create and destroy are done before and after
+ * Thread: push and reap belong to the writer, take and done to the reader; create and destroy are done before and after
  * the life of both. */
 #ifndef PL_SFU_LINK_H
 #define PL_SFU_LINK_H

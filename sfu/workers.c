@@ -56,6 +56,8 @@ static enum pl_err make_templates(struct pl_workers *workers, struct pl_opus_tem
 enum pl_err pl_workers_start(
 	struct pl_workers *workers, const struct pl_topology *topology, const struct pl_workers_config *config)
 {
+	if (workers->planned == 0)
+		return PL_ERR_NONE;
 	struct pl_opus_templates *templates;
 	enum pl_err err = make_templates(workers, &templates);
 	while (err == PL_ERR_NONE && workers->count < workers->planned) {
