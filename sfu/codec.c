@@ -137,7 +137,7 @@ static bool is_drained(const struct pl_codec *c)
 
 static uint64_t hash(const struct pl_codec *c, uint32_t id)
 {
-	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&id, sizeof id }, c->config.seed);
+	return pl_table_hash_id(id, c->config.seed);
 }
 
 static struct room *find_room(const struct pl_codec *c, uint32_t id)

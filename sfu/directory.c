@@ -4,7 +4,7 @@
 
 static uint64_t hash_source(const struct pl_directory *d, uint32_t source)
 {
-	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&source, sizeof source }, d->seed);
+	return pl_table_hash_id(source, d->seed);
 }
 
 static uint64_t hash_path(const struct pl_directory *d, const struct pl_path *path)

@@ -6,7 +6,7 @@
 
 static uint64_t room_hash(const struct pl_conference *c, uint32_t id)
 {
-	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&id, sizeof id }, c->config.seed);
+	return pl_table_hash_id(id, c->config.seed);
 }
 
 struct pl_room *pl_membership_find_room(const struct pl_conference *c, uint32_t id)

@@ -223,7 +223,7 @@ enum pl_drop pl_spread_pass(struct pl_conference *c, struct pl_room *room, struc
 
 static uint64_t track_hash(const struct pl_conference *c, uint32_t track)
 {
-	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&track, sizeof track }, c->config.seed);
+	return pl_table_hash_id(track, c->config.seed);
 }
 
 static struct pl_remote *find_remote(const struct pl_conference *c, uint32_t track)

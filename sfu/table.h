@@ -36,4 +36,10 @@ struct pl_table_node *pl_table_next(const struct pl_table_node *node);
 /* Hashes bytes (FNV-1a with a final mix).  seed: secret and random, so that nobody can aim for one bucket. */
 uint64_t pl_table_hash(struct pl_bytes bytes, uint64_t seed);
 
+/* The same for a number. */
+static inline uint64_t pl_table_hash_id(uint32_t id, uint64_t seed)
+{
+	return pl_table_hash((struct pl_bytes){ (const uint8_t *)&id, sizeof id }, seed);
+}
+
 #endif
