@@ -4,6 +4,7 @@
 #include "media/dsp_tables.h"
 
 #define LANES 8
+#define HAS_PARTS
 
 typedef __m256 vector;
 typedef __m256i bits;

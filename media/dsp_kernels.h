@@ -1,7 +1,9 @@
 /* The kernels, written once over a vector of LANES floats; each dsp_<level>.c says what that is with its intrinsics and
  * then includes this file, once.  What it has to say:
  *   LANES (4 or 8), vector, and bits: as many 32-bit integers
- *   load, store, load_part, store_part (the first count < LANES; the rest is read as 0 and not written)
+ *   load, store
+ *   HAS_PARTS, when it has instructions for load_part and store_part (the first count < LANES; the rest is read as 0 and
+ *   not written)
  *   same (a value in each lane), add, sub, mul, min (a < b ? a : b), max (a > b ? a : b)
  *   magnitude (bits without the sign), most (the larger of each), no_bits, peak_of (the largest of the lanes as a float)
  *   store_s16 (round to nearest even, saturate, NaN is 0), load_s16
@@ -15,6 +17,22 @@
 enum { BLOCK = 4, BLOCK_SAMPLES = BLOCK * LANES }; /* vectors that are in work at a time */
 
 #define INLINE static inline __attribute__((always_inline))
+
+#ifndef HAS_PARTS
+static inline vector load_part(const float *p, size_t count)
+{
+	float part[LANES] = { 0 };
+	memcpy(part, p, count * sizeof *p);
+	return load(part);
+}
+
+static inline void store_part(float *p, vector v, size_t count)
+{
+	float part[LANES];
+	store(part, v);
+	memcpy(p, part, count * sizeof *p);
+}
+#endif
 
 /* Of a loop whose count is a constant where it is inlined, nothing is left: its array becomes registers.  Without this
  * gcc -O2 keeps the array in memory, which costs five times the sum. */

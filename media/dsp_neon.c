@@ -19,20 +19,6 @@ static inline void store(float *p, vector v)
 	vst1q_f32(p, v);
 }
 
-static inline vector load_part(const float *p, size_t count)
-{
-	float part[LANES] = { 0 };
-	memcpy(part, p, count * sizeof *p);
-	return load(part);
-}
-
-static inline void store_part(float *p, vector v, size_t count)
-{
-	float part[LANES];
-	store(part, v);
-	memcpy(p, part, count * sizeof *p);
-}
-
 static inline vector same(float value)
 {
 	return vdupq_n_f32(value);

@@ -1,6 +1,5 @@
 /* 4 samples at a time with SSE4.1. */
 #include <smmintrin.h>
-#include <string.h>
 
 #include "media/dsp_tables.h"
 
@@ -17,20 +16,6 @@ static inline vector load(const float *p)
 static inline void store(float *p, vector v)
 {
 	_mm_storeu_ps(p, v);
-}
-
-static inline vector load_part(const float *p, size_t count)
-{
-	float part[LANES] = { 0 };
-	memcpy(part, p, count * sizeof *p);
-	return load(part);
-}
-
-static inline void store_part(float *p, vector v, size_t count)
-{
-	float part[LANES];
-	store(part, v);
-	memcpy(p, part, count * sizeof *p);
 }
 
 static inline vector same(float value)
