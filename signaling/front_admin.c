@@ -15,31 +15,6 @@ enum { BODY_MAX = 1024, HEAD_SIZE = 128 };
 
 /* ---- answers ---- */
 
-static uint16_t code_over_http(enum pl_fault fault)
-{
-	switch (fault) {
-	case PL_FAULT_UNAUTHORIZED:
-		return 401;
-	case PL_FAULT_NO_ADMIN:
-	case PL_FAULT_NO_PATH:
-		return 404;
-	case PL_FAULT_BAD_METHOD:
-		return 405;
-	case PL_FAULT_NO_LENGTH:
-		return 411;
-	case PL_FAULT_TOO_LARGE:
-		return 413;
-	case PL_FAULT_BAD_TYPE:
-		return 415;
-	case PL_FAULT_UNSUPPORTED:
-		return 422;
-	case PL_FAULT_RATE:
-		return 429;
-	default:
-		return 400;
-	}
-}
-
 static struct pl_front_text *text_of(const char *text)
 {
 	struct pl_front_writer w;
@@ -81,7 +56,7 @@ static bool fail(
 	if (fault == PL_FAULT_RATE)
 		pl_front_write_int(&w, "retry_after_ms", 1000 / PL_ADMIN_WRONG_PER_S);
 	pl_front_write_close(&w, '}');
-	*answer = (struct pl_front_admin_answer){ code_over_http(fault), text_of(head), pl_front_write_end_part(&w) };
+	*answer = (struct pl_front_admin_answer){ pl_fault_status(fault), text_of(head), pl_front_write_end_part(&w) };
 	return false;
 }
 

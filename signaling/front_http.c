@@ -61,34 +61,6 @@ static void respond_error(struct pl_front *front, const struct pl_front_http_req
 	respond(front, http, status, head, pl_front_write_end_part(&w));
 }
 
-static uint16_t status_of(enum pl_fault fault)
-{
-	switch (fault) {
-	case PL_FAULT_NO_SESSION:
-		return 404;
-	case PL_FAULT_BAD_METHOD:
-		return 405;
-	case PL_FAULT_NO_LENGTH:
-		return 411;
-	case PL_FAULT_STALE:
-		return 412;
-	case PL_FAULT_TOO_LARGE:
-		return 413;
-	case PL_FAULT_BAD_TYPE:
-		return 415;
-	case PL_FAULT_UNSUPPORTED:
-		return 422;
-	case PL_FAULT_NO_CONDITION:
-		return 428;
-	case PL_FAULT_RATE:
-		return 429;
-	case PL_FAULT_BUSY:
-		return 503;
-	default:
-		return 400;
-	}
-}
-
 PL_PRINTF(4, 5)
 static void fail(
 	struct pl_front *front, const struct pl_front_http_request *http, enum pl_fault fault, const char *format, ...)
@@ -106,7 +78,7 @@ static void fail(
 	else if (fault == PL_FAULT_BAD_TYPE)
 		pl_text_put(&head.text, "Accept-Patch: " FRAGMENT_TYPE "\r\n");
 	const bool may_retry = fault == PL_FAULT_BUSY || fault == PL_FAULT_RATE;
-	respond_error(front, http, status_of(fault), &head, pl_fault_name(fault), msg, may_retry ? BUSY_S * 1000 : 0);
+	respond_error(front, http, pl_fault_status(fault), &head, pl_fault_name(fault), msg, may_retry ? BUSY_S * 1000 : 0);
 }
 
 /* ---- what is asked for ---- */
@@ -453,7 +425,7 @@ static void answer_wrong_method(
 	begin(&head);
 	put_allow(&head, target);
 	front->counters.faults[PL_FAULT_BAD_METHOD]++;
-	respond_error(front, http, status_of(PL_FAULT_BAD_METHOD), &head, pl_fault_name(PL_FAULT_BAD_METHOD),
+	respond_error(front, http, pl_fault_status(PL_FAULT_BAD_METHOD), &head, pl_fault_name(PL_FAULT_BAD_METHOD),
 		target->session != NULL ? "PATCH or DELETE a session" : "POST an offer here", 0);
 }
 

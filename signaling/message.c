@@ -26,12 +26,23 @@ const char *pl_fault_name(enum pl_fault fault)
 {
 	static const char *const names[] = {
 		"none",
-#define X(name, text) text,
+#define X(name, text, status) text,
 		PL_FAULT_LIST(X)
 #undef X
 	};
 	PL_ASSERT((size_t)fault < PL_COUNT(names));
 	return names[fault];
+}
+
+uint16_t pl_fault_status(enum pl_fault fault)
+{
+	static const uint16_t statuses[] = {
+#define X(name, text, status) [PL_FAULT_##name] = (status),
+		PL_FAULT_LIST(X)
+#undef X
+	};
+	PL_ASSERT(fault != PL_FAULT_NONE && (size_t)fault < PL_COUNT(statuses));
+	return statuses[fault];
 }
 
 const char *const pl_audio_words[] = { "forward", "mixed", "auto", NULL };

@@ -54,32 +54,33 @@ enum pl_request_kind {
 	X(CONNECTED, "connected") \
 	X(BYE, "bye")
 
-#define PL_FAULT_LIST(X)                \
-	X(BAD_JSON, "bad_json")         \
-	X(BAD_FIELD, "bad_field")       \
-	X(BAD_SDP, "bad_sdp")           \
-	X(UNKNOWN, "unknown")           \
-	X(UNSUPPORTED, "unsupported")   \
-	X(NOT_JOINED, "not_joined")     \
-	X(JOINED, "joined")             \
-	X(NO_SESSION, "no_session")     \
-	X(NO_TRACK, "no_track")         \
-	X(NO_PEER, "no_peer")           \
-	X(TOO_LARGE, "too_large")       \
-	X(RATE, "rate")                 \
-	X(BUSY, "busy")                 \
-	X(BAD_METHOD, "bad_method")     \
-	X(BAD_TYPE, "bad_type")         \
-	X(NO_LENGTH, "no_length")       \
-	X(NO_CONDITION, "no_condition") \
-	X(STALE, "stale")               \
-	X(UNAUTHORIZED, "unauthorized") \
-	X(NO_ADMIN, "no_admin")         \
-	X(NO_PATH, "no_path")
+/* X(name, code, HTTP status). */
+#define PL_FAULT_LIST(X)                     \
+	X(BAD_JSON, "bad_json", 400)         \
+	X(BAD_FIELD, "bad_field", 400)       \
+	X(BAD_SDP, "bad_sdp", 400)           \
+	X(UNKNOWN, "unknown", 400)           \
+	X(UNSUPPORTED, "unsupported", 422)   \
+	X(NOT_JOINED, "not_joined", 400)     \
+	X(JOINED, "joined", 400)             \
+	X(NO_SESSION, "no_session", 404)     \
+	X(NO_TRACK, "no_track", 400)         \
+	X(NO_PEER, "no_peer", 400)           \
+	X(TOO_LARGE, "too_large", 413)       \
+	X(RATE, "rate", 429)                 \
+	X(BUSY, "busy", 503)                 \
+	X(BAD_METHOD, "bad_method", 405)     \
+	X(BAD_TYPE, "bad_type", 415)         \
+	X(NO_LENGTH, "no_length", 411)       \
+	X(NO_CONDITION, "no_condition", 428) \
+	X(STALE, "stale", 412)               \
+	X(UNAUTHORIZED, "unauthorized", 401) \
+	X(NO_ADMIN, "no_admin", 404)         \
+	X(NO_PATH, "no_path", 404)
 
 enum pl_fault {
 	PL_FAULT_NONE,
-#define X(name, text) PL_FAULT_##name,
+#define X(name, text, status) PL_FAULT_##name,
 	PL_FAULT_LIST(X)
 #undef X
 		PL_FAULT_COUNT
@@ -99,6 +100,8 @@ extern const char *const pl_quality_words[];
 
 const char *pl_reply_name(enum pl_reply_kind kind);
 const char *pl_fault_name(enum pl_fault fault);
+/* Of the HTTP answer that carries it; not for PL_FAULT_NONE. */
+uint16_t pl_fault_status(enum pl_fault fault);
 
 /* One request, its fields checked for type and range.  Strings are views into json. */
 struct pl_request {
