@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "sfu/speakers.h"
-#include "tests/sim/conference_sim.h"
+#include "tests/sim/asserts.h"
 
 enum { ROOM = 7, SETTLE_MS = 1000 };
 
@@ -27,20 +27,6 @@ static struct pl_sim_peer *join(struct pl_sim *sim, uint8_t slots, bool is_talki
 					.hz = tone_hz[sim->peer_count % PL_COUNT(tone_hz)],
 					.slots = slots,
 					.is_talking = is_talking });
-}
-
-static void assert_flawless(const struct pl_sim *sim, uint32_t lost_max)
-{
-	for (size_t i = 0; i < sim->peer_count; i++) {
-		const struct pl_sim_peer *p = sim->peer[i];
-		if (p->foreign_packets > 0)
-			fail_msg("seed %d: peer %d got foreign packets", (int)sim->config.seed, (int)i);
-		for (uint8_t slot = 0; slot < p->description.slot_count; slot++) {
-			const char *flaw = pl_sim_flaw(p, slot, lost_max);
-			if (flaw != NULL)
-				fail_msg("seed %d: peer %d, slot %d: %s", (int)sim->config.seed, (int)i, slot, flaw);
-		}
-	}
 }
 
 static void assert_share(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms,
@@ -66,7 +52,7 @@ static void test_conference_three_peers_hear_the_others(void **state)
 		for (int k = 0; k < 3; k++)
 			assert_share(sim->peer[i], sim->peer[k], SETTLE_MS, 2900, i != k, i != k);
 	}
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -127,7 +113,7 @@ static void test_conference_talkers_are_heard_from_their_first_syllable(void **s
 			assert_share(sim->peer[i], talker, from_ms + 100, from_ms + 1000, is_other, is_other);
 		}
 	}
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -148,7 +134,7 @@ static void test_conference_crowd_is_heard_without_flapping(void **state)
 		}
 		assert_true(sum == 3);
 	}
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -174,7 +160,7 @@ static void test_conference_change_of_talker_does_not_click(void **state)
 		peak = abs(pcm[i]) > peak ? abs(pcm[i]) : peak;
 	free(pcm);
 	assert_in_range(peak, 32767 / 5, 32767 / 2);
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -199,7 +185,7 @@ static void test_conference_talkers_of_one_ssrc_keep_numbering(void **state)
 		pl_sim_run(sim, 700);
 	}
 	assert_true(listener->slot[0].count > 300);
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -217,7 +203,7 @@ static void test_conference_batches_lose_and_mix_up_nothing(void **state)
 		for (int k = 0; k < 4; k++)
 			assert_share(sim->peer[i], sim->peer[k], 1800, 3800, i != k, i != k);
 	}
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -313,7 +299,7 @@ static void test_conference_mute_silences_at_once(void **state)
 	assert_share(listener, talker, 3100, 3900, 1, 1);
 	assert_int_equal(listener->slots_event.slots.slot[0].source, talker->source);
 	assert_int_equal(listener->slots_event.slots.slot[0].track, talker->track);
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -348,7 +334,7 @@ static void test_conference_bad_network_is_survived(void **state)
 			for (int k = 0; k < 3; k++)
 				assert_share(sim->peer[i], sim->peer[k], 3000, 7900, i != k ? 0.9 : 0, i != k);
 		}
-		assert_flawless(sim, 8000 / PL_SIM_FRAME_MS / 5);
+		pl_sim_assert_flawless(sim, 8000 / PL_SIM_FRAME_MS / 5);
 		pl_sim_destroy(&sim);
 	}
 }
@@ -429,7 +415,7 @@ static void test_conference_join_again_replaces(void **state)
 	assert_int_equal(a->gone_events, 0);
 	assert_int_equal(a->connected_events, 2);
 	assert_int_equal(pl_conference_counters(sim->conference).participants, 2);
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -452,7 +438,7 @@ static void test_conference_renegotiation_adds_a_slot(void **state)
 	pl_sim_set_slots(listener, 1);
 	pl_sim_run(sim, 1000);
 	assert_true(pl_sim_share(listener, a, 4200, 4900) + pl_sim_share(listener, b, 4200, 4900) == 1);
-	assert_flawless(sim, 0);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 

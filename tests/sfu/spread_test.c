@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "sfu/membership.h"
-#include "tests/sim/conference_sim.h"
+#include "tests/sim/asserts.h"
 
 enum { SETTLE_MS = 1200, ROOM = 7 };
 
@@ -36,27 +36,6 @@ static struct pl_sim *make_sim(uint64_t seed, uint8_t shards)
 	return pl_sim_create(&(struct pl_sim_config){ .seed = seed, .shards = shards });
 }
 
-static void assert_hears(const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms,
-	int64_t to_ms, bool is_heard)
-{
-	const double share = pl_sim_share(listener, talker, from_ms, to_ms);
-	if (share != (is_heard ? 1 : 0))
-		fail_msg("%d (shard %d) heard %d (shard %d) for %.2f of %d..%d ms", (int)listener->source,
-			listener->shard, (int)talker->source, talker->shard, share, (int)from_ms, (int)to_ms);
-}
-
-static void assert_flawless(const struct pl_sim *sim)
-{
-	for (size_t i = 0; i < sim->peer_count; i++) {
-		for (uint8_t slot = 0; slot < sim->peer[i]->description.slot_count; slot++) {
-			const char *flaw = pl_sim_flaw(sim->peer[i], slot, 0);
-			if (flaw != NULL)
-				fail_msg("peer %d, slot %d: %s", (int)i, slot, flaw);
-		}
-		assert_int_equal(sim->peer[i]->foreign_packets, 0);
-	}
-}
-
 static struct pl_conference_counters counters(const struct pl_sim *sim, uint8_t shard)
 {
 	return pl_conference_counters(sim->shard[shard].conference);
@@ -73,9 +52,9 @@ static void test_spread_everybody_hears_everybody(void **state)
 	pl_sim_run(sim, 4000);
 	for (size_t i = 0; i < 6; i++) {
 		for (size_t k = 0; k < 6; k++)
-			assert_hears(sim->peer[i], sim->peer[k], SETTLE_MS, 3900, i != k);
+			pl_sim_assert_hears(sim->peer[i], sim->peer[k], SETTLE_MS, 3900, i != k);
 	}
-	assert_flawless(sim);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -95,7 +74,7 @@ static void test_spread_speakers_are_chosen_once(void **state)
 		for (size_t i = 11; i < 13; i++)
 			assert_true(pl_sim_share(sim->peer[i], sim->peer[k], SETTLE_MS, 3900) == first);
 	}
-	assert_flawless(sim);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -112,8 +91,8 @@ static void test_spread_first_packet_is_heard(void **state)
 	pl_sim_talk(talker, true);
 	pl_sim_run(sim, 1000);
 	for (size_t i = 0; i < 3; i++)
-		assert_hears(listener[i], talker, from_ms + 100, from_ms + 900, true);
-	assert_flawless(sim);
+		pl_sim_assert_hears(listener[i], talker, from_ms + 100, from_ms + 900, true);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -148,12 +127,12 @@ static void test_spread_is_copied_once_a_node(void **state)
 	pl_sim_run(sim, 5000);
 	assert_true(talker->packets_sent > 200);
 	for (size_t i = 1; i <= 4; i++)
-		assert_hears(sim->peer[i], talker, SETTLE_MS, 4900, true);
+		pl_sim_assert_hears(sim->peer[i], talker, SETTLE_MS, 4900, true);
 	assert_int_equal(counters(sim, 1).copied, 0);
 	assert_in_range(
 		counters(sim, 2).copied + counters(sim, 3).copied, talker->packets_sent - 60, talker->packets_sent);
 	assert_true(counters(sim, 2).copied == 0 || counters(sim, 3).copied == 0);
-	assert_flawless(sim);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -165,7 +144,7 @@ static void test_spread_is_copied_for_a_shard_that_is_alone(void **state)
 	struct pl_sim_peer *talker = join(sim, 0, 0, true), *far = listen_only(sim, 1);
 	pl_sim_run(sim, 5000);
 	assert_true(talker->packets_sent > 200);
-	assert_hears(far, talker, SETTLE_MS, 4900, true);
+	pl_sim_assert_hears(far, talker, SETTLE_MS, 4900, true);
 	assert_in_range(counters(sim, 1).copied, talker->packets_sent - 60, talker->packets_sent);
 	assert_int_equal(counters(sim, 0).copied, 0);
 	pl_sim_destroy(&sim);
@@ -207,7 +186,7 @@ static void test_spread_track_of_another_room_or_shard_is_refused(void **state)
 	assert_int_equal(pl_spread_take(sim->conference, sim->now_us, 1, &message), PL_DROP_NONE);
 	pl_sim_run(sim, 1000);
 	assert_true(pl_sim_slot_of(beside, talker) < 0);
-	assert_hears(listener, talker, 2000 + 200, 2900, true);
+	pl_sim_assert_hears(listener, talker, 2000 + 200, 2900, true);
 	pl_sim_destroy(&sim);
 }
 
@@ -250,8 +229,8 @@ static void test_spread_home_may_be_empty(void **state)
 	pl_sim_run(sim, 1000);
 	pl_sim_leave(first);
 	pl_sim_run(sim, 3000);
-	assert_hears(ann, bob, 1500, 3900, true);
-	assert_hears(bob, ann, 1500, 3900, true);
+	pl_sim_assert_hears(ann, bob, 1500, 3900, true);
+	pl_sim_assert_hears(bob, ann, 1500, 3900, true);
 	assert_int_equal(counters(sim, 0).rooms, 1);
 	pl_sim_leave(ann);
 	pl_sim_leave(bob);
@@ -261,7 +240,7 @@ static void test_spread_home_may_be_empty(void **state)
 	/* And begins anew. */
 	ann = join(sim, 1, 2, true), bob = join(sim, 2, 2, true);
 	pl_sim_run(sim, 3000);
-	assert_hears(ann, bob, 5500, 6900, true);
+	pl_sim_assert_hears(ann, bob, 5500, 6900, true);
 	pl_sim_destroy(&sim);
 }
 
@@ -275,7 +254,7 @@ static void test_spread_slots_count_everywhere(void **state)
 	struct pl_sim_peer *wide = join(sim, 1, 5, false);
 	pl_sim_run(sim, 4000);
 	for (size_t k = 0; k < 5; k++)
-		assert_hears(wide, sim->peer[k], SETTLE_MS, 3900, true);
+		pl_sim_assert_hears(wide, sim->peer[k], SETTLE_MS, 3900, true);
 	pl_sim_set_slots(wide, 1);
 	pl_sim_run(sim, 2000);
 	uint32_t heard = 0;
@@ -301,8 +280,8 @@ static void test_spread_stuck_shard_recovers(void **state)
 	pl_sim_mute(talker[3], true);
 	pl_sim_run(sim, 3000);
 	for (size_t k = 0; k < 3; k++) {
-		assert_hears(listener[0], talker[k], 2500, 4900, true);
-		assert_hears(listener[1], talker[k], 2500, 4900, true);
+		pl_sim_assert_hears(listener[0], talker[k], 2500, 4900, true);
+		pl_sim_assert_hears(listener[1], talker[k], 2500, 4900, true);
 	}
 	assert_true(counters(sim, 0).drop[PL_DROP_CROSS_FULL] > 100);
 	assert_true(pl_sim_slot_of(listener[2], talker[3]) >= 0); /* it does not know yet */
@@ -310,7 +289,7 @@ static void test_spread_stuck_shard_recovers(void **state)
 	pl_sim_run(sim, 2000);
 	assert_true(pl_sim_slot_of(listener[2], talker[3]) < 0);
 	for (size_t k = 0; k < 3; k++)
-		assert_hears(listener[2], talker[k], 5500, 6900, true);
+		pl_sim_assert_hears(listener[2], talker[k], 5500, 6900, true);
 	pl_sim_destroy(&sim);
 }
 
@@ -332,9 +311,9 @@ static void test_spread_stuck_home_recovers(void **state)
 	sim->shard[0].is_stuck = false;
 	pl_sim_run(sim, 2000);
 	assert_true(pl_sim_slot_of(listener, goes) < 0);
-	assert_hears(listener, stays, 8500, 9900, true);
-	assert_hears(listener, comes, 8500, 9900, true);
-	assert_hears(comes, stays, 8500, 9900, true);
+	pl_sim_assert_hears(listener, stays, 8500, 9900, true);
+	pl_sim_assert_hears(listener, comes, 8500, 9900, true);
+	pl_sim_assert_hears(comes, stays, 8500, 9900, true);
 	pl_sim_destroy(&sim);
 }
 
@@ -349,14 +328,14 @@ static void test_spread_late_shard_knows_who_talks(void **state)
 	struct pl_sim_peer *late = listen_only(sim, 1);
 	pl_sim_run(sim, 2000);
 	assert_int_equal(pl_sim_slot_of(late, talker), 0);
-	assert_hears(late, talker, 3000 + SETTLE_MS, 4900, true);
+	pl_sim_assert_hears(late, talker, 3000 + SETTLE_MS, 4900, true);
 	/* And once more, when its shard has left and come back. */
 	pl_sim_leave(late);
 	pl_sim_run(sim, 500);
 	late = listen_only(sim, 1);
 	pl_sim_run(sim, 2000);
-	assert_hears(late, talker, 5500 + SETTLE_MS, 7400, true);
-	assert_flawless(sim);
+	pl_sim_assert_hears(late, talker, 5500 + SETTLE_MS, 7400, true);
+	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
 
@@ -395,8 +374,8 @@ static void test_spread_relay_without_members_passes_on(void **state)
 	pl_sim_run(sim, 1000);
 	sim->shard[0].is_stuck = false;
 	pl_sim_run(sim, 2000);
-	assert_hears(second, talker, SETTLE_MS, 5900, true);
-	assert_flawless(sim);
+	pl_sim_assert_hears(second, talker, SETTLE_MS, 5900, true);
+	pl_sim_assert_flawless(sim, 0);
 	for (uint8_t i = 0; i < 3; i++)
 		assert_int_equal(counters(sim, i).packets_used, 0);
 	pl_sim_destroy(&sim);
@@ -506,7 +485,7 @@ static void test_spread_room_that_home_refused_comes_up(void **state)
 	struct pl_sim_peer *other = pl_sim_join(sim, &(struct pl_sim_join){ .room = ROOM + 1, .hz = 2500, .slots = 1 });
 	struct pl_sim_peer *ann = join(sim, 1, 1, true), *bob = join(sim, 2, 1, true);
 	pl_sim_run(sim, 2000);
-	assert_hears(bob, ann, 1000, 1900, false);
+	pl_sim_assert_hears(bob, ann, 1000, 1900, false);
 	assert_true(counters(sim, 0).drop[PL_DROP_CROSS_REFUSED] > 100);
 	/* Asking again is no flood: ten times a second, and what the others say. */
 	pl_sim_mute(ann, true);
@@ -520,8 +499,8 @@ static void test_spread_room_that_home_refused_comes_up(void **state)
 
 	pl_sim_leave(other);
 	pl_sim_run(sim, 2000);
-	assert_hears(bob, ann, 3400, 4900, true);
-	assert_hears(ann, bob, 3400, 4900, true);
+	pl_sim_assert_hears(bob, ann, 3400, 4900, true);
+	pl_sim_assert_hears(ann, bob, 3400, 4900, true);
 	const uint64_t settled = counters(sim, 0).drop[PL_DROP_CROSS_REFUSED];
 	pl_sim_run(sim, 500);
 	assert_int_equal(counters(sim, 0).drop[PL_DROP_CROSS_REFUSED], settled);
