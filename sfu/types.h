@@ -10,6 +10,7 @@
 #include "media/mix.h"
 #include "media/rtp.h"
 #include "media/transport.h"
+#include "sfu/pressure.h"
 
 enum {
 	PL_SFU_SHARDS_MAX = 64, /* media threads of one process */
@@ -106,6 +107,8 @@ enum pl_event_kind {
 	PL_EVENT_SPEAKERS,  /* room: who is talking, at most five a second */
 	PL_EVENT_GONE,      /* source: its transport closed (close), the participant has left the shard */
 	PL_EVENT_REFUSED,   /* source: a JOIN found no room in the shard's tables */
+	PL_EVENT_PRESSURE, /* of no shard: how hard the server is pressed, whenever the level changes and each 100 ms above
+	                     * nominal; a newer one replaces an older */
 };
 
 struct pl_event {
@@ -128,6 +131,7 @@ struct pl_event {
 				dominant; /* the one a view would show large; stays over short pauses; 0 before the first word */
 		} speakers;
 		enum pl_close close;
+		struct pl_pressure pressure;
 	};
 };
 

@@ -80,6 +80,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 	if (f == NULL)
 		return PL_ERR_NO_MEMORY;
 	f->config = *config;
+	f->pressure.cause = PL_PRESSURE_INPUTS;
 	pl_placement_init(&f->placement, &(struct pl_placement_config){
 						 .shard_count = config->shard_count,
 						 .participants_max = config->participants_max,

@@ -275,6 +275,10 @@ static const char *reason_of(enum pl_close close)
 void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_event *event)
 {
 	pl_front_begin(front, now_us);
+	if (event->kind == PL_EVENT_PRESSURE) {
+		front->pressure = event->pressure;
+		return;
+	}
 	struct pl_front_room *room = pl_front_room_by_id(front, event->room);
 	if (event->kind == PL_EVENT_SPEAKERS) {
 		if (room != NULL)
@@ -299,6 +303,7 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 		end_without_media(front, session, "the media plane has no place for another participant", "lost");
 		break;
 	case PL_EVENT_SPEAKERS:
+	case PL_EVENT_PRESSURE:
 		break;
 	}
 }

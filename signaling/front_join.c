@@ -42,15 +42,15 @@ static void write_room(struct pl_front_writer *w, const struct pl_front_session 
 	pl_front_write_close(w, ']');
 }
 
-static void write_constants(struct pl_front_writer *w)
+static void write_server(const struct pl_front *front, struct pl_front_writer *w)
 {
 	pl_front_write_open(w, "ice", '{');
 	pl_front_write_bool(w, "lite", true);
 	pl_front_write_close(w, '}');
 	write_limits(w);
 	pl_front_write_open(w, "pressure", '{');
-	pl_front_write_int(w, "level", 0);
-	pl_front_write_string(w, "name", "nominal");
+	pl_front_write_int(w, "level", front->pressure.level);
+	pl_front_write_string(w, "name", pl_pressure_level_name(front->pressure.level));
 	pl_front_write_close(w, '}');
 }
 
@@ -74,7 +74,7 @@ static void welcome(struct pl_front *front, const struct pl_front_session *sessi
 	pl_front_write_mode(front, &w, session);
 	if (request->sdp != NULL)
 		pl_front_write_answer(front, &w, session);
-	write_constants(&w);
+	write_server(front, &w);
 	pl_front_reply(front, session->connection, &w);
 }
 

@@ -113,6 +113,7 @@ struct pl_front {
 	uint64_t mark_last;
 	size_t commands_free[PL_SFU_SHARDS_MAX];
 	struct pl_placement placement;
+	struct pl_pressure pressure; /* as told last */
 
 	struct {
 		struct pl_front_queued *entry;
