@@ -72,7 +72,8 @@ def test_one_room():
     with Server() as server:
         status, report, table = load(server, publishers=2, receivers=3, duration=2, pid=server.pid)
     assert status == 0, table
-    assert report["clients"] == {"asked": 5, "answered": 5, "connected": 5, "failed": 0, "retries": 0}
+    assert report["clients"] == {"asked": 5, "answered": 5, "connected": 5, "failed": 0, "retries": 0,
+                                 "turned_away": 0, "refusals_untimed": 0}
     assert report["failures"] == [] and report["is_interrupted"] is False
     check_media(report, publishers=2, streams=6)
     assert report["receivers"] == {"counted": 3, "complete": 3, "streams_min": 2, "streams_max": 2}
@@ -235,8 +236,24 @@ def test_server_full():
     assert report["clients"]["retries"] == 2
     [failure] = report["failures"]
     assert failure["count"] == 2 and failure["reason"].startswith("refused: server_full: "), failure
+    assert report["clients"]["turned_away"] == 2 and report["join_ms"]["refusal"]["count"] == 4, report
+    assert report["clients"]["refusals_untimed"] == 0
     check_media(report, publishers=1, streams=2)
     assert failure["reason"] in table
+
+
+def test_refusals_may_be_what_is_wanted():
+    """A server that is asked for more than it has: who is turned away is counted, with how soon, and is no failure."""
+    with Server({"limits.participants": "3"}) as server:
+        for api in ("plenum", "whip"):
+            status, report, table = load(server, api=api, publishers=1, receivers=4, retries=0, refusals="count")
+            assert status == 0, table
+            assert report["clients"]["turned_away"] == 2 and report["clients"]["failed"] == 0, report
+            refusal = report["join_ms"]["refusal"]
+            assert refusal["count"] == 2 and 0 < refusal["max"] < 1000, refusal
+            assert "2 turned away" in table and "request to refusal" in table
+            check_media(report, publishers=1, streams=2)
+            until(lambda: metrics(server)["plenum_participants"] == 0, "everybody has left", seconds=3)
 
 
 def test_server_dies():
@@ -349,11 +366,12 @@ def test_whip_and_whep_of_plenum():
         status, report, table = load(server, api="whip", rooms=4, publishers=2, receivers=5, slots=2, token="any")
         assert status == 0, table
         check_media(report, publishers=8, streams=2 * 5 * 4)
-        assert report["clients"] == {"asked": 28, "answered": 28, "connected": 28, "failed": 0, "retries": 0}
+        assert report["clients"] == {"asked": 28, "answered": 28, "connected": 28, "failed": 0, "retries": 0,
+                                 "turned_away": 0, "refusals_untimed": 0}
         until(lambda: metrics(server)["plenum_participants"] == 0, "everybody has left", seconds=3)
     with Server({"limits.room_participants": 2}) as server:
         status, report, table = load(server, api="whip", publishers=1, receivers=2, retries=0)
-        assert status == 1 and report["failures"] == [{"reason": "HTTP 503", "count": 1}], table
+        assert status == 1 and report["failures"][0]["reason"].startswith("HTTP 503: room_full: "), table
 
 
 def test_whip_detours():
@@ -372,7 +390,7 @@ def test_whip_detours():
         gateway.detours = [(503, {}), (429, {"Retry-After": "9999"}), (401, {})]
         status, report, table = load(gateway, publishers=3, receivers=0, **paths)
         reasons = {failure["reason"] for failure in report["failures"]}
-        assert status == 1 and reasons == {"HTTP 503: not now", "HTTP 429", "HTTP 401: not now"}, reasons
+        assert status == 1 and reasons == {"HTTP 503: not now", "HTTP 429: not now", "HTTP 401: not now"}, reasons
 
         status, report, table = load(gateway, publishers=1, receivers=0, **{**paths, "whip_path": "/nowhere"})
         assert report["failures"] == [{"reason": "HTTP 404: nothing here", "count": 1}], table

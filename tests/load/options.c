@@ -50,6 +50,8 @@ static const struct key keys[] = {
 	{ "duration", NUMBER, AT(duration_s), "10", 1, 86400, "s", "of the measurement" },
 	{ "timeout", NUMBER, AT(timeout_s), "15", 1, 600, "s", "for an answer, and then for being connected" },
 	{ "retries", NUMBER, AT(retries), "5", 0, 100, "times", "of a join that was refused with a time to wait" },
+	{ "refusals", CHOICE, AT(refusals), "fail", 0, 0, "fail|count",
+		"count: who is refused as often as it tries is turned away, which is no failure" },
 	{ "threads", NUMBER, AT(threads), "1", 1, 64, "threads", "that send and receive media" },
 	{ "decrypt_every", NUMBER, AT(decrypt_every), "1", 1, 1000000, "receivers",
 		"every Nth decrypts and measures latency; the others count by the clear RTP header" },

@@ -13,6 +13,8 @@ enum load_api { LOAD_API_PLENUM, LOAD_API_WHIP };
 
 enum load_audio { LOAD_AUDIO_FORWARD, LOAD_AUDIO_MIXED, LOAD_AUDIO_AUTO };
 
+enum load_refusals { LOAD_REFUSALS_FAIL, LOAD_REFUSALS_COUNT };
+
 enum load_sound { LOAD_SOUND_AUTO, LOAD_SOUND_STAMP, LOAD_SOUND_VOICE, LOAD_SOUND_PULSE };
 
 struct load_url {
@@ -40,6 +42,7 @@ struct load_options {
 	bool has_spurts;
 
 	uint32_t ramp_hz, settle_s, duration_s, timeout_s, retries;
+	uint32_t refusals;                             /* enum load_refusals */
 	uint32_t threads, decrypt_every, decode_every; /* decode_every 0: nobody */
 	bool drop_media, has_gro;
 	uint16_t port_first, port_last; /* for receivers; 0: any */

@@ -92,7 +92,12 @@ void load_report_print(FILE *file, const struct load_result *r, const struct loa
 			load_options_sound_name(options));
 	fprintf(file, "clients\n  %-28s %u asked, %u answered, %u connected, %u failed", "", r->clients, r->joined,
 		r->connected, r->failed);
+	if (r->turned_away > 0)
+		fprintf(file, ", %u turned away", r->turned_away);
 	fprintf(file, r->retries > 0 ? ", %u retries\n" : "\n", r->retries);
+	if (r->refusal_us.count > 0)
+		fprintf(file, "  %-28s %" PRIu64 ", %" PRIu64 " without a time to retry\n", "refusals",
+			r->refusal_us.count, r->refusals_untimed);
 	for (uint32_t i = 0; i < r->reason_count; i++)
 		fprintf(file, "  %8u %s\n", r->reason[i].count, r->reason[i].text);
 	if (r->seconds > 0)
@@ -102,6 +107,7 @@ void load_report_print(FILE *file, const struct load_result *r, const struct loa
 			options->pid);
 	fprintf(file, "%-30s %8s %8s %8s %8s\n", "milliseconds", "p50", "p90", "p99", "max");
 	print_percentiles(file, "request to answer", &r->answer_us, 1e3);
+	print_percentiles(file, "request to refusal", &r->refusal_us, 1e3);
 	print_percentiles(file, "request to connected", &r->connected_us, 1e3);
 	print_percentiles(file, "request to first media", &r->media_us, 1e3);
 	print_percentiles(file, "packet's way", &r->latency_ns, 1e6);
@@ -183,15 +189,17 @@ static json_t *server(const struct load_result *r)
 
 bool load_report_write_json(const char *path, const struct load_result *r, const struct load_options *options)
 {
-	json_t *root = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i},s:o,s:b,s:b,s:o,s:{s:i,s:i,s:i,s:i}}", "scenario",
-		scenario(options), "clients", "asked", (int)r->clients, "answered", (int)r->joined, "connected",
-		(int)r->connected, "failed", (int)r->failed, "retries", (int)r->retries, "failures", failures(r),
+	json_t *root = json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:I},s:o,s:b,s:b,s:o,s:{s:i,s:i,s:i,s:i}}",
+		"scenario", scenario(options), "clients", "asked", (int)r->clients, "answered", (int)r->joined,
+		"connected", (int)r->connected, "failed", (int)r->failed, "retries", (int)r->retries, "turned_away",
+		(int)r->turned_away, "refusals_untimed", (json_int_t)r->refusals_untimed, "failures", failures(r),
 		"is_interrupted", r->is_interrupted, "is_deserted", r->is_deserted, "media", media(r), "receivers",
 		"counted", (int)r->receivers, "complete", (int)r->receivers_complete, "streams_min",
 		(int)r->streams_min, "streams_max", (int)r->streams_max);
 	json_object_set_new(root, "join_ms",
-		json_pack("{s:o,s:o,s:o}", "answer", percentiles(&r->answer_us, 1e3), "connected",
-			percentiles(&r->connected_us, 1e3), "media", percentiles(&r->media_us, 1e3)));
+		json_pack("{s:o,s:o,s:o,s:o}", "answer", percentiles(&r->answer_us, 1e3), "refusal",
+			percentiles(&r->refusal_us, 1e3), "connected", percentiles(&r->connected_us, 1e3), "media",
+			percentiles(&r->media_us, 1e3)));
 	json_object_set_new(root, "latency_us", percentiles(&r->latency_ns, 1e3));
 	json_object_set_new(root, "mix",
 		json_pack("{s:o,s:I,s:I}", "late_us", percentiles(&r->mix_late_ns, 1e3), "ticks_late",

@@ -30,14 +30,16 @@ static void count_reason(struct load_result *result, const char *text)
 	result->reason[i].count++;
 }
 
-static void gather_join(
-	struct load_result *result, const struct load_client *client, const struct load_session *session)
+static void gather_join(struct load_result *result, const struct load_options *options,
+	const struct load_client *client, const struct load_session *session)
 {
 	const bool has_failed = client->state == LOAD_CLIENT_FAILED || session->state == LOAD_SESSION_FAILED;
+	const bool is_allowed = session->is_turned_away && options->refusals == LOAD_REFUSALS_COUNT;
 	result->joined += client->answered_us != 0;
 	result->connected += client->connected_us != 0;
 	result->retries += session->retries;
-	result->failed += has_failed || client->connected_us == 0;
+	result->turned_away += session->is_turned_away;
+	result->failed += !is_allowed && (has_failed || client->connected_us == 0);
 	if (client->state == LOAD_CLIENT_FAILED)
 		count_reason(result, client->failure);
 	else if (session->state == LOAD_SESSION_FAILED)
@@ -193,7 +195,9 @@ void load_result_gather(struct load_result *result, const struct load_gathering 
 	result->clients = from->client_count;
 	result->is_estimated = options->drop_media;
 	for (uint32_t i = 0; i < from->client_count; i++)
-		gather_join(result, &from->clients[i], &from->sessions[i]);
+		gather_join(result, options, &from->clients[i], &from->sessions[i]);
+	load_histogram_merge(&result->refusal_us, &from->signaling->refusal_us);
+	result->refusals_untimed = from->signaling->refusals_untimed;
 	for (uint32_t i = 0; i < options->threads; i++) {
 		const struct load_worker *worker = from->workers[i];
 		load_histogram_merge(&result->latency_ns, &worker->context.latency_ns);
@@ -224,7 +228,8 @@ double load_result_loss_percent(const struct load_result *result)
 
 bool load_result_is_good(const struct load_result *result, const struct load_options *options)
 {
-	return result->failed == 0 && result->connected == result->clients && !result->is_interrupted &&
+	const uint32_t allowed = options->refusals == LOAD_REFUSALS_COUNT ? result->turned_away : 0;
+	return result->failed == 0 && result->connected + allowed == result->clients && !result->is_interrupted &&
 	       !result->is_deserted && !result->has_server_ended &&
 	       load_result_loss_percent(result) <= options->max_loss_percent;
 }

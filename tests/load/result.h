@@ -11,6 +11,9 @@ enum { LOAD_REASONS_MAX = 16 };
 
 struct load_result {
 	uint32_t clients, joined, connected, failed, retries;
+	uint32_t turned_away; /* refused as often as they tried; of the failed only where that counts as a failure */
+	struct load_histogram refusal_us;
+	uint64_t refusals_untimed; /* refusals without a time to retry */
 	struct {
 		char text[LOAD_REASON_SIZE];
 		uint32_t count;
@@ -48,6 +51,7 @@ struct load_gathering {
 	const struct load_client *clients;
 	const struct load_session *sessions;
 	uint32_t client_count;
+	const struct load_signaling *signaling;
 	struct load_worker *const *workers;
 };
 

@@ -522,8 +522,8 @@ bool load_run(const struct load_options *options, struct load_result *result, ch
 	if (is_started) {
 		serve(&run);
 		look_for_server(&run);
-		load_result_gather(
-			result, &(struct load_gathering){ options, run.clients, run.sessions, run.count, run.workers });
+		load_result_gather(result, &(struct load_gathering){ options, run.clients, run.sessions, run.count,
+						   run.signaling, run.workers });
 	}
 	finish(&run);
 	return is_started;

@@ -218,14 +218,17 @@ void load_session_again(struct load_session *session)
 
 void load_session_retry(struct load_session *session, uint32_t after_ms, const char *reason)
 {
-	if (after_ms == 0 || after_ms > LOAD_RETRY_MS_MAX ||
-		session->retries == session->signaling->config.options->retries) {
+	struct load_signaling *s = session->signaling;
+	load_histogram_add(&s->refusal_us, (uint64_t)(now_us() - session->client->asked_us));
+	s->refusals_untimed += after_ms == 0;
+	if (after_ms == 0 || after_ms > LOAD_RETRY_MS_MAX || session->retries == s->config.options->retries) {
+		session->is_turned_away = true;
 		load_session_fail(session, "%s", reason);
 		return;
 	}
 	session->retries++;
 	load_session_again(session);
-	lws_sul_schedule(session->signaling->lws, 0, &session->timer, on_timer, after_ms * LWS_US_PER_MS);
+	lws_sul_schedule(s->lws, 0, &session->timer, on_timer, after_ms * LWS_US_PER_MS);
 }
 
 void load_session_leave(struct load_session *session)

@@ -35,6 +35,7 @@ struct load_session {
 	enum load_session_state state;
 	char failure[LOAD_REASON_SIZE]; /* when FAILED */
 	bool was_joined;                /* FAILED: the answer had been there */
+	bool is_turned_away;            /* FAILED: the server refused it as often as it tried */
 	uint32_t retries, redirects;
 
 	struct lws *wsi;                   /* NULL: none, or one that is not listened to any more */
@@ -62,7 +63,9 @@ struct load_signaling {
 	struct load_signaling_config config;
 	struct lws_context *lws;
 	struct lws_protocols protocols[3];
-	uint32_t leaving; /* sessions that wait for their last answer */
+	uint32_t leaving;                 /* sessions that wait for their last answer */
+	struct load_histogram refusal_us; /* from the request to the refusal */
+	uint64_t refusals_untimed;        /* of them, without a time to retry */
 };
 
 /* NULL: libwebsockets could not be started. */

@@ -1,4 +1,5 @@
 /* WHIP (RFC 9725) for publishers, WHEP (draft-ietf-wish-whep) for receivers. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,16 +80,24 @@ static bool resolve(struct load_session *session)
 	return true;
 }
 
-/* The first line of the body says more than the number. */
-static void fail_with_status(struct load_session *session)
+/* A body of JSON as Plenum writes it, or else its first line, says more than the number. */
+static void write_status(const struct load_session *session, char reason[static LOAD_REASON_SIZE])
 {
 	const char *body = session->in_size > 0 ? session->in : "";
-	load_session_fail(session, "HTTP %u: %.*s", session->status, (int)strcspn(body, "\r\n"), body);
+	json_t *said = json_loads(body, 0, NULL);
+	const char *code = json_string_value(json_object_get(said, "code"));
+	const char *msg = json_string_value(json_object_get(said, "msg"));
+	if (code != NULL && msg != NULL)
+		snprintf(reason, LOAD_REASON_SIZE, "HTTP %u: %.40s: %.80s", session->status, code, msg);
+	else
+		snprintf(reason, LOAD_REASON_SIZE, "HTTP %u: %.*s", session->status, (int)strcspn(body, "\r\n"), body);
+	json_decref(said);
 }
 
 static void take_post(struct load_session *session)
 {
-	char reason[32];
+	char reason[LOAD_REASON_SIZE];
+	write_status(session, reason);
 	switch (session->status) {
 	case 200: /* before RFC 9725 some answered so */
 	case 201:
@@ -107,15 +116,10 @@ static void take_post(struct load_session *session)
 		return;
 	case 429:
 	case 503:
-		if (session->retry_after_s == 0) {
-			fail_with_status(session);
-			return;
-		}
-		snprintf(reason, sizeof reason, "HTTP %u", session->status);
 		load_session_retry(session, session->retry_after_s * 1000, reason);
 		return;
 	default:
-		fail_with_status(session);
+		load_session_fail(session, "%s", reason);
 	}
 }
 

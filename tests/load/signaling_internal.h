@@ -24,7 +24,7 @@ void load_session_note_asked(struct load_session *session);
 /* The answer is there. */
 void load_session_answered(struct load_session *session, struct pl_bytes sdp);
 
-/* The server is full: tries again after a while, or fails with reason when it was often enough. */
+/* The server refuses: tries again after a while, or fails with reason when it was often enough.  after_ms: 0: it has not said. */
 void load_session_retry(struct load_session *session, uint32_t after_ms, const char *reason);
 
 /* The server let go of the client that left. */

@@ -59,8 +59,7 @@ static void take_answer(struct load_session *session, const json_t *message)
 		const json_int_t after_ms = json_integer_value(json_object_get(message, "retry_after_ms"));
 		snprintf(reason, sizeof reason, "refused: %.40s: %.80s", text_of(message, "code"),
 			text_of(message, "reason"));
-		load_session_retry(
-			session, after_ms > 0 && after_ms <= LOAD_RETRY_MS_MAX ? (uint32_t)after_ms : 0, reason);
+		load_session_retry(session, after_ms > 0 && after_ms <= UINT32_MAX ? (uint32_t)after_ms : 0, reason);
 	} else if (strcmp(type, "err") == 0) {
 		load_session_fail(
 			session, "join: err %.40s: %.100s", text_of(message, "code"), text_of(message, "msg"));
