@@ -81,6 +81,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 		return PL_ERR_NO_MEMORY;
 	f->config = *config;
 	f->pressure.cause = PL_PRESSURE_INPUTS;
+	f->pressure_told_us = INT64_MIN / 2; /* long ago */
 	pl_placement_init(&f->placement, &(struct pl_placement_config){
 						 .shard_count = config->shard_count,
 						 .participants_max = config->participants_max,
@@ -317,6 +318,7 @@ void pl_front_tick(struct pl_front *front, int64_t now_us)
 		pl_front_command_leave(front, session);
 		pl_front_session_destroy(front, session, "lost");
 	}
+	pl_front_tick_pressure(front);
 }
 
 int64_t pl_front_deadline(const struct pl_front *front)
@@ -325,9 +327,12 @@ int64_t pl_front_deadline(const struct pl_front *front)
 	const struct pl_front_session *session = pl_front_list_first(&front->away);
 	const int64_t join_us = connection != NULL ? join_deadline(connection) : INT64_MAX;
 	const int64_t resume_us = session != NULL ? resume_deadline(session) : INT64_MAX;
-	const int64_t leave_us = pl_front_deadline_of_leaves(front);
-	const int64_t first_us = join_us < resume_us ? join_us : resume_us;
-	return first_us < leave_us ? first_us : leave_us;
+	const int64_t times[] = { join_us, resume_us, pl_front_deadline_of_leaves(front),
+		pl_front_deadline_of_pressure(front) };
+	int64_t first_us = INT64_MAX;
+	for (size_t i = 0; i < PL_COUNT(times); i++)
+		first_us = times[i] < first_us ? times[i] : first_us;
+	return first_us;
 }
 
 void pl_front_shutdown(struct pl_front *front, int64_t now_us)

@@ -49,7 +49,8 @@ enum {
 	PL_FRONT_RATE_ERRORS_BURST = 200, /* more `err rate` than this, and it is `bye rate` */
 	PL_FRONT_DATA_PER_S = 50,         /* of a session */
 	PL_FRONT_DATA_BURST = 100,
-	PL_FRONT_RESTARTS_PER_S = 2, /* of ICE, of an HTTP session */
+	PL_FRONT_DEGRADED_GAP_MS = 1000, /* between two `degraded`: the newest level is told */
+	PL_FRONT_RESTARTS_PER_S = 2,     /* of ICE, of an HTTP session */
 	PL_FRONT_RESTARTS_BURST = 10,
 };
 

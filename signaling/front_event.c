@@ -210,7 +210,9 @@ void pl_front_tell_untold(struct pl_front *front, struct pl_front_session *sessi
 		pl_front_tell(front, session, event);
 		pl_front_text_release(event);
 	}
-	session->is_slots_untold = session->is_speakers_untold = false;
+	if (session->is_pressure_untold)
+		pl_front_tell_degraded(front, session);
+	session->is_slots_untold = session->is_speakers_untold = session->is_pressure_untold = false;
 }
 
 static void take_slots(struct pl_front *front, struct pl_front_session *session, const struct pl_event *event)
@@ -276,7 +278,7 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 {
 	pl_front_begin(front, now_us);
 	if (event->kind == PL_EVENT_PRESSURE) {
-		front->pressure = event->pressure;
+		pl_front_take_pressure(front, &event->pressure);
 		return;
 	}
 	struct pl_front_room *room = pl_front_room_by_id(front, event->room);

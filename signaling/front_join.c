@@ -49,8 +49,7 @@ static void write_server(const struct pl_front *front, struct pl_front_writer *w
 	pl_front_write_close(w, '}');
 	write_limits(w);
 	pl_front_write_open(w, "pressure", '{');
-	pl_front_write_int(w, "level", front->pressure.level);
-	pl_front_write_string(w, "name", pl_pressure_level_name(front->pressure.level));
+	pl_front_write_pressure(front, w);
 	pl_front_write_close(w, '}');
 }
 

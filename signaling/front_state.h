@@ -80,7 +80,7 @@ struct pl_front_session {
 	uint32_t kept_count;
 	size_t kept_bytes;
 	/* What changed while nobody was there to be told: only the last state of it matters. */
-	bool is_slots_untold, is_speakers_untold;
+	bool is_slots_untold, is_speakers_untold, is_pressure_untold;
 	int64_t data_us, restarts_us; /* see pl_front_may */
 	/* Over HTTP, of the m-line that has the bundle's transport. */
 	char tagged_mid[PL_RTP_MID_MAX + 1];
@@ -113,7 +113,9 @@ struct pl_front {
 	uint64_t mark_last;
 	size_t commands_free[PL_SFU_SHARDS_MAX];
 	struct pl_placement placement;
-	struct pl_pressure pressure; /* as told last */
+	struct pl_pressure pressure; /* as told last by the media plane */
+	uint8_t pressure_told;       /* the level that clients know */
+	int64_t pressure_told_us;    /* the last time that they were told one */
 
 	struct {
 		struct pl_front_queued *entry;
@@ -254,6 +256,15 @@ void pl_front_tell_track(struct pl_front *front, const struct pl_front_session *
 void pl_front_write_track(struct pl_front_writer *w, const char *key, const struct pl_track_spec *track, bool with_mid);
 void pl_front_write_slots(
 	struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session, bool is_event);
+
+/* ---- front_pressure.c ---- */
+
+void pl_front_take_pressure(struct pl_front *front, const struct pl_pressure *pressure);
+/* The fields of `degraded`, into an object that is open. */
+void pl_front_write_pressure(const struct pl_front *front, struct pl_front_writer *w);
+void pl_front_tell_degraded(struct pl_front *front, struct pl_front_session *session);
+void pl_front_tick_pressure(struct pl_front *front);
+int64_t pl_front_deadline_of_pressure(const struct pl_front *front);
 
 /* ---- front_mode.c ---- */
 

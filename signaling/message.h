@@ -52,6 +52,9 @@ enum pl_request_kind {
 	X(SPEAKERS, "speakers")   \
 	X(DATA, "data")           \
 	X(CONNECTED, "connected") \
+	X(DEGRADED, "degraded")   \
+	X(DRAINING, "draining")   \
+	X(MOVE, "move")           \
 	X(BYE, "bye")
 
 /* X(name, code, HTTP status). */

@@ -76,7 +76,7 @@ async def ends(client, code):
 def check_welcome(welcome, more=frozenset()):
     assert set(welcome) == WELCOME | more, set(welcome) ^ WELCOME
     assert (welcome["v"], welcome["ttl_ms"], welcome["ice"], welcome["limits"]) == (1, 60000, {"lite": True}, LIMITS)
-    assert welcome["pressure"] == {"level": 0, "name": "nominal"}
+    assert welcome["pressure"] == {"level": 0, "name": "nominal", "cause": None, "audio_slots": None, "actions": []}
     assert all(0 < len(welcome[secret]) <= 63 for secret in ("session", "ticket"))
     for index, slot in enumerate(welcome["slots"]):
         assert set(slot) == {"slot", "mid", "kind", "ssrc", "peer", "track", "source", "mix"}

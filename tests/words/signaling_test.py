@@ -122,6 +122,10 @@ def what_is_written_is_named():
         assert f'"{key}":' in DOCUMENT or f"`{key}`" in DOCUMENT, f"{key} is written, and not on the page"
 
 
+def page_of_refusals():
+    return rows(section("join → welcome"), "`code` of `refused` | | beside `code`, `reason`, `retry_after_ms`")
+
+
 def codes_are_named():
     byes = re.findall(r'pl_front_bye\(\s*front, [\w>-]+, "(\w+)",[^;]*?(true|false),\s*PL_FRONT_CLOSE_(\w+)\)', FRONT)
     assert len(byes) == FRONT.count("pl_front_bye(") - 1, byes  # but for its definition
@@ -134,7 +138,7 @@ def codes_are_named():
     for code in re.findall(r"\bPL_FRONT_CLOSE_\w+ = ([0-9]+),", HEADERS):
         assert code in ends, code
     refused = set(re.findall(r'struct pl_front_refusal \w+ = \{\s*"(\w+)"', FRONT))
-    same("refused", refused, set(re.findall(r"`(\w+_full)`", section("join → welcome"))))
+    same("refused", refused, {code for code in page_of_refusals() if code.endswith("_full")})
     reasons = set(re.findall(r'pl_front_session_destroy\(front, \w+, "(\w+)"\)', FRONT))
     peer = rows(section("Events"), "event")["peer"][0]
     same("reasons to leave", reasons, set(re.findall(r"`(\w+)`", peer.split("`reason` with `leave`:")[1])))
@@ -183,7 +187,8 @@ def numbers_are_the_code_s():
         f"after {ping_s} seconds without a word from the client,",
         f"drops a connection that is silent for {2 * ping_s + 5}.",
         f'"ttl_ms":{n("PL_FRONT_RESUME_MS")}',
-        f"drawn from {n('PL_FRONT_RETRY_MS_MIN'):,} to {n('PL_FRONT_RETRY_MS_MAX'):,},",
+        f"from {n('PL_FRONT_RETRY_MS_MIN'):,} to {n('PL_FRONT_RETRY_MS_MAX'):,}, for `pressure` twice that,",
+        f"at most once a second; it always" if n("PL_FRONT_DEGRADED_GAP_MS") == 1000 else "?",
         f"({n('PL_FRONT_EVENTS_KEPT')} are kept, of {n('PL_FRONT_EVENT_BYTES_KEPT') >> 10} KiB together)",
         f"more than {n('PL_FRONT_CONNECTION_BYTES_MAX') >> 20} MiB of events",
         f"more than {n('PL_FRONT_MESSAGES_PER_S')} a second, with a burst of {n('PL_FRONT_MESSAGES_BURST')};",
