@@ -32,6 +32,27 @@ const struct pl_ladder *pl_pressure_ladder(uint8_t level)
 	return &ladder[level];
 }
 
+uint16_t pl_pressure_begins_permille(uint8_t level)
+{
+	static const uint16_t begins[PL_PRESSURE_LEVELS] = { 0, 700, 800, 900, 1000 };
+	PL_ASSERT(level < PL_PRESSURE_LEVELS);
+	return begins[level];
+}
+
+/* A fifth lower: what a level takes away must not be enough to end it. */
+uint16_t pl_pressure_ends_permille(uint8_t level)
+{
+	return (uint16_t)(pl_pressure_begins_permille(level) * 4 / 5);
+}
+
+uint8_t pl_pressure_level_of(uint16_t score_permille)
+{
+	uint8_t level = PL_PRESSURE_LEVELS - 1;
+	while (score_permille < pl_pressure_begins_permille(level))
+		level--;
+	return level;
+}
+
 const char *pl_pressure_input_name(uint8_t input)
 {
 	static const char *const names[] = {

@@ -2,8 +2,8 @@
  *
  * Every 100 ms the monitor (sfu/monitor.h) reads the inputs.  Each is normalised: 0 is idle, 1 is all that there is, and more is
  * possible (what is asked of a full thing).  The score is the largest of them, and the cause is which that was.  The score gives a
- * level: up at once, down by one level at a time, after PL_PRESSURE_HOLD_US below that level's recovery threshold.  A level is a rung of
- * the ladder: all that is taken away at it, the rungs below it included.
+ * level (sfu/meter.h): up at once, down by one level at a time, each after PL_PRESSURE_HOLD_US below its recovery threshold.  A level is
+ * a rung of the ladder: all that is taken away at it, the rungs below it included.
  * Pure: no allocation, no clock, no I/O. */
 #ifndef PL_SFU_PRESSURE_H
 #define PL_SFU_PRESSURE_H
@@ -47,13 +47,17 @@ enum pl_pressure_level {
 enum {
 	PL_PRESSURE_PERIOD_US = 100000,
 	PL_PRESSURE_HOLD_US = 5000000, /* below the recovery threshold before a level ends */
+	PL_PRESSURE_STEP_US = 1000000, /* from the end of one level to that of the next, at least */
 	PL_PRESSURE_ABSENT = UINT16_MAX,
+	PL_PRESSURE_PERMILLE_MAX = 9999, /* of a score or an input: what is more is this */
 };
 
 /* What the monitor tells: plain data, small enough to be an event. */
 struct pl_pressure {
 	uint8_t level;           /* enum pl_pressure_level */
-	uint8_t cause;           /* enum pl_pressure_input: the largest now; PL_PRESSURE_INPUTS: there is none */
+	bool is_forced;          /* an operator has set the level, the score has not */
+	uint8_t cause;           /* enum pl_pressure_input: what raised or last held the level, at nominal the largest
+				  * now; PL_PRESSURE_INPUTS: there is none */
 	uint16_t score_permille; /* of the largest */
 	uint16_t input_permille[PL_PRESSURE_INPUTS]; /* PL_PRESSURE_ABSENT: this machine has no such source */
 };
@@ -69,6 +73,12 @@ struct pl_ladder {
 };
 
 const struct pl_ladder *pl_pressure_ladder(uint8_t level);
+
+/* The score at which a level begins, and the one below which it ends; 0 for PL_PRESSURE_NOMINAL. */
+uint16_t pl_pressure_begins_permille(uint8_t level);
+uint16_t pl_pressure_ends_permille(uint8_t level);
+/* The highest level that begins at this score. */
+uint8_t pl_pressure_level_of(uint16_t score_permille);
 
 const char *pl_pressure_input_name(uint8_t input); /* "none" for PL_PRESSURE_INPUTS */
 const char *pl_pressure_input_full(uint8_t input); /* the sentence of the list */

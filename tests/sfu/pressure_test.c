@@ -40,11 +40,28 @@ static void test_pressure_names_are_different(void **state)
 	assert_string_equal(pl_pressure_level_name(PL_PRESSURE_EMERGENCY), "emergency");
 }
 
+/* A score on a threshold is beyond it, and a level ends a fifth lower than it began. */
+static void test_pressure_levels_begin_and_end(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t score;
+		uint8_t level;
+	} cases[] = { { 0, 0 }, { 699, 0 }, { 700, 1 }, { 799, 1 }, { 800, 2 }, { 899, 2 }, { 900, 3 }, { 999, 3 },
+		{ 1000, 4 }, { PL_PRESSURE_PERMILLE_MAX, 4 } };
+	static const uint16_t ends[PL_PRESSURE_LEVELS] = { 0, 560, 640, 720, 800 };
+	for (size_t i = 0; i < PL_COUNT(cases); i++)
+		assert_int_equal(pl_pressure_level_of(cases[i].score), cases[i].level);
+	for (uint8_t level = 0; level < PL_PRESSURE_LEVELS; level++)
+		assert_int_equal(pl_pressure_ends_permille(level), ends[level]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pressure_ladder_only_takes_more),
 		cmocka_unit_test(test_pressure_names_are_different),
+		cmocka_unit_test(test_pressure_levels_begin_and_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

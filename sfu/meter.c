@@ -1,0 +1,158 @@
+#include "sfu/meter.h"
+
+#include <string.h>
+
+enum {
+	/* Samples further apart say nothing of the time between them. */
+	GAP_US = 1000000,
+	/* The most that an input counts which others can cause. */
+	SHARED_PERMILLE_MAX = 790,
+};
+
+/* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
+ * what is there now.
+ *
+ * Windows: time that a thread had is lumpy, a burst of handshakes fills a tenth of a second and harms nobody, so busy times and what
+ * the host takes are averages; the kernel counts pressure stalls anew every two seconds; what is late or lost is so in its first sample. */
+static const struct {
+	uint16_t full_permille;
+	uint8_t periods;
+} scale[PL_PRESSURE_INPUTS] = {
+	[PL_PRESSURE_SHARD_BUSY] = { 1000, 0 },
+	[PL_PRESSURE_SHARD_LATE] = { 1000, 0 }, /* whole is the 5 ms */
+	[PL_PRESSURE_CODEC_LATE] = { 100, 0 },
+	[PL_PRESSURE_CPU] = { 1000, 10 },
+	[PL_PRESSURE_STEAL] = { 333, 10 },
+	[PL_PRESSURE_THROTTLED] = { 333, 10 },
+	[PL_PRESSURE_PSI_CPU] = { 1000, 20 },
+	[PL_PRESSURE_PSI_MEMORY] = { 200, 20 },
+	[PL_PRESSURE_MEMORY] = { 1000, 0 },
+	[PL_PRESSURE_UNTRACKED] = { 1000, 0 },
+	[PL_PRESSURE_POOL] = { 1000, 0 },
+	[PL_PRESSURE_RING] = { 1000, 0 },
+	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 3 },
+	[PL_PRESSURE_FILES] = { 1000, 0 },
+	[PL_PRESSURE_CANARY] = { 1000, 0 },
+};
+
+/* part in thousandths of whole, cut at what a score can be. */
+static uint32_t permille_of(uint64_t part, uint64_t whole)
+{
+	if (whole == 0)
+		return 0;
+	/* Both lose as many bits as make the product fit: of numbers so large nobody misses them. */
+	while (part > UINT64_MAX / 1000) {
+		part >>= 1;
+		whole >>= 1;
+	}
+	if (whole == 0)
+		return PL_PRESSURE_PERMILLE_MAX;
+	const uint64_t permille = part * 1000 / whole;
+	return permille < PL_PRESSURE_PERMILLE_MAX ? (uint32_t)permille : PL_PRESSURE_PERMILLE_MAX;
+}
+
+uint32_t pl_rate_feed(struct pl_rate *rate, uint8_t periods, uint64_t part, uint64_t whole)
+{
+	enum { SIZE = PL_RATE_PERIODS_MAX + 1 };
+	PL_ASSERT(periods >= 1 && periods <= PL_RATE_PERIODS_MAX);
+	if (rate->count > 0 && (part < rate->part[rate->newest] || whole < rate->whole[rate->newest]))
+		rate->count = 0;
+	rate->newest = (uint8_t)((rate->newest + 1) % SIZE);
+	rate->part[rate->newest] = part;
+	rate->whole[rate->newest] = whole;
+	if (rate->count < SIZE)
+		rate->count++;
+	const uint8_t back = rate->count - 1 < periods ? (uint8_t)(rate->count - 1) : periods;
+	const uint8_t oldest = (uint8_t)((rate->newest + SIZE - back) % SIZE);
+	return permille_of(part - rate->part[oldest], whole - rate->whole[oldest]);
+}
+
+void pl_meter_init(struct pl_meter *meter, int64_t now_us)
+{
+	memset(meter, 0, sizeof *meter);
+	meter->forced = PL_PRESSURE_LEVELS;
+	meter->fed_us = now_us;
+	meter->ended_us = now_us;
+	meter->cause = PL_PRESSURE_INPUTS;
+	meter->now.cause = PL_PRESSURE_INPUTS;
+	for (uint8_t i = 0; i < PL_PRESSURE_LEVELS; i++)
+		meter->below_us[i] = INT64_MAX;
+	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++)
+		meter->now.input_permille[i] = PL_PRESSURE_ABSENT;
+}
+
+void pl_meter_force(struct pl_meter *meter, uint8_t level)
+{
+	PL_ASSERT(level <= PL_PRESSURE_LEVELS);
+	meter->forced = level;
+}
+
+static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
+{
+	struct pl_rate *rate = &meter->rate[input];
+	if (reading->whole == 0) {
+		rate->count = 0;
+		return PL_PRESSURE_ABSENT;
+	}
+	const uint32_t permille = scale[input].periods == 0
+					  ? permille_of(reading->part, reading->whole)
+					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
+	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
+	const uint32_t most = reading->is_shared ? SHARED_PERMILLE_MAX : PL_PRESSURE_PERMILLE_MAX;
+	return (uint16_t)(scaled < most ? scaled : most);
+}
+
+/* Since when the score has been below what each level needs. */
+static void note_below(struct pl_meter *meter, int64_t now_us, uint16_t score)
+{
+	const bool is_gap = now_us - meter->fed_us > GAP_US;
+	for (uint8_t level = PL_PRESSURE_ELEVATED; level < PL_PRESSURE_LEVELS; level++) {
+		if (score >= pl_pressure_ends_permille(level))
+			meter->below_us[level] = INT64_MAX;
+		else if (meter->below_us[level] == INT64_MAX || is_gap)
+			meter->below_us[level] = now_us;
+	}
+}
+
+static void follow_score(struct pl_meter *meter, int64_t now_us, uint16_t score, uint8_t cause)
+{
+	const uint8_t reached = pl_pressure_level_of(score);
+	note_below(meter, now_us, score);
+	if (reached >= meter->level) {
+		meter->level = reached;
+		meter->cause = cause;
+		return;
+	}
+	const int64_t below_us = meter->below_us[meter->level];
+	if (below_us == INT64_MAX)
+		meter->cause = cause; /* it is what holds the level */
+	else if (now_us - below_us >= PL_PRESSURE_HOLD_US && now_us - meter->ended_us >= PL_PRESSURE_STEP_US) {
+		meter->level--;
+		meter->ended_us = now_us;
+	}
+	if (meter->level == PL_PRESSURE_NOMINAL)
+		meter->cause = cause;
+}
+
+const struct pl_pressure *pl_meter_feed(struct pl_meter *meter, int64_t now_us, const struct pl_pressure_sample *sample)
+{
+	PL_ASSERT(now_us >= meter->fed_us);
+	struct pl_pressure *now = &meter->now;
+	uint16_t score = 0;
+	uint8_t cause = PL_PRESSURE_INPUTS;
+	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++) {
+		const uint16_t permille = normalise(meter, i, &sample->input[i]);
+		now->input_permille[i] = permille;
+		if (permille == PL_PRESSURE_ABSENT || permille <= score)
+			continue;
+		score = permille;
+		cause = i;
+	}
+	follow_score(meter, now_us, score, cause);
+	meter->fed_us = now_us;
+	now->score_permille = score;
+	now->is_forced = meter->forced != PL_PRESSURE_LEVELS;
+	now->level = now->is_forced ? meter->forced : meter->level;
+	now->cause = meter->cause;
+	return now;
+}

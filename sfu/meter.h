@@ -1,0 +1,54 @@
+/* Makes one score, its cause and a level out of what was read: of each input a part of a whole, as counters or as it is now.
+ *
+ * Up within the sample that shows it.  A level ends when the score has been below its recovery threshold for PL_PRESSURE_HOLD_US,
+ * the highest first, PL_PRESSURE_STEP_US after the one above it at the earliest: so a level that was reached stays for the hold at
+ * least, whatever the inputs do.  A source that begins anew (its counter falls) counts from there; one that is not there is left
+ * out.  Integers only: nothing that a source says can make it overflow.
+ * Pure: no allocation, no clock, no I/O. */
+#ifndef PL_SFU_METER_H
+#define PL_SFU_METER_H
+
+#include "sfu/pressure.h"
+
+enum { PL_RATE_PERIODS_MAX = 20 }; /* the longest window, in samples */
+
+/* How fast one counter grows beside another, over a window of samples. */
+struct pl_rate {
+	uint64_t part[PL_RATE_PERIODS_MAX + 1], whole[PL_RATE_PERIODS_MAX + 1]; /* a ring */
+	uint8_t count, newest;
+};
+
+/* Takes the counters of now, and returns by how many thousandths of what whole has grown, part has: over the last periods samples (1 to
+ * PL_RATE_PERIODS_MAX), or as many as there are.  0 when whole has not grown, or one of them has fallen. */
+uint32_t pl_rate_feed(struct pl_rate *rate, uint8_t periods, uint64_t part, uint64_t whole);
+
+/* An input as it was read; whole 0: it is not there. */
+struct pl_pressure_reading {
+	uint64_t part, whole;
+	bool is_shared; /* others can cause it without hurting us: it makes the server careful, and refuses nobody */
+};
+
+struct pl_pressure_sample {
+	struct pl_pressure_reading input[PL_PRESSURE_INPUTS];
+};
+
+struct pl_meter {
+	struct pl_rate rate[PL_PRESSURE_INPUTS];
+	struct pl_pressure now;
+	uint8_t level, cause; /* as the score has them, whatever was forced */
+	uint8_t forced;       /* PL_PRESSURE_LEVELS: none */
+	int64_t fed_us, ended_us;
+	int64_t below_us
+		[PL_PRESSURE_LEVELS]; /* since when the score is below what the level needs; INT64_MAX: it is not */
+};
+
+void pl_meter_init(struct pl_meter *meter, int64_t now_us);
+
+/* From the next sample on, the level is this one; PL_PRESSURE_LEVELS: as the score has it. */
+void pl_meter_force(struct pl_meter *meter, uint8_t level);
+
+/* Returns what to tell, valid until the next call.  now_us: never decreasing. */
+const struct pl_pressure *pl_meter_feed(
+	struct pl_meter *meter, int64_t now_us, const struct pl_pressure_sample *sample);
+
+#endif
