@@ -1,5 +1,6 @@
 #include "signaling/log.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,14 @@ static struct {
 	enum pl_log_level level;
 	bool as_json;
 } settings = { .level = PL_LOG_INFO };
+
+static struct {
+	struct pl_log_counters counters;
+	struct pl_log_site *sites; /* that have left lines out */
+	void (*on_left_out)(void *context);
+	void *context;
+	uint64_t lost_told; /* of counters.lost */
+} state;
 
 void pl_log_init(const char *level, const char *format)
 {
@@ -182,16 +191,107 @@ static int64_t clock_us(clockid_t id)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* A pipe whose reader stands still would stop the server at the next line.  What poll() calls writable takes a line at once: a
+ * pipe has a page free then, which is four lines. */
+static bool is_writable(int fd)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLOUT };
+	return poll(&poller, 1, 0) == 1 && (poller.revents & POLLOUT) != 0;
+}
+
+/* One call, so that lines of a parent and ours do not mix.  Where stderr is gone there is nobody to tell. */
+static void emit(enum pl_log_level level, const char *message, const struct pl_log_field *field, uint32_t left_out)
+{
+	char line[PL_LOG_LINE_SIZE];
+	const size_t size =
+		pl_log_format(line, settings.as_json, clock_us(CLOCK_REALTIME), level, message, field, left_out);
+	if (is_writable(STDERR_FILENO) && write(STDERR_FILENO, line, size) == (ssize_t)size)
+		state.counters.lines[level]++;
+	else
+		state.counters.lost++;
+}
+
+static void tell_lost(void)
+{
+	if (state.counters.lost == state.lost_told || !is_writable(STDERR_FILENO))
+		return;
+	const struct pl_log_field field[] = { { NULL, NULL, 0 },
+		PL_LOG_NUMBER("lost", state.counters.lost - state.lost_told), { NULL, NULL, 0 } };
+	state.lost_told = state.counters.lost;
+	emit(PL_LOG_WARNING, "lines of the log were lost: nobody read them", field, 0);
+}
+
+static void note_left_out(struct pl_log_site *site, enum pl_log_level level, const char *message)
+{
+	state.counters.left_out++;
+	if (site->is_listed)
+		return;
+	const bool is_first = state.sites == NULL;
+	site->is_listed = true;
+	site->level = level;
+	snprintf(site->like, sizeof(site->like), "%.*s", PL_LOG_LIKE_SIZE - 1, message);
+	site->next = state.sites;
+	state.sites = site;
+	if (is_first && state.on_left_out != NULL)
+		state.on_left_out(state.context);
+}
+
 void pl_log_write(
 	enum pl_log_level level, struct pl_log_site *site, const char *message, const struct pl_log_field *field)
 {
 	uint32_t left_out;
-	if (level > settings.level || !pl_log_allow(site, clock_us(CLOCK_MONOTONIC), &left_out))
+	if (level > settings.level)
 		return;
-	char line[PL_LOG_LINE_SIZE];
-	const size_t size =
-		pl_log_format(line, settings.as_json, clock_us(CLOCK_REALTIME), level, message, field, left_out);
-	/* One call, so that lines of a parent and ours do not mix.  Where stderr is gone there is nobody to tell. */
-	if (write(STDERR_FILENO, line, size) < 0)
+	if (!pl_log_allow(site, clock_us(CLOCK_MONOTONIC), &left_out)) {
+		note_left_out(site, level, message);
 		return;
+	}
+	tell_lost();
+	emit(level, message, field, left_out);
+}
+
+void pl_log_watch(void (*on_left_out)(void *context), void *context)
+{
+	state.on_left_out = on_left_out;
+	state.context = context;
+	if (on_left_out != NULL && state.sites != NULL)
+		on_left_out(context);
+}
+
+static void tell_left_out(struct pl_log_site *site)
+{
+	const struct pl_log_field field[] = { { NULL, NULL, 0 }, PL_LOG_TEXT("like", site->like), { NULL, NULL, 0 } };
+	emit(site->level, "more like this", field, site->left_out);
+	site->left_out = 0;
+}
+
+int64_t pl_log_flush(int64_t now_us)
+{
+	int64_t next_us = INT64_MAX;
+	struct pl_log_site **at = &state.sites;
+	while (*at != NULL) {
+		struct pl_log_site *site = *at;
+		if (site->full_at_us > now_us) {
+			next_us = site->full_at_us < next_us ? site->full_at_us : next_us;
+			at = &site->next;
+			continue;
+		}
+		if (site->left_out > 0)
+			tell_left_out(site);
+		*at = site->next;
+		site->is_listed = false;
+	}
+	tell_lost();
+	return next_us;
+}
+
+void pl_log_count(struct pl_log_counters *counters)
+{
+	*counters = state.counters;
+}
+
+const char *pl_log_level_name(enum pl_log_level level)
+{
+	PL_ASSERT(level < PL_LOG_LEVELS);
+	return LEVEL_NAME[level];
 }

@@ -202,6 +202,7 @@ static int run(struct app *app)
 		close(app->listen_fd);
 	if (is_started)
 		pl_log(PL_LOG_INFO, "ended");
+	pl_log_flush(INT64_MAX);
 	return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -33,6 +33,17 @@ static void put_build(struct pl_text *w, const struct pl_library_opus *opus)
 		opus->version, opus->used);
 }
 
+static void put_log(struct pl_text *w, const struct pl_log_counters *log)
+{
+	put_head(w, "plenum_log_lines_total", "counter", "lines written to the log, by level");
+	for (int level = 0; level < PL_LOG_LEVELS; level++)
+		pl_text_put(w, "plenum_log_lines_total{level=\"%s\"} %" PRIu64 "\n",
+			pl_log_level_name((enum pl_log_level)level), log->lines[level]);
+	put_whole(w, "plenum_log_left_out_total", "counter",
+		"lines left out, because there were too many of their kind", log->left_out);
+	put_whole(w, "plenum_log_lost_total", "counter", "lines lost, because nobody read them", log->lost);
+}
+
 #define FRONT_LIST(X)                                                                                     \
 	X(connections, "plenum_websockets", "gauge", "open WebSocket connections")                        \
 	X(sessions, "plenum_sessions", "gauge", "sessions, those waiting to be resumed included")         \
@@ -161,6 +172,7 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_whole(&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);
 	put_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
 		metrics->http_refused);
+	put_log(&writer, metrics->log);
 	put_front(&writer, metrics->front);
 	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
 	put_media(&writer, metrics->shard, metrics->shard_count);

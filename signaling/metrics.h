@@ -8,6 +8,7 @@
 #include "sfu/sfu.h"
 #include "signaling/front.h"
 #include "signaling/library.h"
+#include "signaling/log.h"
 
 /* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 32 other
  * counters. */
@@ -28,6 +29,7 @@ struct pl_metrics {
 	size_t worker_count;
 	enum pl_simd simd;                    /* that mixes now */
 	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
+	const struct pl_log_counters *log;
 	const struct pl_library_opus *opus;
 	bool is_ending;
 };

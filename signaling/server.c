@@ -21,6 +21,7 @@ enum {
 	ACCEPTS_PER_TURN = 16,
 	ACCEPT_PAUSE_US = 100000,
 	SAME_END_US = 500000,
+	LOG_FLUSH_US = 5000000,
 	HTTP_TIMEOUT_S = 10, /* for a request's head, and for a TLS handshake */
 	/* Browsers send the cookies of a host to each of its ports: those of a developer's other programs come here. */
 	HEAD_SIZE_MAX = 16384,
@@ -95,6 +96,21 @@ static void begin_end(struct pl_server *server)
 			server, &server->end_timer, pl_server_now_us() + PL_SERVER_END_MS_MAX * INT64_C(1000));
 	else
 		end_over(server);
+}
+
+static void on_log_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	const int64_t next_us = pl_log_flush(pl_server_now_us());
+	if (next_us != INT64_MAX)
+		pl_loop_set_timer(timer->data, timer, next_us);
+}
+
+static void on_left_out(void *context)
+{
+	struct pl_server *server = context;
+	pl_loop_set_timer(server, &server->log_timer, pl_server_now_us() + LOG_FLUSH_US);
 }
 
 static void on_accept_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -341,6 +357,8 @@ enum pl_err pl_server_create(
 	}
 	pl_loop_init_timer(server, &server->end_timer, on_end_timer);
 	pl_loop_init_timer(server, &server->accept_timer, on_accept_timer);
+	pl_loop_init_timer(server, &server->log_timer, on_log_timer);
+	pl_log_watch(on_left_out, server);
 	pl_silence_init(server);
 	if (!create_context(server)) {
 		close(config->listen_fd);
@@ -372,6 +390,7 @@ void pl_server_destroy(struct pl_server **server)
 	if (s == NULL)
 		return;
 	*server = NULL;
+	pl_log_watch(NULL, NULL);
 	if (s->lws != NULL)
 		lws_context_destroy(s->lws);
 	pl_loop_fini(s);

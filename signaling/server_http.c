@@ -160,7 +160,9 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 {
 	struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
 	struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
+	struct pl_log_counters log;
 	struct pl_metrics metrics = {
+		.log = &log,
 		.front = pl_front_counters(server->front),
 		.shard = shard,
 		.shard_count = pl_sfu_shard_count(server->sfu),
@@ -172,6 +174,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.opus = &server->opus,
 		.is_ending = server->is_ending,
 	};
+	pl_log_count(&log);
 	for (size_t i = 0; i < metrics.shard_count; i++)
 		pl_sfu_shard_counters(server->sfu, i, &shard[i]);
 	for (size_t i = 0; i < metrics.worker_count; i++)

@@ -65,7 +65,7 @@ struct pl_server {
 	uint32_t open_count; /* of wsi, those three included */
 	uint32_t own_count;  /* of them, before anybody came */
 	uint64_t http_requests, refused;
-	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, beat;
+	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer, beat;
 	int64_t front_timer_us; /* when it is due; INT64_MAX: never */
 	int64_t changed_us;     /* the last time that somebody came or went */
 	bool is_trim_coming;    /* trim_timer is set */

@@ -1,10 +1,12 @@
 #include "signaling/log.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -107,6 +109,119 @@ static void test_log_floods_are_counted_not_written(void **state)
 	assert_int_equal(written, PL_LOG_BURST);
 }
 
+/* A pipe in the place of stderr. */
+struct listener {
+	int saved, read_end;
+};
+
+static struct listener listen_to_stderr(void)
+{
+	int end[2];
+	assert_int_equal(pipe2(end, O_NONBLOCK), 0);
+	assert_int_equal(fcntl(end[1], F_SETFL, 0), 0); /* who writes waits, as it does everywhere */
+	struct listener listener = { .saved = dup(STDERR_FILENO), .read_end = end[0] };
+	assert_true(listener.saved >= 0 && dup2(end[1], STDERR_FILENO) == STDERR_FILENO);
+	close(end[1]);
+	return listener;
+}
+
+static void stop_listening(struct listener *listener)
+{
+	dup2(listener->saved, STDERR_FILENO);
+	close(listener->saved);
+	close(listener->read_end);
+}
+
+/* Returns what was written since the last call, of at most size - 1 bytes. */
+static char *hear(const struct listener *listener, char *text, size_t size)
+{
+	const ssize_t got = read(listener->read_end, text, size - 1);
+	text[got < 0 ? 0 : got] = '\0';
+	return text;
+}
+
+static void flood(int lines)
+{
+	for (int i = 0; i < lines; i++)
+		pl_log(PL_LOG_INFO, "someone knocks", PL_LOG_NUMBER("who", i));
+}
+
+static void count_call(void *context)
+{
+	++*(int *)context;
+}
+
+/* The operator learns how many lines a flood had, also when no line of that kind ever comes again. */
+static void test_log_what_was_left_out_is_told(void **state)
+{
+	(void)state;
+	char text[PL_LOG_BURST * 100];
+	int calls = 0;
+	struct pl_log_counters before, after;
+	pl_log_init("info", "json");
+	pl_log_watch(count_call, &calls);
+	pl_log_count(&before);
+	struct listener listener = listen_to_stderr();
+	flood(1000);
+	hear(&listener, text, sizeof(text));
+	const int64_t wanted_us = pl_log_flush(0);
+	assert_string_equal("", hear(&listener, text, 2)); /* not yet: the flood may go on */
+	assert_int_equal(pl_log_flush(INT64_MAX), INT64_MAX);
+	hear(&listener, text, sizeof(text));
+	assert_int_equal(pl_log_flush(INT64_MAX), INT64_MAX);
+	char again[2];
+	hear(&listener, again, sizeof(again));
+	stop_listening(&listener);
+	pl_log_count(&after);
+	pl_log_watch(NULL, NULL);
+
+	assert_true(wanted_us > 0 && wanted_us < INT64_MAX);
+	assert_int_equal(calls, 1);
+	json_t *json = json_loads(text, 0, NULL);
+	assert_non_null(json);
+	assert_string_equal(json_string_value(json_object_get(json, "msg")), "more like this");
+	assert_string_equal(json_string_value(json_object_get(json, "level")), "info");
+	assert_string_equal(json_string_value(json_object_get(json, "like")), "someone knocks");
+	const json_int_t left_out = json_integer_value(json_object_get(json, "left_out"));
+	json_decref(json);
+	assert_string_equal(again, "");
+	/* A slow machine may have been allowed some more lines meanwhile. */
+	assert_in_range(left_out, 900, 1000 - PL_LOG_BURST);
+	assert_int_equal(after.left_out - before.left_out, left_out);
+	assert_int_equal(after.lines[PL_LOG_INFO] - before.lines[PL_LOG_INFO], 1000 - left_out + 1);
+	assert_int_equal(after.lost, before.lost);
+}
+
+/* Calls go on while the terminal is stopped or the collector hangs: a line that nobody reads is lost, and that is told. */
+static void test_log_never_waits_for_its_reader(void **state)
+{
+	(void)state;
+	char text[4 * PL_LOG_LINE_SIZE], filler[PL_LOG_LINE_SIZE] = { 0 };
+	struct pl_log_counters before, after;
+	pl_log_init("info", "text");
+	pl_log_count(&before);
+	struct listener listener = listen_to_stderr();
+	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
+	memset(filler, 'x', sizeof(filler));
+	while (write(STDERR_FILENO, filler, sizeof(filler)) > 0) {
+	}
+	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, 0), 0);
+	alarm(20); /* waiting would be for ever */
+	for (int i = 0; i < 7; i++)
+		pl_log(PL_LOG_INFO, "nobody hears this");
+	alarm(0);
+	while (read(listener.read_end, filler, sizeof(filler)) > 0) {
+	}
+	pl_log(PL_LOG_INFO, "heard again");
+	hear(&listener, text, sizeof(text));
+	stop_listening(&listener);
+	pl_log_count(&after);
+	assert_int_equal(after.lost - before.lost, 7);
+	assert_int_equal(after.lines[PL_LOG_INFO] - before.lines[PL_LOG_INFO], 1);
+	assert_non_null(strstr(text, " warning lines of the log were lost: nobody read them lost=7\n"));
+	assert_non_null(strstr(text, " info heard again\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +230,8 @@ int main(void)
 		cmocka_unit_test(test_log_json_is_json),
 		cmocka_unit_test(test_log_long_lines_say_that_they_are_cut),
 		cmocka_unit_test(test_log_floods_are_counted_not_written),
+		cmocka_unit_test(test_log_what_was_left_out_is_told),
+		cmocka_unit_test(test_log_never_waits_for_its_reader),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

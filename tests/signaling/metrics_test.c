@@ -12,6 +12,7 @@
 static struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
 static struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 static struct pl_front_counters front;
+static struct pl_log_counters log_counters;
 
 static const struct pl_library_opus opus = {
 	.version = "libopus 1.5.2-fixed-12-g0123abc", .carried = "AVX2", .used = "SSE4.1"
@@ -31,6 +32,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.simd = PL_SIMD_SSE41,
 		.http_requests = UINT64_MAX,
 		.http_refused = UINT64_MAX,
+		.log = &log_counters,
 		.opus = &opus,
 	};
 	const size_t size = pl_metrics_write(&metrics, text);
@@ -46,9 +48,11 @@ static void test_metrics_fit_always(void **state)
 	memset(shard, 0xff, sizeof shard);
 	memset(worker, 0xff, sizeof worker);
 	memset(&front, 0xff, sizeof front);
+	memset(&log_counters, 0xff, sizeof log_counters);
 	char *text = write_metrics(PL_SFU_SHARDS_MAX, PL_WORKERS_MAX);
 	assert_non_null(strstr(text, "plenum_rtp_out_total{shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
+	assert_non_null(strstr(text, "plenum_log_lines_total{level=\"debug\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_shards 64\n"));
 	assert_non_null(strstr(text, "plenum_build_info{version=\"" PLENUM_VERSION
 				     "\",opus=\"libopus 1.5.2-fixed-12-g0123abc\",opus_simd=\"SSE4.1\"} 1\n"));
