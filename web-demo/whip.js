@@ -5,7 +5,7 @@
 import { button, element, input, setText } from './dom.js';
 import { recall, remember } from './remember.js';
 
-const SLOTS = 3; // voices that a player hears at the same time
+const SLOTS = 3; // voices that a player hears at the same time when they are forwarded
 const RESTART_AFTER_MS = 3000;
 const LEVEL_EVERY_MS = 100;
 
@@ -104,6 +104,13 @@ async function expect(response, status) {
 
 /* ---- the page ---- */
 
+/** @type {Record<string, string>} how a player hears the others: what it means, as a sentence under the switch */
+const AUDIO = {
+	forward: `Up to ${SLOTS} voices at a time, each in a stream of its own.`,
+	mixed: 'All who talk in one stream, mixed by the server.',
+	auto: `${SLOTS} streams; the server decides what flows in them.`,
+};
+
 /** @type {Session|null} */ let session = null;
 /** @type {MediaStreamTrack|null} */ let microphone = null;
 let levels = 0;
@@ -122,14 +129,17 @@ async function start(kind) {
 	const room = input('room').value.trim();
 	const name = input('name').value.trim() || 'Guest';
 	const isPublishing = kind === 'whip';
+	const audio = chosenAudio();
 	remember('name', name);
+	if (!isPublishing) remember('audio', audio);
 	show(isPublishing ? 'Asking for the microphone…' : 'Connecting…', true);
 	const starting = session = new Session();
 	try {
 		if (isPublishing) starting.send(await openMicrophone(starting));
-		else starting.receive(SLOTS);
+		else starting.receive(audio === 'mixed' ? 1 : SLOTS);
 		starting.onchange = () => showState(starting, isPublishing);
-		await starting.start(`/v1/${kind}/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`);
+		const wishes = `name=${encodeURIComponent(name)}${isPublishing ? '' : `&audio=${audio}`}`;
+		await starting.start(`/v1/${kind}/${encodeURIComponent(room)}?${wishes}`);
 		history.replaceState(null, '', `#${encodeURIComponent(room)}`);
 		Object.assign(window, { whip: starting }); // for the curious, in the browser's console
 		if (!isPublishing) playAll(starting);
@@ -190,6 +200,15 @@ function show(text, isRunning) {
 	element('session').hidden = !session?.location;
 	element('voices').hidden = element('voices').children.length === 0;
 	input('room').readOnly = input('name').readOnly = isRunning;
+	/** @type {HTMLFieldSetElement} */ (element('audio')).disabled = isRunning;
+}
+
+function chosenAudio() {
+	return /** @type {HTMLInputElement} */ (document.querySelector('#audio input:checked')).value;
+}
+
+function showAudio() {
+	setText(element('audio-hint'), AUDIO[chosenAudio()]);
 }
 
 element('whip').addEventListener('submit', (event) => {
@@ -198,5 +217,9 @@ element('whip').addEventListener('submit', (event) => {
 });
 button('stop').addEventListener('click', stop);
 addEventListener('pagehide', () => session?.stop());
+element('audio').addEventListener('change', showAudio);
+for (const radio of document.querySelectorAll('#audio input'))
+	if (/** @type {HTMLInputElement} */ (radio).value === recall('audio')) /** @type {HTMLInputElement} */ (radio).checked = true;
+showAudio();
 input('name').value = recall('name');
 input('room').value = decodeURIComponent(location.hash.slice(1)) || 'kitchen';

@@ -9,7 +9,7 @@ import { Server } from './lib/server.js';
 
 const ROOM = 'Küche & Flur';
 const [CAM_HZ, ANN_HZ] = TONES;
-const VIEWPORT = { width: 640, height: 760 };
+const VIEWPORT = { width: 640, height: 900 };
 
 describe('whip.html', { timeout: 180000 }, () => {
 	let server;
@@ -66,6 +66,22 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await ann.untilNames('Ann', 'Cam ü', 'Guest');
 	});
 
+	it('plays a room in one stream when a mix is chosen', async () => {
+		const listener = await openWhip(browsers[2]);
+		await listener.page.$eval('#audio input[value=mixed]', (radio) => radio.click());
+		assert.match(await listener.page.$eval('#audio-hint', ({ textContent }) => textContent), /one stream/);
+		await listener.click('#play');
+		await listener.untilChords([CAM_HZ, ANN_HZ].sort().join('+'));
+		assert.deepEqual(await listener.page.$$eval('#voices li', (bars) => bars.length), 1);
+		assert.ok(await listener.page.$eval('#audio', ({ disabled }) => disabled), 'it holds for the session');
+		await screenshot(listener.page, 'whip-play-mixed');
+		await listener.page.reload();
+		assert.ok(await listener.page.$eval('#audio input[value=mixed]', ({ checked }) => checked), 'it is remembered');
+		await listener.page.evaluate(() => localStorage.clear());
+		await listener.page.close();
+		await ann.untilNames('Ann', 'Cam ü', 'Guest');
+	});
+
 	it('goes on over an ICE restart', async () => {
 		const before = await Promise.all([cam, player].map(etag));
 		await Promise.all([cam, player].map(({ page }) => page.evaluate(() => window.whip.restart())));
@@ -100,7 +116,7 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await player.page.close();
 		await ann.untilNames('Ann');
 		const leaves = (await ann.comings()).filter(({ op }) => op === 'leave');
-		assert.deepEqual(leaves.map(({ reason }) => reason), ['left', 'left']);
+		assert.deepEqual(leaves.map(({ reason }) => reason), ['left', 'left', 'left'], 'the one who heard the mix, too');
 	});
 
 	it('met no error in its scripts', () => {
