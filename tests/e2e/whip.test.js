@@ -79,6 +79,7 @@ describe('whip.html', { timeout: 180000 }, () => {
 		assert.ok(await listener.page.$eval('#audio input[value=mixed]', ({ checked }) => checked), 'it is remembered');
 		await listener.page.evaluate(() => localStorage.clear());
 		await listener.page.close();
+		await player.page.bringToFront();
 		await ann.untilNames('Ann', 'Cam ü', 'Guest');
 	});
 
@@ -95,7 +96,7 @@ describe('whip.html', { timeout: 180000 }, () => {
 				const pair = stats.find(({ id }) => id === transport.selectedCandidatePairId);
 				const remote = stats.find(({ id }) => id === pair?.remoteCandidateId);
 				return transport.iceState === 'connected' && `"${remote?.usernameFragment}"` === tag;
-			}, { timeout: 20000 }, await page.$eval('#etag', ({ textContent }) => textContent));
+			}, { timeout: 20000, polling: 100 }, await page.$eval('#etag', ({ textContent }) => textContent));
 		}
 		await Promise.all([player.untilHears(CAM_HZ, ANN_HZ), ann.untilHears(CAM_HZ)]);
 	});
