@@ -10,27 +10,28 @@ void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets)
 	PL_ASSERT(packets >= PL_POOL_PACKETS_MIN && packets <= PL_POOL_PACKETS_MAX);
 	PL_ASSERT(memory.size >= pl_pool_bytes(packets) && (uintptr_t)memory.data % 64 == 0);
 	*pool = (struct pl_pool){
+		.fresh = memory.data,
 		.capacity = packets,
 		.free_count = packets,
 		.free_min = packets,
 		.low = packets * PL_POOL_LOW_PERCENT / 100,
 		.high = packets * PL_POOL_HIGH_PERCENT / 100,
 	};
-	for (uint32_t i = packets; i > 0; i--) {
-		struct pl_packet *packet = (struct pl_packet *)(void *)(memory.data + (i - 1) * (size_t)PL_PACKET_SIZE);
-		packet->references = 0;
-		packet->next = pool->free;
-		pool->free = packet;
-	}
 }
 
 struct pl_packet *pl_pool_take_reserve(struct pl_pool *pool)
 {
-	struct pl_packet *packet = pool->free;
-	if (packet == NULL)
+	if (pool->free_count == 0)
 		return NULL;
-	PL_ASSERT(packet->references == 0);
-	pool->free = packet->next;
+	/* Without one that was given back, all that are free are fresh. */
+	struct pl_packet *packet = pool->free;
+	if (packet != NULL) {
+		PL_ASSERT(packet->references == 0);
+		pool->free = packet->next;
+	} else {
+		packet = (struct pl_packet *)(void *)pool->fresh;
+		pool->fresh += PL_PACKET_SIZE;
+	}
 	pool->free_count--;
 	if (pool->free_count < pool->free_min)
 		pool->free_min = pool->free_count;

@@ -42,7 +42,8 @@ _Static_assert(sizeof(struct pl_packet) <= PL_PACKET_SIZE, "a packet fits its bu
 _Static_assert(offsetof(struct pl_packet, mix.except) <= 64, "what forwarding reads of every packet is one cache line");
 
 struct pl_pool {
-	struct pl_packet *free;
+	struct pl_packet *free; /* given back, the last one first */
+	uint8_t *fresh;         /* the first that was never touched: it costs no memory yet */
 	uint32_t capacity, free_count;
 	uint32_t low, high; /* watermarks, in packets that are free */
 	bool is_low;        /* since the low watermark, until the high one */

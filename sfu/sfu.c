@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "sfu/io/clock.h"
 #include "sfu/io/interfaces.h"
 #include "sfu/io/topology.h"
 #include "sfu/io/udp.h"
@@ -76,10 +77,25 @@ static void tell_port(
 			whose);
 }
 
-static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *topology,
-	const struct pl_sfu_config *config, char *error, size_t error_size)
+/* The start of one shard.  Most of it is taking memory, so all do that at the same time. */
+struct shard_start {
+	struct pl_shard_config config;
+	struct pl_help help;
+	struct pl_shard *shard; /* NULL: err, and error is its errno */
+	enum pl_err err;
+	int error;
+};
+
+static void create_shard(void *owner)
 {
-	const size_t index = sfu->shard_count;
+	struct shard_start *start = owner;
+	start->err = pl_shard_create(&start->shard, &start->config);
+	start->error = errno;
+}
+
+static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_topology *topology,
+	const struct pl_sfu_config *config, struct pl_shard_config *shard)
+{
 	struct pl_placement placement;
 	pl_placement_init(&placement, &(struct pl_placement_config){
 					      .shard_count = (uint32_t)sfu->plan.count,
@@ -87,7 +103,7 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 					      .rooms_max = config->rooms_max,
 					      .room_participants_max = config->room_participants_max,
 				      });
-	struct pl_shard_config shard = {
+	*shard = (struct pl_shard_config){
 		.port = config->port == 0 ? 0 : (uint16_t)(config->port + index),
 		.srtp = config->srtp,
 		.index = (uint16_t)index,
@@ -107,19 +123,50 @@ static enum pl_err create_shard(struct pl_sfu *sfu, const struct pl_topology *to
 			.ntp_offset_us = ntp_offset_us(),
 		},
 	};
-	pl_topology_cpus(topology, &sfu->plan.shard[index], &shard.cpus);
-	if (getrandom(&shard.conference.seed, sizeof shard.conference.seed, 0) != sizeof shard.conference.seed) {
-		snprintf(error, error_size, "the kernel gave no random bytes: %s", strerror(errno));
-		return PL_ERR_CRYPTO;
-	}
-	const enum pl_err err = pl_shard_create(&sfu->shard[index], &shard);
-	if (err == PL_ERR_NONE)
-		sfu->shard_count++;
-	else if (err == PL_ERR_SOCKET)
+	pl_topology_cpus(topology, &sfu->plan.shard[index], &shard->cpus);
+	return getrandom(&shard->conference.seed, sizeof shard->conference.seed, 0) == sizeof shard->conference.seed;
+}
+
+static void tell_shard(const struct pl_sfu *sfu, size_t index, const struct shard_start *start,
+	const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	errno = start->error;
+	if (start->err == PL_ERR_SOCKET)
 		tell_port(sfu, index, config, error, error_size);
 	else
 		snprintf(error, error_size, "media thread %zu of %zu (media.shards) did not start: %s", index + 1,
-			sfu->plan.count, pl_err_text(err));
+			sfu->plan.count, pl_err_text(start->err));
+}
+
+/* On error those that were created are the first of sfu's, and are to be destroyed. */
+static enum pl_err create_shards(struct pl_sfu *sfu, const struct pl_topology *topology,
+	const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	struct shard_start *start = calloc(sfu->plan.count, sizeof *start);
+	if (start == NULL) {
+		snprintf(error, error_size, "out of memory");
+		return PL_ERR_NO_MEMORY;
+	}
+	for (size_t i = 0; i < sfu->plan.count; i++) {
+		if (configure_shard(sfu, i, topology, config, &start[i].config))
+			continue;
+		snprintf(error, error_size, "the kernel gave no random bytes: %s", strerror(errno));
+		free(start);
+		return PL_ERR_CRYPTO;
+	}
+	for (size_t i = 1; i < sfu->plan.count; i++)
+		pl_help_begin(&start[i].help, create_shard, &start[i]);
+	create_shard(&start[0]);
+	enum pl_err err = PL_ERR_NONE;
+	for (size_t i = 0; i < sfu->plan.count; i++) {
+		pl_help_wait(&start[i].help);
+		if (start[i].err == PL_ERR_NONE)
+			sfu->shard[sfu->shard_count++] = start[i].shard;
+		else if (err == PL_ERR_NONE)
+			tell_shard(sfu, i, &start[i], config, error, error_size);
+		err = err == PL_ERR_NONE ? start[i].err : err;
+	}
+	free(start);
 	return err;
 }
 
@@ -162,14 +209,14 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 			sfu->plan.count, (unsigned)config->port, PORT_MAX);
 		return PL_ERR_CONFIG;
 	}
-	enum pl_err err = PL_ERR_NONE;
 	for (size_t i = 0; i < sfu->plan.count; i++)
 		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
-	pl_workers_plan(&sfu->workers, topology, &sfu->plan, config->codec_workers);
-	if (config->is_without_codecs)
-		sfu->workers.planned = 0;
-	while (err == PL_ERR_NONE && sfu->shard_count < sfu->plan.count)
-		err = create_shard(sfu, topology, config, error, error_size);
+	enum pl_err err = create_shards(sfu, topology, config, error, error_size);
+	pl_phases_mark(config->phases, "shards_begin", pl_clock_now_us());
+	const struct pl_workers_config workers = { .rooms_max = config->rooms_max, .simd = config->simd };
+	const enum pl_err workers_err =
+		err == PL_ERR_NONE ? pl_workers_start(&sfu->workers, topology, &workers) : PL_ERR_NONE;
+	pl_phases_mark(config->phases, "codec_workers", pl_clock_now_us());
 	for (size_t i = 0; i < sfu->shard_count; i++) {
 		const enum pl_err settle_err = pl_shard_wait(sfu->shard[i]);
 		if (err != PL_ERR_NONE || settle_err == PL_ERR_NONE)
@@ -184,9 +231,9 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 				i + 1, sfu->plan.count, pl_err_text(settle_err));
 		err = settle_err;
 	}
+	pl_phases_mark(config->phases, "shards_settle", pl_clock_now_us());
 	if (err == PL_ERR_NONE) {
-		const struct pl_workers_config workers = { .rooms_max = config->rooms_max, .simd = config->simd };
-		err = pl_workers_start(&sfu->workers, topology, &workers);
+		err = workers_err;
 		if (err != PL_ERR_NONE)
 			snprintf(error, error_size, "codec worker %zu of %zu (media.codec_workers) did not start: %s",
 				sfu->workers.failed + 1, sfu->workers.planned, pl_err_text(err));
@@ -262,6 +309,11 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 	struct pl_topology topology;
 	pl_topology_discover(&topology);
 	pl_topology_plan(&topology, config->shards, &sfu->plan);
+	pl_workers_plan(&sfu->workers, &topology, &sfu->plan, config->codec_workers);
+	if (config->is_without_codecs)
+		sfu->workers.planned = 0;
+	pl_workers_prepare(&sfu->workers);
+	pl_phases_mark(config->phases, "topology", pl_clock_now_us());
 
 	/* libsrtp2 tests itself, for tens of milliseconds: only where it is wanted. */
 	sfu->has_libsrtp = config->srtp == PL_SRTP_LIBSRTP2;
@@ -275,6 +327,7 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 		snprintf(error, error_size, "no DTLS certificate could be made: %s", pl_err_text(err));
 		goto fail_identity;
 	}
+	pl_phases_mark(config->phases, "dtls_identity", pl_clock_now_us());
 	err = pl_waker_init(&sfu->waker);
 	if (err != PL_ERR_NONE) {
 		snprintf(error, error_size, "no eventfd could be made: %s", strerror(errno));
@@ -287,6 +340,7 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 	if (err != PL_ERR_NONE)
 		goto fail_addresses;
 	warn_of_shards(sfu, &topology);
+	pl_phases_mark(config->phases, "media", pl_clock_now_us());
 	*out = sfu;
 	return PL_ERR_NONE;
 
@@ -300,6 +354,7 @@ fail_identity:
 	if (sfu->has_libsrtp)
 		pl_srtp_fini();
 fail_srtp:
+	pl_workers_destroy(&sfu->workers);
 	free(sfu);
 	return err;
 }

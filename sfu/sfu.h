@@ -9,6 +9,7 @@
 #include "media/addr.h"
 #include "sfu/codec.h"
 #include "sfu/conference.h"
+#include "sfu/phases.h"
 #include "sfu/types.h"
 
 enum { PL_SFU_ADDRESSES_MAX = 16 };
@@ -27,6 +28,7 @@ struct pl_sfu_config {
 	uint16_t codec_workers;                       /* of each NUMA node that has shards; 0: by its cores */
 	bool is_without_codecs;                       /* no codec workers: nothing is mixed, and G.711 not taken */
 	enum pl_simd simd;                            /* what mixes: one that this machine has (pl_simd_lack) */
+	struct pl_phases *phases;                     /* that the start marks; NULL: nobody asks */
 };
 
 struct pl_sfu;

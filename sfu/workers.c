@@ -41,16 +41,22 @@ void pl_workers_plan(struct pl_workers *workers, const struct pl_topology *topol
 	}
 }
 
-static enum pl_err make_templates(struct pl_workers *workers, struct pl_opus_templates **templates)
+static void make_templates(void *owner)
 {
+	struct pl_workers *workers = owner;
 	const struct pl_span memory = {
 		.data = aligned_alloc(64, pl_opus_templates_bytes()),
 		.size = pl_opus_templates_bytes(),
 	};
-	if (memory.data == NULL)
-		return PL_ERR_NO_MEMORY;
 	workers->templates_memory = memory.data;
-	return pl_opus_templates_init(templates, memory);
+	workers->templates_err =
+		memory.data == NULL ? PL_ERR_NO_MEMORY : pl_opus_templates_init(&workers->templates, memory);
+}
+
+void pl_workers_prepare(struct pl_workers *workers)
+{
+	if (workers->planned > 0)
+		pl_help_begin(&workers->help, make_templates, workers);
 }
 
 enum pl_err pl_workers_start(
@@ -58,13 +64,13 @@ enum pl_err pl_workers_start(
 {
 	if (workers->planned == 0)
 		return PL_ERR_NONE;
-	struct pl_opus_templates *templates;
-	enum pl_err err = make_templates(workers, &templates);
+	pl_help_wait(&workers->help);
+	enum pl_err err = workers->templates_err;
 	while (err == PL_ERR_NONE && workers->count < workers->planned) {
 		const size_t index = workers->count;
 		struct pl_worker_config worker = {
 			.codec = {
-				.templates = templates,
+				.templates = workers->templates,
 				.dsp = pl_dsp_get(config->simd),
 				.rooms_max = config->rooms_max,
 				.voices_max = VOICES,
@@ -128,6 +134,7 @@ void pl_workers_destroy(struct pl_workers *workers)
 {
 	while (workers->count > 0)
 		pl_worker_destroy(&workers->worker[--workers->count]);
+	pl_help_wait(&workers->help);
 	free(workers->templates_memory);
 	workers->templates_memory = NULL;
 }

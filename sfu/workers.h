@@ -3,6 +3,7 @@
 #ifndef PL_SFU_WORKERS_H
 #define PL_SFU_WORKERS_H
 
+#include "sfu/io/thread.h"
 #include "sfu/io/topology.h"
 #include "sfu/shard.h"
 #include "sfu/worker.h"
@@ -12,6 +13,9 @@ struct pl_workers {
 	size_t failed;         /* which one it was that did not start, from 0 */
 	uint16_t node[PL_WORKERS_MAX];
 	struct pl_worker *worker[PL_WORKERS_MAX];
+	struct pl_help help; /* makes the templates */
+	enum pl_err templates_err;
+	struct pl_opus_templates *templates;
 	void *templates_memory;
 };
 
@@ -26,6 +30,10 @@ enum { PL_WORKERS_CORES = 4 };
  * the node's cores, and at least one. */
 void pl_workers_plan(struct pl_workers *workers, const struct pl_topology *topology,
 	const struct pl_topology_plan *shards, uint16_t each);
+
+/* Begins to make what all have in common, beside what the caller does until it calls pl_workers_start.  After the plan; from
+ * here on the workers are to be destroyed. */
+void pl_workers_prepare(struct pl_workers *workers);
 
 /* Begins all that are planned, and waits for them.  On error those that have begun are to be destroyed. */
 PL_MUST_USE enum pl_err pl_workers_start(

@@ -19,7 +19,7 @@ enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_SERVER_ERROR_SIZE };
 
 struct app {
 	struct pl_arguments arguments;
-	int64_t started_us;
+	struct pl_phases phases; /* of the start */
 	struct pl_addr listen;
 	int listen_fd; /* -1 once the server owns it */
 	struct pl_sfu *sfu;
@@ -27,11 +27,16 @@ struct app {
 	char error[ERROR_SIZE];
 };
 
-static int64_t now_us(void)
+static int64_t clock_us(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void mark(struct app *app, const char *phase)
+{
+	pl_phases_mark(&app->phases, phase, clock_us(CLOCK_MONOTONIC));
 }
 
 static bool has_tls(const struct app *app)
@@ -41,10 +46,13 @@ static bool has_tls(const struct app *app)
 
 static bool listen_on(struct app *app)
 {
+	mark(app, "configuration");
 	PL_ASSERT(pl_config_parse_listen(app->arguments.config.http_listen, &app->listen));
 	if (app->arguments.is_lan)
 		memset(app->listen.ip, 0, sizeof(app->listen.ip));
-	return pl_listener_open(&app->listen_fd, &app->listen, app->error) == PL_ERR_NONE;
+	const bool is_open = pl_listener_open(&app->listen_fd, &app->listen, app->error) == PL_ERR_NONE;
+	mark(app, "listener");
+	return is_open;
 }
 
 static bool start_media(struct app *app)
@@ -61,6 +69,7 @@ static bool start_media(struct app *app)
 		.coalesce_us = config->media_coalesce_us,
 		.codec_workers = (uint16_t)config->media_codec_workers,
 		.is_without_codecs = strcmp(config->media_mixing, "off") == 0,
+		.phases = &app->phases,
 	};
 	size_t count;
 	PL_ASSERT(pl_srtp_backend_parse(config->media_srtp, &sfu.srtp));
@@ -99,7 +108,9 @@ static bool start_server(struct app *app)
 		.config = &app->arguments.config,
 		.sfu = app->sfu,
 		.listen_fd = app->listen_fd,
+		.phases = &app->phases,
 	};
+	mark(app, "certificate");
 	app->listen_fd = -1;
 	return pl_server_create(&app->server, &config, app->error) == PL_ERR_NONE;
 }
@@ -130,16 +141,30 @@ static void tell_shards(const struct app *app)
 	}
 }
 
-/* Milliseconds since the kernel made this process.  /proc knows that in ticks of 10 ms only, which is as much as all
- * of our start; so what counts is main's first line, and the dynamic linker's few milliseconds before it are left out. */
+static void tell_phases(const struct app *app)
+{
+	struct pl_log_field field[PL_PHASES_MAX + 2] = { { NULL, NULL, 0 } };
+	char text[PL_PHASES_MAX][16];
+	static struct pl_log_site site;
+	size_t count = 1;
+	for (size_t i = 0; i < app->phases.count; i++, count++) {
+		snprintf(text[i], sizeof(text[i]), "%.2f", (double)app->phases.phase[i].us / 1000);
+		field[count] = (struct pl_log_field)PL_LOG_TEXT(app->phases.phase[i].name, text[i]);
+	}
+	pl_log_write(PL_LOG_DEBUG, &site, "start, in ms", field);
+}
+
+/* Milliseconds since exec: the phases' sum. */
 static void tell_ready(const struct app *app)
 {
 	struct pl_addr candidate[PL_SFU_ADDRESSES_MAX];
 	const size_t count = pl_sfu_candidates(app->sfu, 0, candidate);
 	char message[48], url[URL_SIZE], http[PL_ADDR_TEXT_SIZE];
 	tell_shards(app);
+	tell_phases(app);
 	write_url(app, NULL, url);
-	snprintf(message, sizeof(message), "ready in %lld ms", (long long)(now_us() - app->started_us + 500) / 1000);
+	snprintf(
+		message, sizeof(message), "ready in %lld ms", (long long)(pl_phases_sum_us(&app->phases) + 500) / 1000);
 	pl_log(PL_LOG_INFO, message, PL_LOG_TEXT("http", pl_addr_format(&app->listen, http)),
 		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
 		PL_LOG_NUMBER("codecs", pl_sfu_worker_count(app->sfu)), PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)),
@@ -189,6 +214,7 @@ static int run(struct app *app)
 	pl_log_init(config->log_level, config->log_format);
 	set_signals();
 	const bool is_started = listen_on(app) && start_media(app) && make_certificate(app) && start_server(app);
+	mark(app, "server");
 	if (is_started) {
 		tell_ready(app);
 		print_addresses(app);
@@ -230,7 +256,9 @@ static void open_standard_files(void)
 int main(int argc, char **argv)
 {
 	static struct app app = { .listen_fd = -1 };
-	app.started_us = now_us();
+	/* When exec was is told by /proc in ticks of 10 ms only.  The dynamic linker waits for nothing but the processor, so
+	 * what it took is the time that the process has had of it. */
+	pl_phases_begin(&app.phases, clock_us(CLOCK_MONOTONIC), "libraries", clock_us(CLOCK_PROCESS_CPUTIME_ID));
 	open_standard_files();
 	if (pl_arguments_parse(&app.arguments, argc, argv, app.error) != PL_ERR_NONE) {
 		fprintf(stderr, "plenum: %s\n", app.error);

@@ -44,6 +44,16 @@ static void put_log(struct pl_text *w, const struct pl_log_counters *log)
 	put_whole(w, "plenum_log_lost_total", "counter", "lines lost, because nobody read them", log->lost);
 }
 
+static void put_phases(struct pl_text *w, const struct pl_phases *phases)
+{
+	if (phases == NULL)
+		return;
+	put_head(w, "plenum_start_seconds", "gauge", "what the start of the process took, by its phases");
+	for (size_t i = 0; i < phases->count; i++)
+		pl_text_put(w, "plenum_start_seconds{phase=\"%s\"} %.6f\n", phases->phase[i].name,
+			(double)phases->phase[i].us / 1e6);
+}
+
 #define FRONT_LIST(X)                                                                                     \
 	X(connections, "plenum_websockets", "gauge", "open WebSocket connections")                        \
 	X(sessions, "plenum_sessions", "gauge", "sessions, those waiting to be resumed included")         \
@@ -167,6 +177,7 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	struct pl_text writer = pl_text_begin(text, PL_METRICS_SIZE_MAX);
 	put_process(&writer, &metrics->process);
 	put_build(&writer, metrics->opus);
+	put_phases(&writer, metrics->phases);
 	put_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
 		!metrics->is_ending);
 	put_whole(&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);

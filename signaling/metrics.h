@@ -32,6 +32,7 @@ struct pl_metrics {
 	const struct pl_log_counters *log;
 	const struct pl_library_opus *opus;
 	bool is_ending;
+	const struct pl_phases *phases; /* of the start; NULL: not told */
 };
 
 void pl_metrics_read_process(struct pl_metrics_process *process);

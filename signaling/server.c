@@ -345,6 +345,7 @@ enum pl_err pl_server_create(
 	}
 	server->config = config->config;
 	server->sfu = config->sfu;
+	server->phases = config->phases;
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
 	fit_descriptor_limit(server->config);
 

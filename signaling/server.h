@@ -16,6 +16,7 @@ struct pl_server_config {
 	const struct pl_config *config; /* outlives the server */
 	struct pl_sfu *sfu;             /* outlives the server */
 	int listen_fd;                  /* the server closes it, also on error */
+	const struct pl_phases *phases; /* of the start, for /metrics; outlives the server; NULL: not told */
 };
 
 /* The file descriptors that the whole process may need with this configuration. */

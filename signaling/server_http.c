@@ -173,6 +173,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.http_refused = server->refused,
 		.opus = &server->opus,
 		.is_ending = server->is_ending,
+		.phases = server->phases,
 	};
 	pl_log_count(&log);
 	for (size_t i = 0; i < metrics.shard_count; i++)

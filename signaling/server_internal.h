@@ -55,6 +55,7 @@ struct pl_session {
 struct pl_server {
 	const struct pl_config *config;
 	struct pl_sfu *sfu;
+	const struct pl_phases *phases;
 	struct pl_front *front;
 	struct lws_context *lws;
 	struct lws_vhost *vhost;

@@ -13,6 +13,8 @@
 /* 2 MiB is the huge page of x86-64 and of arm64 with 4 KiB pages; elsewhere it is merely an alignment. */
 #define HUGE_BYTES ((size_t)2 << 20)
 
+enum { PAGES_ASKED = 256 };
+
 static size_t round_up(size_t size, size_t unit)
 {
 	return (size + unit - 1) / unit * unit;
@@ -88,16 +90,32 @@ static bool populate(const struct pl_memory *memory)
 	return true;
 }
 
+/* Asks for count pages, the first at base + at, at once: a question for each would take longer than all else at a start. */
+static bool are_on_node(const struct pl_memory *memory, size_t at, size_t step, size_t count)
+{
+	void *page[PAGES_ASKED];
+	int node[PAGES_ASKED];
+	for (size_t i = 0; i < count; i++)
+		page[i] = memory->base + at + i * step;
+	if (move_pages(0, count, page, NULL, node, 0) != 0)
+		return errno == ENOSYS && memory->node == 0;
+	for (size_t i = 0; i < count; i++) {
+		if (node[i] != memory->node)
+			return false;
+	}
+	return true;
+}
+
 static bool is_all_on_node(const struct pl_memory *memory)
 {
 	if (memory->node == PL_MEMORY_ANY_NODE)
 		return true;
-	/* A sample where that many questions would take longer than all else at the start. */
-	const size_t pages = memory->size_bytes / page_bytes();
-	const size_t step = pages > 4096 ? HUGE_BYTES : page_bytes();
-	for (size_t at = 0; at < memory->size_bytes; at += step) {
-		const int node = pl_memory_node_of(memory->base + at);
-		if (node != memory->node && !(node < 0 && errno == ENOSYS && memory->node == 0))
+	/* A sample of what is large. */
+	const size_t step = memory->size_bytes / page_bytes() > 4096 ? HUGE_BYTES : page_bytes();
+	const size_t pages = (memory->size_bytes + step - 1) / step;
+	for (size_t i = 0; i < pages; i += PAGES_ASKED) {
+		const size_t count = pages - i < PAGES_ASKED ? pages - i : PAGES_ASKED;
+		if (!are_on_node(memory, i * step, step, count))
 			return false;
 	}
 	return true;
@@ -150,7 +168,8 @@ static void unmap(const struct pl_memory *memory)
 static bool take_huge(struct pl_memory *memory, size_t size_bytes)
 {
 	memory->pages = PL_MEMORY_HUGE;
-	if (!reserve(memory, size_bytes) || !map(memory, round_up(size_bytes, HUGE_BYTES), MAP_HUGETLB | 21 << MAP_HUGE_SHIFT))
+	if (!reserve(memory, size_bytes) ||
+		!map(memory, round_up(size_bytes, HUGE_BYTES), MAP_HUGETLB | 21 << MAP_HUGE_SHIFT))
 		return false;
 	prefer_node(memory);
 	if (populate(memory) && is_all_on_node(memory)) {

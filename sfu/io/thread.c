@@ -24,12 +24,12 @@ static void *live(void *argument)
 	return NULL;
 }
 
-static int create(pthread_t *thread, void *argument)
+static int create(pthread_t *thread, void *(*function)(void *), void *argument)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	const int error = pthread_create(thread, NULL, live, argument);
+	const int error = pthread_create(thread, NULL, function, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return error;
 }
@@ -41,7 +41,7 @@ enum pl_err pl_thread_start(struct pl_thread *thread, const char *name, const st
 	atomic_init(&thread->is_stopping, false);
 	sem_init(&thread->is_settled, 0, 0);
 	sem_init(&thread->may_go, 0, 0);
-	if (create(&thread->thread, thread) != 0) {
+	if (create(&thread->thread, live, thread) != 0) {
 		sem_destroy(&thread->may_go);
 		sem_destroy(&thread->is_settled);
 		return PL_ERR_THREAD;
@@ -80,4 +80,32 @@ void pl_thread_stop(struct pl_thread *thread)
 	pthread_join(thread->thread, NULL);
 	sem_destroy(&thread->may_go);
 	sem_destroy(&thread->is_settled);
+}
+
+static void *help_out(void *argument)
+{
+	const struct pl_help *help = argument;
+	help->work(help->owner);
+	return NULL;
+}
+
+void pl_help_begin(struct pl_help *help, void (*work)(void *owner), void *owner)
+{
+	*help = (struct pl_help){ .is_due = true, .work = work, .owner = owner };
+	pthread_t thread;
+	if (create(&thread, help_out, help) != 0)
+		return;
+	help->thread = thread;
+	help->has_thread = true;
+}
+
+void pl_help_wait(struct pl_help *help)
+{
+	if (!help->is_due)
+		return;
+	help->is_due = false;
+	if (help->has_thread)
+		pthread_join(help->thread, NULL);
+	else
+		help->work(help->owner);
 }

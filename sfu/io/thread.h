@@ -41,6 +41,20 @@ void pl_thread_ask_to_stop(struct pl_thread *thread);
 /* Nothing happens the second time. */
 void pl_thread_stop(struct pl_thread *thread);
 
+/* A piece of work done beside the caller's own, once, at a start: by a thread where there is one to be had, else by the caller
+ * while it waits.  work touches nothing that the caller uses meanwhile. */
+struct pl_help {
+	pthread_t thread;
+	bool has_thread, is_due; /* is_due: still to be waited for */
+	void (*work)(void *owner);
+	void *owner;
+};
+
+void pl_help_begin(struct pl_help *help, void (*work)(void *owner), void *owner);
+
+/* Until it is done.  Nothing happens when that is so already, or when help is all zero. */
+void pl_help_wait(struct pl_help *help);
+
 static inline bool pl_thread_is_stopping(const struct pl_thread *thread)
 {
 	return atomic_load_explicit(&thread->is_stopping, memory_order_acquire);

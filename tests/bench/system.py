@@ -20,6 +20,7 @@ import sys
 import time
 
 import machine
+import start
 from janus import Janus
 from load import PORTS, Load, between, cores_of, measure, measure_other, threads_ns
 from mix import run_mix
@@ -369,7 +370,7 @@ def run_janus(bench):
 
 PARTS = {"loads": run_loads, "train": run_train, "most": run_most, "spread": run_spread, "joins": run_joins,
          "storm": run_storm, "memory": run_memory, "idle": run_idle, "roster": run_roster, "janus": run_janus,
-         "mix": run_mix}
+         "mix": run_mix, "start": start.run}
 ONLY_FULL = {"most", "idle"}
 
 

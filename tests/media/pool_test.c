@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -30,6 +31,21 @@ static int end(void **state)
 	struct world *w = *state;
 	free(w->memory);
 	return 0;
+}
+
+/* A pool of some megabytes begins at once, and takes no memory that it does not need. */
+static void test_what_was_never_needed_is_not_touched(void **state)
+{
+	struct world *w = *state;
+	memset(w->memory, 0x5a, pl_pool_bytes(PACKETS));
+	pl_pool_init(&w->pool, (struct pl_span){ w->memory, pl_pool_bytes(PACKETS) }, PACKETS);
+	struct pl_packet *first = pl_pool_take(&w->pool), *second = pl_pool_take(&w->pool);
+	assert_ptr_not_equal(first, second);
+	pl_pool_release(&w->pool, first);
+	assert_ptr_equal(pl_pool_take(&w->pool), first);
+	const uint8_t *byte = w->memory;
+	for (size_t i = 2 * (size_t)PL_PACKET_SIZE; i < pl_pool_bytes(PACKETS); i++)
+		assert_int_equal(byte[i], 0x5a);
 }
 
 /* The next packet finds the buffer of the last one, which is still in the cache. */
@@ -120,6 +136,7 @@ static void test_low_and_recovered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_what_was_never_needed_is_not_touched, begin, end),
 		cmocka_unit_test_setup_teardown(test_last_in_first_out, begin, end),
 		cmocka_unit_test_setup_teardown(test_buffers_are_apart, begin, end),
 		cmocka_unit_test_setup_teardown(test_references, begin, end),

@@ -62,6 +62,7 @@ static void test_workers_share_new_rooms(void **state)
 	pl_workers_plan(&workers, &topology, &shards, 3);
 	assert_int_equal(workers.planned, 3);
 	const struct pl_workers_config config = { .rooms_max = 16, .simd = PL_SIMD_AUTO };
+	pl_workers_prepare(&workers);
 	assert_int_equal(pl_workers_start(&workers, &topology, &config), PL_ERR_NONE);
 	size_t chosen[3] = { 0 };
 	for (size_t i = 0; i < 30; i++)

@@ -18,6 +18,11 @@ static const struct pl_library_opus opus = {
 	.version = "libopus 1.5.2-fixed-12-g0123abc", .carried = "AVX2", .used = "SSE4.1"
 };
 
+static const struct pl_phases phases = {
+	.count = 2,
+	.phase = { { "libraries", 12400 }, { "server", INT64_C(1000000000000) } },
+};
+
 static char *write_metrics(size_t shards, size_t workers)
 {
 	char *text = malloc(PL_METRICS_SIZE_MAX);
@@ -34,6 +39,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.http_refused = UINT64_MAX,
 		.log = &log_counters,
 		.opus = &opus,
+		.phases = &phases,
 	};
 	const size_t size = pl_metrics_write(&metrics, text);
 	assert_true(size < PL_METRICS_SIZE_MAX);
@@ -54,6 +60,7 @@ static void test_metrics_fit_always(void **state)
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_log_lines_total{level=\"debug\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_shards 64\n"));
+	assert_non_null(strstr(text, "plenum_start_seconds{phase=\"libraries\"} 0.012400\n"));
 	assert_non_null(strstr(text, "plenum_build_info{version=\"" PLENUM_VERSION
 				     "\",opus=\"libopus 1.5.2-fixed-12-g0123abc\",opus_simd=\"SSE4.1\"} 1\n"));
 	assert_non_null(strstr(text, "plenum_codec_workers 64\n"));
