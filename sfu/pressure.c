@@ -1,5 +1,7 @@
 #include "sfu/pressure.h"
 
+#include <string.h>
+
 #include "media/mixer.h"
 #include "sfu/types.h"
 
@@ -81,4 +83,15 @@ const char *pl_pressure_level_name(uint8_t level)
 	static const char *const names[PL_PRESSURE_LEVELS] = { "nominal", "elevated", "high", "critical", "emergency" };
 	PL_ASSERT(level < PL_PRESSURE_LEVELS);
 	return names[level];
+}
+
+bool pl_pressure_level_parse(const char *name, uint8_t *level)
+{
+	for (uint8_t i = 0; i < PL_PRESSURE_LEVELS; i++) {
+		if (strcmp(pl_pressure_level_name(i), name) != 0)
+			continue;
+		*level = i;
+		return true;
+	}
+	return false;
 }

@@ -83,5 +83,7 @@ uint8_t pl_pressure_level_of(uint16_t score_permille);
 const char *pl_pressure_input_name(uint8_t input); /* "none" for PL_PRESSURE_INPUTS */
 const char *pl_pressure_input_full(uint8_t input); /* the sentence of the list */
 const char *pl_pressure_level_name(uint8_t level);
+/* False: there is no level of this name. */
+PL_MUST_USE bool pl_pressure_level_parse(const char *name, uint8_t *level);
 
 #endif

@@ -12,6 +12,7 @@
 #include "sfu/io/interfaces.h"
 #include "sfu/io/topology.h"
 #include "sfu/io/udp.h"
+#include "sfu/monitor.h"
 #include "sfu/placement.h"
 #include "sfu/shard.h"
 #include "sfu/workers.h"
@@ -29,6 +30,7 @@ struct pl_sfu {
 	uint8_t shard_node[PL_SFU_SHARDS_MAX];
 	size_t shard_count;
 	struct pl_workers workers;
+	struct pl_monitor *monitor;
 	size_t receive_next; /* whose events are looked at first */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
 	size_t address_count;
@@ -173,9 +175,11 @@ static enum pl_err create_shards(struct pl_sfu *sfu, const struct pl_topology *t
 /* All are asked first: on a busy machine each may wait for a CPU before it ends, and they do that together. */
 static void destroy_shards(struct pl_sfu *sfu)
 {
+	pl_monitor_ask_to_stop(sfu->monitor);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_ask_to_stop(sfu->shard[i]);
 	pl_workers_ask_to_stop(&sfu->workers);
+	pl_monitor_stop(sfu->monitor); /* it looks at all the others */
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_stop(sfu->shard[i]);
 	pl_workers_stop(&sfu->workers);
@@ -248,6 +252,30 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_go(sfu->shard[i]);
 	pl_workers_go(&sfu->workers);
+	return err;
+}
+
+/* Begun before the shards, which take longer, and waited for behind them. */
+static enum pl_err create_monitor(
+	struct pl_sfu *sfu, const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	const struct pl_monitor_config monitor = {
+		.waker = &sfu->waker,
+		.forced = config->has_pressure_level ? config->pressure_level : PL_PRESSURE_LEVELS,
+	};
+	const enum pl_err err = pl_monitor_create(&sfu->monitor, &monitor);
+	if (err != PL_ERR_NONE)
+		snprintf(error, error_size, "the thread that watches the load did not start: %s", pl_err_text(err));
+	return err;
+}
+
+static enum pl_err start_monitor(struct pl_sfu *sfu, char *error, size_t error_size)
+{
+	const enum pl_err err = pl_monitor_wait(sfu->monitor);
+	if (err == PL_ERR_NONE)
+		pl_monitor_go(sfu->monitor, sfu->shard, sfu->shard_count, &sfu->workers);
+	else
+		snprintf(error, error_size, "the thread that watches the load did not start: %s", pl_err_text(err));
 	return err;
 }
 
@@ -333,10 +361,15 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 		snprintf(error, error_size, "no eventfd could be made: %s", strerror(errno));
 		goto fail_waker;
 	}
+	err = create_monitor(sfu, config, error, error_size);
+	if (err != PL_ERR_NONE)
+		goto fail_monitor;
 	err = start_shards(sfu, &topology, config, error, error_size);
 	if (err != PL_ERR_NONE)
 		goto fail_shards;
-	err = list_addresses(sfu, config, error, error_size);
+	err = start_monitor(sfu, error, error_size);
+	if (err == PL_ERR_NONE)
+		err = list_addresses(sfu, config, error, error_size);
 	if (err != PL_ERR_NONE)
 		goto fail_addresses;
 	warn_of_shards(sfu, &topology);
@@ -347,6 +380,8 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 fail_addresses:
 	destroy_shards(sfu);
 fail_shards:
+	pl_monitor_destroy(&sfu->monitor);
+fail_monitor:
 	pl_waker_fini(&sfu->waker);
 fail_waker:
 	pl_dtls_identity_destroy(&sfu->identity);
@@ -366,6 +401,7 @@ void pl_sfu_destroy(struct pl_sfu **owned)
 		return;
 	*owned = NULL;
 	destroy_shards(sfu);
+	pl_monitor_destroy(&sfu->monitor);
 	pl_waker_fini(&sfu->waker);
 	pl_dtls_identity_destroy(&sfu->identity);
 	if (sfu->has_libsrtp)
@@ -421,6 +457,21 @@ uint8_t pl_sfu_load_step(const struct pl_sfu *sfu, size_t worker)
 	return pl_worker_load_step(sfu->workers.worker[worker]);
 }
 
+void pl_sfu_pressure(const struct pl_sfu *sfu, struct pl_sfu_pressure *now)
+{
+	pl_monitor_read(sfu->monitor, now);
+}
+
+void pl_sfu_force_level(struct pl_sfu *sfu, uint8_t level)
+{
+	pl_monitor_force(sfu->monitor, level);
+}
+
+uint8_t pl_sfu_forced_level(const struct pl_sfu *sfu)
+{
+	return pl_monitor_forced(sfu->monitor);
+}
+
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters)
 {
 	PL_ASSERT(worker < sfu->workers.count);
@@ -457,9 +508,11 @@ size_t pl_sfu_commands_free(struct pl_sfu *sfu, size_t shard)
 	return pl_ring_room(pl_shard_commands(shard_of(sfu, shard)));
 }
 
-/* One event of each shard in turn, so that a busy one keeps nobody's news back. */
+/* How hard the server is pressed comes first; then one event of each shard in turn, so that a busy one keeps nobody's news back. */
 static bool pop_event(struct pl_sfu *sfu, struct pl_event *event)
 {
+	if (pl_ring_pop(pl_monitor_events(sfu->monitor), event))
+		return true;
 	for (size_t i = 0; i < sfu->shard_count; i++) {
 		struct pl_shard *shard = sfu->shard[sfu->receive_next];
 		sfu->receive_next = (sfu->receive_next + 1) % sfu->shard_count;

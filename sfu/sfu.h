@@ -29,6 +29,8 @@ struct pl_sfu_config {
 	bool is_without_codecs;                       /* no codec workers: nothing is mixed, and G.711 not taken */
 	enum pl_simd simd;                            /* what mixes: one that this machine has (pl_simd_lack) */
 	struct pl_phases *phases;                     /* that the start marks; NULL: nobody asks */
+	bool has_pressure_level;                      /* the level is pressure_level, whatever the score */
+	uint8_t pressure_level;                       /* enum pl_pressure_level */
 };
 
 struct pl_sfu;
@@ -110,6 +112,19 @@ enum { PL_SFU_ALL_WORKERS = PL_WORKERS_MAX };
  * pl_mixer_load); no listener hears a click.  False: there is no such worker or step, nothing has changed. */
 PL_MUST_USE bool pl_sfu_set_load_step(struct pl_sfu *sfu, size_t worker, uint8_t step);
 uint8_t pl_sfu_load_step(const struct pl_sfu *sfu, size_t worker); /* that was set last */
+
+/* How hard the server is pressed, at most 100 ms old. */
+struct pl_sfu_pressure {
+	struct pl_pressure now;
+	uint64_t samples, samples_late; /* that were taken; of these more than a period too late */
+	uint64_t raised;                /* times that the level rose */
+	uint64_t events_delayed;        /* samples that signaling had no room for */
+};
+void pl_sfu_pressure(const struct pl_sfu *sfu, struct pl_sfu_pressure *now);
+
+/* The level is this one from now on, and so is what it takes away; PL_PRESSURE_LEVELS: as the score has it. */
+void pl_sfu_force_level(struct pl_sfu *sfu, uint8_t level);
+uint8_t pl_sfu_forced_level(const struct pl_sfu *sfu);
 
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters);
 

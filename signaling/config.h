@@ -78,6 +78,10 @@ enum {
 		"WebSocket connections; one more is refused with 503",                                                \
 		"Twice the participants: while a network comes back, old connections still linger beside the new "    \
 		"ones.")                                                                                              \
+	X(pressure, level, CHOICE, "auto", 0, 0, "auto|nominal|elevated|high|critical|emergency",                     \
+		"how much is taken away from clients; auto: as much as the load asks for",                             \
+		"The server measures itself every 100 ms.  Another word holds that level, whatever the load: nominal " \
+		"takes nothing away and refuses nobody.")                                                              \
 	X(admin, token, SECRET, "", 0, 256, "secret",                                                                 \
 		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                             \
 		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "    \

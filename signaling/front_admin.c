@@ -175,6 +175,21 @@ static bool read_worker(struct pl_front *front, const json_t *value, struct pl_f
 	return true;
 }
 
+static const char AUTO[] = "auto";
+
+static bool read_pressure_level(struct pl_front *front, const json_t *value, struct pl_front_admin_wish *wish,
+	struct pl_front_admin_answer *answer)
+{
+	const char *name = json_is_string(value) ? json_string_value(value) : "";
+	wish->pressure_level = PL_PRESSURE_LEVELS;
+	if (strcmp(name, AUTO) != 0 && !pl_pressure_level_parse(name, &wish->pressure_level))
+		return fail(front, answer, PL_FAULT_BAD_FIELD,
+			"pressure_level: it must be one of \"auto\", \"nominal\", \"elevated\", \"high\", "
+			"\"critical\", \"emergency\"");
+	wish->has_pressure_level = true;
+	return true;
+}
+
 static bool read_wish(struct pl_front *front, const char *key, const json_t *value, struct pl_front_admin_wish *wish,
 	struct pl_front_admin_answer *answer)
 {
@@ -184,8 +199,10 @@ static bool read_wish(struct pl_front *front, const char *key, const json_t *val
 		return read_load_step(front, value, wish, answer);
 	if (strcmp(key, "worker") == 0)
 		return read_worker(front, value, wish, answer);
-	return fail(
-		front, answer, PL_FAULT_BAD_FIELD, "%.32s: there is no such key; simd, load_step and worker are", key);
+	if (strcmp(key, "pressure_level") == 0)
+		return read_pressure_level(front, value, wish, answer);
+	return fail(front, answer, PL_FAULT_BAD_FIELD,
+		"%.32s: there is no such key; simd, load_step, worker and pressure_level are", key);
 }
 
 /* All or nothing: a key that is not known, a misspelt one perhaps, changes nothing. */
@@ -203,9 +220,9 @@ static bool read_wishes(
 	}
 	if (wish->worker != PL_SFU_ALL_WORKERS && !wish->has_load_step)
 		return fail(front, answer, PL_FAULT_BAD_FIELD, "load_step: missing; worker says whose it is");
-	if (!wish->has_simd && !wish->has_load_step)
-		return fail(
-			front, answer, PL_FAULT_BAD_FIELD, "simd or load_step: missing; there is nothing to change");
+	if (!wish->has_simd && !wish->has_load_step && !wish->has_pressure_level)
+		return fail(front, answer, PL_FAULT_BAD_FIELD,
+			"simd, load_step or pressure_level: missing; there is nothing to change");
 	return true;
 }
 
@@ -286,6 +303,8 @@ void pl_front_admin_show(const struct pl_front_admin_media *media, struct pl_fro
 	}
 	pl_front_write_close(&w, ']');
 	pl_front_write_string(&w, "opus", media->opus);
+	pl_front_write_string(&w, "pressure_level",
+		media->pressure_level < PL_PRESSURE_LEVELS ? pl_pressure_level_name(media->pressure_level) : AUTO);
 	pl_front_write_open(&w, "workers", '[');
 	for (size_t i = 0; i < media->worker_count; i++)
 		write_worker(&w, i, &media->worker[i]);

@@ -1,6 +1,6 @@
 /* The admin API, the pure half: whether an HTTP request below /v1/admin is granted, what it wants, and what it is answered.
  * Who knows the token of the configuration (admin.token) may see how audio is mixed, and change with which instructions (the
- * kill switch for a processor that computes wrongly) and how hard encoders work.  Without a token there is no admin API.
+ * kill switch for a processor that computes wrongly), how hard encoders work, and how much is taken away under load.  Without a token there is no admin API.
  * The other half is in signaling/server_admin.c.
  * No socket, no clock, no thread.  Thread: signaling. */
 #ifndef PL_SIGNALING_FRONT_ADMIN_H
@@ -32,6 +32,8 @@ struct pl_front_admin_wish {
 	bool has_load_step;
 	uint8_t load_step; /* below PL_MIXER_LOAD_STEPS */
 	size_t worker;     /* whose: one that there is, or PL_SFU_ALL_WORKERS */
+	bool has_pressure_level;
+	uint8_t pressure_level; /* PL_PRESSURE_LEVELS: as the load asks for */
 };
 
 /* True for paths below /v1/admin. */
@@ -53,8 +55,9 @@ struct pl_front_admin_worker {
 };
 
 struct pl_front_admin_media {
-	enum pl_simd simd; /* that mixes now; never AUTO */
-	const char *opus;  /* version of the library */
+	enum pl_simd simd;      /* that mixes now; never AUTO */
+	const char *opus;       /* version of the library */
+	uint8_t pressure_level; /* that was set last; PL_PRESSURE_LEVELS: as the load asks for */
 	size_t worker_count;
 	const struct pl_front_admin_worker *worker;
 };

@@ -76,6 +76,7 @@ static bool start_media(struct app *app)
 	PL_ASSERT(pl_simd_parse(config->media_simd, &sfu.simd));
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
 	sfu.address_count = (uint8_t)count;
+	sfu.has_pressure_level = pl_pressure_level_parse(config->pressure_level, &sfu.pressure_level);
 	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
 }
 

@@ -11,6 +11,7 @@ static void show(const struct pl_server *server, struct pl_front_admin_answer *a
 	const struct pl_front_admin_media media = {
 		.simd = server->simd,
 		.opus = pl_opus_version(),
+		.pressure_level = pl_sfu_forced_level(server->sfu),
 		.worker_count = pl_sfu_worker_count(server->sfu),
 		.worker = worker,
 	};
@@ -52,6 +53,13 @@ static void set_load_step(struct pl_server *server, size_t worker, uint8_t step)
 		PL_LOG_NUMBER("load_step", step));
 }
 
+static void force_level(struct pl_server *server, uint8_t level)
+{
+	pl_sfu_force_level(server->sfu, level);
+	pl_log(PL_LOG_WARNING, "the admin API has changed how much is taken away under load",
+		PL_LOG_TEXT("pressure_level", level < PL_PRESSURE_LEVELS ? pl_pressure_level_name(level) : "auto"));
+}
+
 void pl_admin_answer(
 	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer)
 {
@@ -62,5 +70,7 @@ void pl_admin_answer(
 		set_simd(server, wish.simd);
 	if (wish.has_load_step)
 		set_load_step(server, wish.worker, wish.load_step);
+	if (wish.has_pressure_level)
+		force_level(server, wish.pressure_level);
 	show(server, answer);
 }

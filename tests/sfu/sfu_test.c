@@ -644,6 +644,51 @@ static double mean_payload(struct call *call, const struct voice *voice, const s
 }
 
 /* Of one worker or of all, at work or not; and only of whom it is set. */
+static bool take_pressure(struct pl_sfu *sfu, struct pl_pressure *pressure)
+{
+	bool has_come = false;
+	for (struct pl_event event; pl_sfu_receive(sfu, &event);) {
+		if (event.kind != PL_EVENT_PRESSURE)
+			continue;
+		*pressure = event.pressure;
+		has_come = true;
+	}
+	return has_come;
+}
+
+/* An operator's level comes as an event at once, and again each 100 ms; the same is there to be read. */
+static void test_sfu_tells_how_hard_it_is_pressed(void **state)
+{
+	struct pl_sfu *sfu = ((struct call *)*state)->sfu;
+	struct pollfd fd = { .fd = pl_sfu_event_fd(sfu), .events = POLLIN };
+	struct pl_pressure told = { .level = PL_PRESSURE_LEVELS };
+	const int64_t forced_us = now();
+	assert_int_equal(pl_sfu_forced_level(sfu), PL_PRESSURE_LEVELS);
+	pl_sfu_force_level(sfu, PL_PRESSURE_CRITICAL);
+	for (int events = 0; events < 3;) {
+		assert_true(now() - forced_us < LIMIT_US);
+		poll(&fd, 1, 1000);
+		if (take_pressure(sfu, &told) && told.level == PL_PRESSURE_CRITICAL)
+			events++;
+	}
+	assert_true(told.is_forced);
+	assert_true(
+		now() - forced_us >= PL_PRESSURE_PERIOD_US); /* three samples are two periods, but for their jitter */
+	struct pl_sfu_pressure seen;
+	pl_sfu_pressure(sfu, &seen);
+	assert_int_equal(seen.now.level, PL_PRESSURE_CRITICAL);
+	assert_true(seen.samples >= 3 && seen.raised >= 1);
+	assert_int_equal(pl_sfu_forced_level(sfu), PL_PRESSURE_CRITICAL);
+
+	pl_sfu_force_level(sfu, PL_PRESSURE_NOMINAL);
+	while (told.level != PL_PRESSURE_NOMINAL) {
+		assert_true(now() - forced_us < LIMIT_US);
+		poll(&fd, 1, 1000);
+		take_pressure(sfu, &told);
+	}
+	assert_true(told.is_forced);
+}
+
 static void test_sfu_load_step_changes_while_rooms_are_mixed(void **state)
 {
 	enum { BEST = 0, FIRST = 1, CHEAPEST = PL_MIXER_LOAD_STEPS - 1 };
@@ -849,6 +894,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sfu_storm_of_joins_takes_a_little_of_each_turn, start_storm, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_a_room_over_all_shards_loses_nothing, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_mixes_while_everything_changes, start_one_room, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_tells_how_hard_it_is_pressed, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_load_step_changes_while_rooms_are_mixed, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_events_left_for_later_are_told_again, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),

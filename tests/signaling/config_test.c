@@ -95,7 +95,8 @@ static void test_config_mistakes_are_explained(void **state)
 					   "media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
 					   "media.srtp, media.simd, media.mixing, media.codec_workers" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
-		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, admin, log" },
+		{ "zzz:\n  port: 1\n",
+			":1: zzz: unknown section; there are http, media, limits, pressure, admin, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
 		{ "media:\n  port: 65001\n", ":2: media.port: \"65001\" is not a number from 0 to 65000" },
 		{ "media:\n  port: -1\n", ":2: media.port: \"-1\" is not a number from 0 to 65000" },
@@ -125,7 +126,7 @@ static void test_config_mistakes_are_explained(void **state)
 						      "or :8080" },
 		{ "http:\n  root: \"a\\tb\"\n",
 			":2: http.root: \"a?b\" is not a text of at most 500 bytes without control characters" },
-		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, admin, log" },
+		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, pressure, admin, log" },
 		{ "media:\n  port: *x\n", ":2: aliases (*name) are not understood here; write the value" },
 		{ "{a: 1}: 2\n", ":1: the name of a section is not a text" },
 		{ "media:\n  [a]: 2\n", ":2: media: the name of a key is not a text" },
@@ -222,7 +223,8 @@ static void test_config_set_speaks_like_the_file(void **state)
 			"media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.mixing, "
 			"media.codec_workers, "
 			"limits.participants, "
-			"limits.rooms, limits.room_participants, limits.connections, admin.token, log.level, "
+			"limits.rooms, limits.room_participants, limits.connections, pressure.level, admin.token, "
+			"log.level, "
 			"log.format" },
 	};
 	struct pl_config config;

@@ -192,7 +192,13 @@ static void test_admin_changes_need_to_be_right(void **state)
 		{ POST(json, "{", 0), 400, "\"bad_json\",\"msg\":\"line 1 column 1: ", NULL },
 		{ POST(json, deep, 0), 400, "bad_json", NULL },
 		{ POST(json, "[]", 0), 400, "bad_json", NULL },
-		{ POST(json, "{}", 0), 400, "\"bad_field\",\"msg\":\"simd or load_step: missing", NULL },
+		{ POST(json, "{}", 0), 400, "\"bad_field\",\"msg\":\"simd, load_step or pressure_level: missing",
+			NULL },
+		{ POST(json, "{\"pressure_level\":\"calm\"}", 0), 400,
+			"\"bad_field\",\"msg\":\"pressure_level: it must be one of ", NULL },
+		{ POST(json, "{\"pressure_level\":3}", 0), 400, "pressure_level: it must be", NULL },
+		{ POST(json, "{\"pressure_level\":\"\"}", 0), 400, "pressure_level: it must be", NULL },
+		{ POST(json, "{\"pressure_level\":\"high\",\"load_step\":5}", 0), 400, "load_step: it must be", NULL },
 		{ POST(json, "{\"load_step\":5}", 0), 400,
 			"\"bad_field\",\"msg\":\"load_step: it must be an integer from 0, the best, to 4,", NULL },
 		{ POST(json, "{\"load_step\":-1}", 0), 400, "load_step: it must be", NULL },
@@ -237,7 +243,7 @@ static void test_admin_changes_need_to_be_right(void **state)
 		const uint16_t status = ask(&h, &cases[i].asked, &wish, head, body, sizeof head);
 		if (status != cases[i].status || strstr(body, cases[i].body) == NULL)
 			fail_msg("case %zu: %u %s", i, status, body);
-		assert_false(wish.has_simd || wish.has_load_step);
+		assert_false(wish.has_simd || wish.has_load_step || wish.has_pressure_level);
 		assert_non_null(strstr(head, cases[i].head != NULL ? cases[i].head : ""));
 	}
 	for (int level = 0; level < PL_SIMD_COUNT; level++) {
@@ -299,12 +305,46 @@ static void test_admin_reads_a_step_of_the_load(void **state)
 	pl_harness_stop(&h);
 }
 
+/* An operator holds a level, or lets the load decide again; with other wishes or alone, on a server that does not mix, too. */
+static void test_admin_reads_a_level_of_pressure(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body;
+		uint8_t level;
+		bool has_simd;
+	} of[] = {
+		{ "{\"pressure_level\":\"auto\"}", PL_PRESSURE_LEVELS, false },
+		{ "{\"pressure_level\":\"nominal\"}", PL_PRESSURE_NOMINAL, false },
+		{ "{\"pressure_level\":\"elevated\"}", PL_PRESSURE_ELEVATED, false },
+		{ "{\"pressure_level\":\"high\"}", PL_PRESSURE_HIGH, false },
+		{ "{\"pressure_level\":\"critical\",\"simd\":\"plain\"}", PL_PRESSURE_CRITICAL, true },
+		{ "{\"simd\":\"plain\",\"pressure_level\":\"emergency\"}", PL_PRESSURE_EMERGENCY, true },
+	};
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .admin_token = TOKEN });
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		struct pl_front_admin_wish wish;
+		char head[512], body[512];
+		const struct asked asked = POST("application/json", of[i].body, 0);
+		assert_int_equal(ask(&h, &asked, &wish, head, body, sizeof head), 0);
+		assert_true(wish.has_pressure_level);
+		assert_int_equal(wish.pressure_level, of[i].level);
+		assert_int_equal(wish.has_simd, of[i].has_simd);
+	}
+	pl_harness_stop(&h);
+}
+
 static void test_admin_shows_what_mixes(void **state)
 {
 	(void)state;
 	static const struct pl_front_admin_worker workers_now[] = { { 1, 2, 3, 4, 7, 5, 6 }, { .rooms = 7 } };
 	const struct pl_front_admin_media media = {
-		.simd = PL_SIMD_PLAIN, .opus = "libopus 1.3.1", .worker_count = 2, .worker = workers_now
+		.simd = PL_SIMD_PLAIN,
+		.opus = "libopus 1.3.1",
+		.pressure_level = PL_PRESSURE_HIGH,
+		.worker_count = 2,
+		.worker = workers_now,
 	};
 	struct pl_front_admin_answer answer;
 	pl_front_admin_show(&media, &answer);
@@ -312,6 +352,7 @@ static void test_admin_shows_what_mixes(void **state)
 	json_t *shown = json_loadb(answer.body->data, answer.body->size, 0, NULL);
 	assert_string_equal(json_string_value(json_object_get(shown, "simd")), "plain");
 	assert_string_equal(json_string_value(json_object_get(shown, "opus")), "libopus 1.3.1");
+	assert_string_equal(json_string_value(json_object_get(shown, "pressure_level")), "high");
 	const json_t *available = json_object_get(shown, "simd_available");
 	assert_string_equal(json_string_value(json_array_get(available, json_array_size(available) - 1)), "plain");
 	const json_t *workers = json_object_get(shown, "workers");
@@ -372,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_admin_slows_guesses_and_not_the_owner),
 		cmocka_unit_test(test_admin_changes_need_to_be_right),
 		cmocka_unit_test(test_admin_reads_a_step_of_the_load),
+		cmocka_unit_test(test_admin_reads_a_level_of_pressure),
 		cmocka_unit_test(test_admin_shows_what_mixes),
 		cmocka_unit_test(test_admin_tokens_that_can_be_sent),
 		cmocka_unit_test(test_admin_paths),

@@ -1,0 +1,204 @@
+#include "sfu/monitor.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "sfu/io/clock.h"
+#include "sfu/io/published.h"
+#include "sfu/io/thread.h"
+#include "sfu/meter.h"
+
+enum {
+	EVENTS = 64,
+	/* At nominal, what signaling admits against may be so much old: an idle server is not woken for less. */
+	TELL_PERMILLE = 50,
+};
+
+_Static_assert(sizeof(struct pl_sfu_pressure) % sizeof(uint64_t) == 0, "it is published by words");
+
+struct pl_monitor {
+	struct pl_meter meter;
+	struct pl_sfu_pressure now;
+	struct pl_pressure told;
+	bool has_told;
+	struct pl_waker waker; /* its own: to be stopped, and to look at once at what was forced */
+	struct pl_ring events;
+	struct pl_shard *const *shard;
+	size_t shard_count;
+	const struct pl_workers *workers;
+	struct pl_thread thread;
+	atomic_uint forced;
+	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_pressure)];
+	struct pl_monitor_config config;
+};
+
+/* ---- what it tells ---- */
+
+static bool is_news(const struct pl_monitor *monitor, const struct pl_pressure *now)
+{
+	const struct pl_pressure *told = &monitor->told;
+	const int moved = (int)now->score_permille - told->score_permille;
+	return !monitor->has_told || now->level != PL_PRESSURE_NOMINAL || told->level != now->level ||
+	       told->is_forced != now->is_forced || abs(moved) >= TELL_PERMILLE;
+}
+
+/* A full ring gets it with the next sample. */
+static void tell(struct pl_monitor *monitor, const struct pl_pressure *now)
+{
+	if (!is_news(monitor, now))
+		return;
+	const struct pl_event event = { .kind = PL_EVENT_PRESSURE, .pressure = *now };
+	if (!pl_ring_push(&monitor->events, &event)) {
+		monitor->now.events_delayed++;
+		return;
+	}
+	monitor->told = *now;
+	monitor->has_told = true;
+}
+
+static void publish(struct pl_monitor *monitor, const struct pl_pressure *pressure)
+{
+	struct pl_sfu_pressure *now = &monitor->now;
+	if (pressure->level > now->now.level)
+		now->raised++;
+	now->now = *pressure;
+	now->samples++;
+	pl_published_write(monitor->published, now, sizeof *now);
+}
+
+/* ---- its turns ---- */
+
+static void look(struct pl_monitor *monitor, int64_t now_us)
+{
+	struct pl_pressure_sample sample = { 0 };
+	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
+	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
+	publish(monitor, now);
+	tell(monitor, now);
+}
+
+static void wait_until(struct pl_monitor *monitor, int64_t until_us)
+{
+	struct pollfd fd = { .fd = monitor->waker.event_fd, .events = POLLIN };
+	const int64_t wait_us = until_us - pl_clock_now_us();
+	const struct timespec timeout = pl_clock_timespec(wait_us > 0 ? wait_us : 0);
+	ppoll(&fd, 1, &timeout, NULL);
+	if (fd.revents != 0)
+		pl_waker_wake_up(&monitor->waker);
+}
+
+static void run(void *owner)
+{
+	struct pl_monitor *monitor = owner;
+	int64_t next_us = pl_clock_now_us();
+	pl_meter_init(&monitor->meter, next_us);
+	while (!pl_thread_is_stopping(&monitor->thread)) {
+		const int64_t now_us = pl_clock_now_us();
+		look(monitor, now_us);
+		next_us += PL_PRESSURE_PERIOD_US;
+		if (next_us <= now_us) {
+			monitor->now.samples_late++;
+			next_us = now_us + PL_PRESSURE_PERIOD_US;
+		}
+		wait_until(monitor, next_us);
+	}
+}
+
+/* ---- start and end ---- */
+
+static enum pl_err settle(void *owner)
+{
+	(void)owner;
+	return PL_ERR_NONE;
+}
+
+enum pl_err pl_monitor_create(struct pl_monitor **out, const struct pl_monitor_config *config)
+{
+	struct pl_monitor *monitor = aligned_alloc(64, (sizeof *monitor + 63) / 64 * 64);
+	if (monitor == NULL)
+		return PL_ERR_NO_MEMORY;
+	memset(monitor, 0, sizeof *monitor);
+	monitor->config = *config;
+	atomic_init(&monitor->forced, config->forced);
+	monitor->now.now.cause = PL_PRESSURE_INPUTS;
+	enum pl_err err = pl_waker_init(&monitor->waker);
+	if (err != PL_ERR_NONE)
+		goto fail_waker;
+	err = pl_ring_init(&monitor->events, config->waker, EVENTS, sizeof(struct pl_event));
+	if (err != PL_ERR_NONE)
+		goto fail_events;
+	const struct pl_thread_duty duty = { .settle = settle, .run = run, .waker = &monitor->waker, .owner = monitor };
+	err = pl_thread_start(&monitor->thread, "monitor", &duty);
+	if (err != PL_ERR_NONE)
+		goto fail_thread;
+	*out = monitor;
+	return PL_ERR_NONE;
+
+fail_thread:
+	pl_ring_fini(&monitor->events);
+fail_events:
+	pl_waker_fini(&monitor->waker);
+fail_waker:
+	free(monitor);
+	return err;
+}
+
+enum pl_err pl_monitor_wait(struct pl_monitor *monitor)
+{
+	return pl_thread_wait(&monitor->thread);
+}
+
+void pl_monitor_go(struct pl_monitor *monitor, struct pl_shard *const shard[], size_t shard_count,
+	const struct pl_workers *workers)
+{
+	monitor->shard = shard;
+	monitor->shard_count = shard_count;
+	monitor->workers = workers;
+	pl_thread_go(&monitor->thread);
+}
+
+void pl_monitor_ask_to_stop(struct pl_monitor *monitor)
+{
+	pl_thread_ask_to_stop(&monitor->thread);
+}
+
+void pl_monitor_stop(struct pl_monitor *monitor)
+{
+	pl_thread_stop(&monitor->thread);
+}
+
+void pl_monitor_destroy(struct pl_monitor **owned)
+{
+	struct pl_monitor *monitor = *owned;
+	if (monitor == NULL)
+		return;
+	*owned = NULL;
+	pl_monitor_stop(monitor);
+	pl_ring_fini(&monitor->events);
+	pl_waker_fini(&monitor->waker);
+	free(monitor);
+}
+
+/* ---- from other threads ---- */
+
+struct pl_ring *pl_monitor_events(struct pl_monitor *monitor)
+{
+	return &monitor->events;
+}
+
+void pl_monitor_force(struct pl_monitor *monitor, uint8_t level)
+{
+	PL_ASSERT(level <= PL_PRESSURE_LEVELS);
+	atomic_store_explicit(&monitor->forced, level, memory_order_relaxed);
+	pl_waker_poke(&monitor->waker);
+}
+
+uint8_t pl_monitor_forced(const struct pl_monitor *monitor)
+{
+	return (uint8_t)atomic_load_explicit(&monitor->forced, memory_order_relaxed);
+}
+
+void pl_monitor_read(const struct pl_monitor *monitor, struct pl_sfu_pressure *now)
+{
+	pl_published_read(monitor->published, now, sizeof *now);
+}
