@@ -14,6 +14,7 @@ void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets)
 		.capacity = packets,
 		.free_count = packets,
 		.free_min = packets,
+		.free_ever = packets,
 		.low = packets * PL_POOL_LOW_PERCENT / 100,
 		.high = packets * PL_POOL_HIGH_PERCENT / 100,
 	};
@@ -66,4 +67,12 @@ void pl_pool_release(struct pl_pool *pool, struct pl_packet *packet)
 	pool->free_count++;
 	if (pool->free_count >= pool->high)
 		pool->is_low = false;
+}
+
+uint32_t pl_pool_used_lately(struct pl_pool *pool)
+{
+	const uint32_t used = pool->capacity - pool->free_min;
+	pool->free_ever = pool->capacity - pl_pool_used_max(pool);
+	pool->free_min = pool->free_count;
+	return used;
 }

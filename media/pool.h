@@ -48,7 +48,8 @@ struct pl_pool {
 	uint32_t low, high; /* watermarks, in packets that are free */
 	bool is_low;        /* since the low watermark, until the high one */
 	uint64_t low_count; /* times that it became low */
-	uint32_t free_min;  /* fewest that were ever free */
+	uint32_t free_min;  /* fewest that were free since pl_pool_used_lately was asked last */
+	uint32_t free_ever; /* ... and ever before */
 };
 
 /* The bytes that a pool of so many packets needs. */
@@ -77,5 +78,14 @@ static inline uint32_t pl_pool_used(const struct pl_pool *pool)
 {
 	return pool->capacity - pool->free_count;
 }
+
+/* The most that were ever in use at a time. */
+static inline uint32_t pl_pool_used_max(const struct pl_pool *pool)
+{
+	return pool->capacity - (pool->free_min < pool->free_ever ? pool->free_min : pool->free_ever);
+}
+
+/* The most that were in use at a time since this was asked last. */
+uint32_t pl_pool_used_lately(struct pl_pool *pool);
 
 #endif

@@ -497,3 +497,8 @@ struct pl_codec_counters pl_codec_counters(struct pl_codec *c)
 	counters.packets_used = pl_pool_used(&c->pool);
 	return counters;
 }
+
+unsigned pl_codec_pool_permille(struct pl_codec *c)
+{
+	return (unsigned)((uint64_t)pl_pool_used_lately(&c->pool) * 1000 / c->pool.capacity);
+}

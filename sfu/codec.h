@@ -83,4 +83,7 @@ void pl_codec_count_drop(struct pl_codec *c, enum pl_drop drop);
 /* With the gauges of now; the next late_us_max begins here. */
 struct pl_codec_counters pl_codec_counters(struct pl_codec *c);
 
+/* The most packet buffers that were in use at a time, of all, since this was asked last. */
+unsigned pl_codec_pool_permille(struct pl_codec *c);
+
 #endif

@@ -307,6 +307,11 @@ struct pl_conference_counters pl_conference_counters(const struct pl_conference 
 	counters.pool_low = c->pool.low_count;
 	counters.packets = c->pool.capacity;
 	counters.packets_used = pl_pool_used(&c->pool);
-	counters.packets_used_max = c->pool.capacity - c->pool.free_min;
+	counters.packets_used_max = pl_pool_used_max(&c->pool);
 	return counters;
+}
+
+unsigned pl_conference_pool_permille(struct pl_conference *c)
+{
+	return (unsigned)((uint64_t)pl_pool_used_lately(&c->pool) * 1000 / c->pool.capacity);
 }

@@ -103,4 +103,7 @@ uint64_t pl_conference_rtp_in(const struct pl_conference *c);
 /* With the gauges of now. */
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c);
 
+/* The most packet buffers that were in use at a time, of all, since this was asked last. */
+unsigned pl_conference_pool_permille(struct pl_conference *c);
+
 #endif

@@ -43,6 +43,12 @@ void pl_link_reap(struct pl_link *link);
 /* The next message, NULL when there is none; it and its packet stay until done. */
 const struct pl_cross *pl_link_take(struct pl_link *link);
 
+/* How many of the places for media are taken, as the writer knows, who has reaped. */
+static inline size_t pl_link_used(const struct pl_link *link)
+{
+	return link->pushed - link->reaped;
+}
+
 /* The reader is done with all that it has taken. */
 void pl_link_done(struct pl_link *link);
 

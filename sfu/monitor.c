@@ -19,6 +19,7 @@ _Static_assert(sizeof(struct pl_sfu_pressure) % sizeof(uint64_t) == 0, "it is pu
 struct pl_monitor {
 	struct pl_meter meter;
 	struct pl_sfu_pressure now;
+	struct pl_relief relief; /* as others were told */
 	struct pl_pressure told;
 	bool has_told;
 	struct pl_waker waker; /* its own: to be stopped, and to look at once at what was forced */
@@ -66,6 +67,18 @@ static void publish(struct pl_monitor *monitor, const struct pl_pressure *pressu
 	pl_published_write(monitor->published, now, sizeof *now);
 }
 
+/* ---- what it takes away ---- */
+
+static void relieve(struct pl_monitor *monitor, const struct pl_pressure *now)
+{
+	const struct pl_ladder *ladder = pl_pressure_ladder(now->level);
+	monitor->relief = pl_relief_of(ladder, now->cause, &monitor->relief);
+	for (size_t i = 0; i < monitor->shard_count; i++)
+		pl_shard_relieve(monitor->shard[i], &monitor->relief);
+	for (size_t i = 0; i < monitor->workers->count; i++)
+		pl_worker_relieve(monitor->workers->worker[i], ladder->load_step);
+}
+
 /* ---- its turns ---- */
 
 static void look(struct pl_monitor *monitor, int64_t now_us)
@@ -73,6 +86,7 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	struct pl_pressure_sample sample = { 0 };
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
+	relieve(monitor, now);
 	publish(monitor, now);
 	tell(monitor, now);
 }

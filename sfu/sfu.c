@@ -36,6 +36,7 @@ struct pl_sfu {
 	size_t address_count;
 	char warning[WARNINGS_MAX][WARNING_SIZE];
 	size_t warning_count;
+	int64_t woken_us[PL_WORKERS_MAX]; /* since when a message waits for a worker that sleeps; 0: none */
 };
 
 /* Microseconds from the NTP epoch (1900) to the monotonic clock's zero: 70 years with 17 leap days before 1970. */
@@ -574,4 +575,52 @@ void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters)
 	memset(counters, 0, sizeof *counters);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_add_counters(sfu->shard[i], counters);
+}
+
+void pl_sfu_shard_load(const struct pl_sfu *sfu, size_t shard, struct pl_load *load)
+{
+	pl_shard_load(shard_of(sfu, shard), pl_clock_now_us(), load);
+}
+
+void pl_sfu_worker_load(const struct pl_sfu *sfu, size_t worker, struct pl_load *load)
+{
+	PL_ASSERT(worker < sfu->workers.count);
+	pl_worker_load(sfu->workers.worker[worker], pl_clock_now_us(), load);
+}
+
+/* ---- the watchdog ---- */
+
+/* Since when a turn of this worker is overdue; INT64_MAX: it is not.  A message that wakes it has no time of its own, so it counts from when
+ * it was seen first. */
+static int64_t overdue_since(struct pl_sfu *sfu, size_t worker, int64_t now_us)
+{
+	const struct pl_worker *w = sfu->workers.worker[worker];
+	const int64_t due_us = pl_worker_due_us(w);
+	const bool is_woken = due_us == INT64_MAX && pl_worker_is_woken(w);
+	if (!is_woken)
+		sfu->woken_us[worker] = 0;
+	else if (sfu->woken_us[worker] == 0)
+		sfu->woken_us[worker] = now_us;
+	return is_woken ? sfu->woken_us[worker] : due_us;
+}
+
+static void note_stall(struct pl_sfu_stall *worst, bool is_worker, size_t index, int64_t for_us)
+{
+	if (for_us > worst->for_us)
+		*worst = (struct pl_sfu_stall){ .is_worker = is_worker, .index = index, .for_us = for_us };
+}
+
+bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *stall)
+{
+	const int64_t now_us = pl_clock_now_us();
+	*stall = (struct pl_sfu_stall){ .for_us = 0 };
+	for (size_t i = 0; i < sfu->shard_count; i++) {
+		const int64_t since_us = pl_shard_due_us(sfu->shard[i]);
+		note_stall(stall, false, i, since_us < now_us ? now_us - since_us : 0);
+	}
+	for (size_t i = 0; i < sfu->workers.count; i++) {
+		const int64_t since_us = overdue_since(sfu, i, now_us);
+		note_stall(stall, true, i, since_us < now_us ? now_us - since_us : 0);
+	}
+	return stall->for_us >= after_us;
 }

@@ -9,6 +9,7 @@
 #include "media/addr.h"
 #include "sfu/codec.h"
 #include "sfu/conference.h"
+#include "sfu/load.h"
 #include "sfu/phases.h"
 #include "sfu/types.h"
 
@@ -128,7 +129,24 @@ uint8_t pl_sfu_forced_level(const struct pl_sfu *sfu);
 
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters);
 
-/* The counters of one shard, and of all of them, summed; at most a second old. */
+/* How busy a shard's thread, or a codec worker's, is.  Of the last tenth of a second while it works; nothing while it sleeps; and one
+ * that does not come back from its work is as busy as can be.  Any thread. */
+void pl_sfu_shard_load(const struct pl_sfu *sfu, size_t shard, struct pl_load *load);
+void pl_sfu_worker_load(const struct pl_sfu *sfu, size_t worker, struct pl_load *load);
+
+/* A thread of the media plane that should have begun a turn and has not. */
+struct pl_sfu_stall {
+	bool is_worker;
+	size_t index;   /* of the shard, or worker */
+	int64_t for_us; /* so long it has not */
+};
+
+/* The worst of those that have not for after_us; false: there is none.  When the whole process was stopped for a while, all of
+ * them seem to hang for a moment after: ask again before it is believed. */
+PL_MUST_USE bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *stall);
+
+/* The counters of one shard, and of all of them, summed; a tenth of a second old while it works, and half a second at
+ * rest.  Any thread. */
 void pl_sfu_shard_counters(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_counters *counters);
 void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters);
 

@@ -11,7 +11,7 @@ enum {
 	JOINS_PER_TURN = 4,     /* each takes as long as forwarding hundreds of packets */
 	CROSSES_PER_TURN = 128, /* of each link */
 	HANDSHAKES_US = 1000,   /* a step takes a third of it */
-	PUBLISH_US = 500000,
+	PUBLISH_US = 500000,    /* at rest; at work with each PL_LOAD_PERIOD_US */
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
 };
@@ -63,6 +63,8 @@ static bool take_crosses_of(struct pl_shard *shard, int64_t now_us, struct pl_sh
 			drain(shard, now_us);
 	}
 	shard->is_behind |= peer->from->taking == CROSSES_PER_TURN;
+	if (peer->from->taking > 0)
+		pl_pulse_note_ring(&shard->pulse, pl_ring_waiting(&peer->from->ring), PL_LINK_MEDIA_MAX);
 	return peer->from->taking > 0;
 }
 
@@ -95,6 +97,7 @@ static bool take_commands(struct pl_shard *shard, int64_t now_us)
 		drain(shard, now_us);
 	}
 	shard->is_behind = true;
+	pl_pulse_note_ring(&shard->pulse, pl_ring_waiting(&shard->commands), COMMANDS_CAPACITY);
 	return true;
 }
 
@@ -116,10 +119,19 @@ static void take_datagrams(struct pl_shard *shard)
 	}
 }
 
-static void publish_counters(struct pl_shard *shard, int64_t now_us)
+static void note_rings(struct pl_shard *shard)
 {
-	if (now_us - shard->published_us < PUBLISH_US)
+	pl_pulse_note_ring(&shard->pulse, EVENTS_CAPACITY - pl_ring_room(&shard->events), EVENTS_CAPACITY);
+	for (size_t i = 0; i < shard->peer_count; i++)
+		pl_pulse_note_ring(&shard->pulse, pl_link_used(shard->peer[i].to), PL_LINK_MEDIA_MAX);
+}
+
+static void publish(struct pl_shard *shard, int64_t now_us)
+{
+	if (!pl_pulse_is_due(&shard->pulse, now_us))
 		return;
+	note_rings(shard);
+	pl_pulse_tell(&shard->pulse, now_us, pl_conference_pool_permille(shard->conference));
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
 		.conference = pl_conference_counters(shard->conference),
@@ -138,14 +150,24 @@ static void publish_counters(struct pl_shard *shard, int64_t now_us)
 	pl_published_write(shard->published, &counters, sizeof counters);
 }
 
-/* Sleeps until a datagram, a command, or the conference's deadline.  True when there are datagrams. */
-static bool wait_for_work(struct pl_shard *shard)
+/* What the turn that begins was due for: what it slept until; or, when something was there already, the last look. */
+static int64_t due_of(bool has_slept, bool has_news, int64_t now_us, int64_t until_us, int64_t looked_us)
+{
+	if (has_slept)
+		return has_news ? now_us : until_us;
+	return has_news || until_us < looked_us ? looked_us : until_us;
+}
+
+/* Sleeps until a datagram, a command, or the conference's deadline, and begins a turn.  True when there are datagrams.
+ * looked_us: when it would have been here, had it been free. */
+static bool wait_for_work(struct pl_shard *shard, int64_t looked_us, int64_t *turn_us)
 {
 	struct pollfd fds[PL_UDP_FAMILIES + 1] = { [PL_UDP_FAMILIES] = {
 							   .fd = shard->waker.event_fd, .events = POLLIN } };
 	const struct pollfd *waker = &fds[PL_UDP_FAMILIES];
 	pl_udp_prepare_poll(&shard->udp, fds);
 	const int64_t now_us = pl_clock_now_us();
+	pl_pulse_wake(&shard->pulse, now_us); /* gathering */
 	int64_t until_us = pl_conference_deadline(shard->conference);
 	if (until_us > shard->published_us + PUBLISH_US)
 		until_us = shard->published_us + PUBLISH_US;
@@ -160,24 +182,46 @@ static bool wait_for_work(struct pl_shard *shard)
 			       (pl_waker_prepare_sleep(&shard->waker) || !pl_conference_accepts(shard->conference));
 	const int64_t wait_us = may_sleep ? until_us - now_us : 0;
 	const struct timespec timeout = pl_clock_timespec(wait_us);
+	if (may_sleep)
+		pl_pulse_sleep(&shard->pulse, now_us, until_us);
 	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
+	*turn_us = pl_clock_now_us();
 	shard->waits++;
 	if (waker->revents != 0)
 		pl_waker_wake_up(&shard->waker);
 	else
 		pl_waker_stay_awake(&shard->waker);
-	return pl_udp_take_poll(&shard->udp, fds);
+	const bool has_datagrams = pl_udp_take_poll(&shard->udp, fds),
+		   has_slept = pl_pulse_wake(&shard->pulse, *turn_us);
+	pl_pulse_turn(&shard->pulse, *turn_us,
+		due_of(has_slept, has_datagrams || waker->revents != 0, *turn_us, until_us, looked_us));
+	return has_datagrams;
 }
 
 /* Before the shard looks what is there, so that it wakes up once for all of it.  What came meanwhile waits in the socket.  What a bounded turn left over, and handshakes, for which a turn
- * has a millisecond, wait no longer. */
-static void gather(const struct pl_shard *shard)
+ * has a millisecond, wait no longer.  Returns when that was to be. */
+static int64_t gather(struct pl_shard *shard)
 {
 	const bool is_pressed =
 		shard->is_behind || shard->udp.has_more || pl_conference_has_handshakes(shard->conference);
 	const int64_t until_us = pl_gather_until(&shard->gather, is_pressed);
-	if (until_us != INT64_MIN)
-		pl_clock_sleep_until(until_us);
+	if (until_us == INT64_MIN)
+		return shard->gather.turn_us;
+	pl_pulse_sleep(&shard->pulse, pl_clock_now_us(), until_us);
+	pl_clock_sleep_until(until_us);
+	return until_us;
+}
+
+/* What is asked of this shard from now on. */
+static void take_relief(struct pl_shard *shard)
+{
+	const uint32_t word = atomic_load_explicit(&shard->relief, memory_order_relaxed);
+	if (word == shard->relief_seen)
+		return;
+	shard->relief_seen = word;
+	const struct pl_relief relief = pl_relief_from(word);
+	shard->gather.window_us =
+		relief.coalesce_us > shard->config.coalesce_us ? relief.coalesce_us : shard->config.coalesce_us;
 }
 
 /* What is due, and steps of handshakes for as long as they may keep packets waiting.  Returns the time. */
@@ -202,13 +246,17 @@ void pl_shard_run(struct pl_shard *shard)
 {
 	shard->published_us = pl_clock_now_us();
 	shard->gather.window_us = shard->config.coalesce_us;
+	pl_gather_begin(&shard->gather, shard->published_us);
+	pl_gather_busy(&shard->gather);
+	pl_pulse_start(&shard->pulse, shard->published_us);
 	while (!pl_thread_is_stopping(&shard->thread)) {
-		gather(shard);
-		const bool has_datagrams = wait_for_work(shard);
-		const int64_t now_us = pl_clock_now_us();
+		int64_t now_us;
+		const int64_t looked_us = gather(shard);
+		const bool has_datagrams = wait_for_work(shard, looked_us, &now_us);
 		const uint64_t rtp_in = pl_conference_rtp_in(shard->conference);
 		pl_gather_begin(&shard->gather, now_us);
 		shard->is_behind = false;
+		take_relief(shard);
 		drain(shard, now_us); /* events that waited for room in the ring */
 		bool is_busy = take_commands(shard, now_us);
 		is_busy |= take_crosses(shard, now_us);
@@ -218,7 +266,7 @@ void pl_shard_run(struct pl_shard *shard)
 			pl_gather_busy(&shard->gather);
 		const int64_t tick_us = tick(shard);
 		pl_udp_flush(&shard->udp);
-		publish_counters(shard, tick_us);
+		publish(shard, tick_us);
 	}
 	const int64_t now_us = pl_clock_now_us();
 	drain(shard, now_us);
@@ -262,4 +310,23 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->events_delayed += counters.events_delayed;
 	note_max(&sum->handshakes_turn_max, counters.handshakes_turn_max);
 	note_max(&sum->joins_turn_max, counters.joins_turn_max);
+}
+
+void pl_shard_load(const struct pl_shard *shard, int64_t now_us, struct pl_load *load)
+{
+	pl_pulse_read(&shard->pulse, now_us, load);
+}
+
+int64_t pl_shard_due_us(const struct pl_shard *shard)
+{
+	return pl_pulse_due_us(&shard->pulse);
+}
+
+void pl_shard_relieve(struct pl_shard *shard, const struct pl_relief *relief)
+{
+	const uint32_t word = pl_relief_word(relief);
+	if (atomic_load_explicit(&shard->relief, memory_order_relaxed) == word)
+		return;
+	atomic_store_explicit(&shard->relief, word, memory_order_relaxed);
+	pl_waker_poke(&shard->waker);
 }

@@ -10,6 +10,8 @@
 #include "sfu/conference.h"
 #include "sfu/io/memory.h"
 #include "sfu/io/ring.h"
+#include "sfu/load.h"
+#include "sfu/relief.h"
 #include "sfu/sfu.h"
 
 struct pl_shard;
@@ -68,6 +70,15 @@ int pl_shard_pin_error(const struct pl_shard *shard);
 /* After wait: whether the conference's tables are on the shard's node, where the kernel knows nodes at all. */
 bool pl_shard_is_on_node(const struct pl_shard *shard);
 const struct pl_memory *pl_shard_memory(const struct pl_shard *shard);
+
+/* How busy it is.  now_us: of sfu/io/clock.h.  Any thread. */
+void pl_shard_load(const struct pl_shard *shard, int64_t now_us, struct pl_load *load);
+
+/* When its thread begins its next turn at the latest, or began the present one; INT64_MAX: before it goes.  Any thread. */
+int64_t pl_shard_due_us(const struct pl_shard *shard);
+
+/* From the next turn on, which begins soon.  The operator's own window counts where it is longer.  Thread: the monitor. */
+void pl_shard_relieve(struct pl_shard *shard, const struct pl_relief *relief);
 
 /* Adds this shard's counters. */
 void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters *sum);

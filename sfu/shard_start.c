@@ -6,8 +6,6 @@
 #include "media/pool.h"
 #include "sfu/shard_state.h"
 
-enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
-
 /* The thread goes to its CPUs, and from there takes what is large: memory is on the node of who touches it first.  What
  * OpenSSL takes later comes from an arena that is this thread's own, so it is near, too. */
 static enum pl_err settle(void *owner)
@@ -60,6 +58,7 @@ static struct pl_shard *take_memory(const struct pl_shard_config *config)
 	shard->config = *config;
 	shard->config.conference.packets = packets;
 	shard->config.conference.packet_memory = pool;
+	pl_pulse_init(&shard->pulse);
 	return shard;
 }
 

@@ -5,12 +5,15 @@
 
 #include "sfu/gather.h"
 #include "sfu/io/published.h"
+#include "sfu/io/pulse.h"
 #include "sfu/io/thread.h"
 #include "sfu/io/udp.h"
 #include "sfu/shard.h"
 #include "sfu/worker.h"
 
 _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
+
+enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
 
 /* Another shard, or a codec worker. */
 struct pl_shard_peer {
@@ -35,7 +38,11 @@ struct pl_shard {
 	int64_t published_us;
 	struct pl_gather gather;
 	bool is_behind; /* the last turn left something over that had come */
+	uint32_t relief_seen;
+	struct pl_pulse pulse;
 	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_counters)];
+	/* What others set: pl_relief_word. */
+	_Alignas(64) _Atomic uint32_t relief;
 	/* The start: written by the thread while it settles, constant after. */
 	struct pl_memory memory; /* the shard itself is in it */
 	struct pl_shard_config config;

@@ -11,6 +11,7 @@
 #include "sfu/io/denormals.h"
 #include "sfu/io/memory.h"
 #include "sfu/io/published.h"
+#include "sfu/io/pulse.h"
 #include "sfu/io/thread.h"
 #include "sfu/types.h"
 
@@ -38,12 +39,13 @@ struct pl_worker {
 	struct pl_sfu_worker_counters counters;
 	int64_t published_us, busy_published_us;
 	const struct pl_dsp *dsp; /* as the codec has it; as counters.load_step, too */
+	struct pl_pulse pulse;
 	struct pl_thread thread;
 	void *memory; /* the codec's */
 	size_t memory_bytes;
 	int pin_error;
 	/* What others read and write. */
-	_Alignas(64) atomic_uint wanted_step;
+	_Alignas(64) atomic_uint wanted_step, least_step; /* the operator's, the ladder's */
 	_Atomic(const struct pl_dsp *) wanted_dsp;
 	atomic_uint placed; /* rooms that shards have chosen it for, ever */
 	_Alignas(64) atomic_uint load, rooms,
@@ -82,6 +84,8 @@ static void take_messages(struct pl_worker *worker, int64_t now_us)
 			pl_codec_take(worker->codec, now_us, worker->ways[i].shard, message);
 			drain(worker, now_us);
 		}
+		if (from->taking > 0)
+			pl_pulse_note_ring(&worker->pulse, pl_ring_waiting(&from->ring), PL_LINK_MEDIA_MAX);
 		pl_link_done(from);
 	}
 }
@@ -89,7 +93,9 @@ static void take_messages(struct pl_worker *worker, int64_t now_us)
 /* What others have set, as the codec likes it: between two steps. */
 static void take_settings(struct pl_worker *worker)
 {
-	const uint8_t step = (uint8_t)atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
+	const unsigned wanted = atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
+	const unsigned least = atomic_load_explicit(&worker->least_step, memory_order_relaxed);
+	const uint8_t step = (uint8_t)(wanted > least ? wanted : least);
 	const struct pl_dsp *dsp = atomic_load_explicit(&worker->wanted_dsp, memory_order_relaxed);
 	if (step != worker->counters.load_step)
 		pl_codec_set_load(worker->codec, (struct pl_mixer_load){ .step = step });
@@ -109,9 +115,18 @@ static void turn(struct pl_worker *worker, int64_t now_us)
 	}
 }
 
+static void tell_pulse(struct pl_worker *worker, int64_t now_us)
+{
+	for (size_t i = 0; i < worker->way_count; i++)
+		pl_pulse_note_ring(&worker->pulse, pl_link_used(worker->ways[i].to), PL_LINK_MEDIA_MAX);
+	pl_pulse_tell(&worker->pulse, now_us, pl_codec_pool_permille(worker->codec));
+}
+
 static void publish(struct pl_worker *worker, int64_t now_us, bool is_idle)
 {
 	struct pl_sfu_worker_counters *counters = &worker->counters;
+	if (pl_pulse_is_due(&worker->pulse, now_us))
+		tell_pulse(worker, now_us);
 	const unsigned placed = atomic_load_explicit(&worker->placed, memory_order_acquire);
 	counters->codec = pl_codec_counters(worker->codec);
 	if (counters->codec.late_us_max > counters->late_us_max)
@@ -140,6 +155,7 @@ static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_
 	struct pollfd fd = { .fd = worker->waker.event_fd, .events = POLLIN };
 	const int64_t wait_us = deadline_us - now_us;
 	const struct timespec timeout = pl_clock_timespec(wait_us);
+	pl_pulse_sleep(&worker->pulse, now_us, deadline_us);
 	ppoll(&fd, 1, deadline_us != INT64_MAX ? &timeout : NULL, NULL);
 	worker->counters.waits++;
 	if (fd.revents != 0)
@@ -151,18 +167,22 @@ static void sleep_until_message(struct pl_worker *worker, int64_t now_us, int64_
 		worker->published_us = pl_clock_now_us();
 }
 
-static void wait_for_work(struct pl_worker *worker, int64_t now_us)
+/* Returns when it was to begin a turn; INT64_MAX: when it is woken. */
+static int64_t wait_for_work(struct pl_worker *worker, int64_t now_us)
 {
 	const int64_t deadline_us = pl_codec_deadline(worker->codec);
 	if (deadline_us <= now_us)
-		return;
+		return deadline_us;
 	if (deadline_us - now_us > PL_MIXER_TICK_US) {
 		sleep_until_message(worker, now_us, deadline_us);
-		return;
+		return deadline_us;
 	}
 	/* Not for longer than a step: there may be G.711 to transcode. */
-	pl_clock_sleep_until(deadline_us < now_us + PL_CODEC_STEP_US ? deadline_us : now_us + PL_CODEC_STEP_US);
+	const int64_t until_us = deadline_us < now_us + PL_CODEC_STEP_US ? deadline_us : now_us + PL_CODEC_STEP_US;
+	pl_pulse_sleep(&worker->pulse, now_us, until_us);
+	pl_clock_sleep_until(until_us);
 	worker->counters.waits++;
+	return until_us;
 }
 
 static void run(void *owner)
@@ -170,10 +190,12 @@ static void run(void *owner)
 	struct pl_worker *worker = owner;
 	int64_t now_us = pl_clock_now_us();
 	worker->published_us = now_us;
+	pl_pulse_start(&worker->pulse, now_us);
 	take_settings(worker); /* so that one without work tells them, too */
 	while (!pl_thread_is_stopping(&worker->thread)) {
-		wait_for_work(worker, now_us);
-		const int64_t begin_us = pl_clock_now_us();
+		const int64_t due_us = wait_for_work(worker, now_us), begin_us = pl_clock_now_us();
+		pl_pulse_wake(&worker->pulse, begin_us);
+		pl_pulse_turn(&worker->pulse, begin_us, due_us);
 		turn(worker, begin_us);
 		now_us = pl_clock_now_us();
 		worker->counters.busy_us += (uint64_t)(now_us - begin_us);
@@ -213,6 +235,7 @@ enum pl_err pl_worker_create(struct pl_worker **out, const struct pl_worker_conf
 	memset(worker, 0, sizeof *worker);
 	worker->config = *config;
 	worker->dsp = config->codec.dsp;
+	pl_pulse_init(&worker->pulse);
 	atomic_init(&worker->wanted_step, PL_WORKER_LOAD_STEP);
 	atomic_init(&worker->wanted_dsp, config->codec.dsp);
 	enum pl_err err = pl_waker_init(&worker->waker);
@@ -321,6 +344,30 @@ void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step)
 uint8_t pl_worker_load_step(const struct pl_worker *worker)
 {
 	return (uint8_t)atomic_load_explicit(&worker->wanted_step, memory_order_relaxed);
+}
+
+void pl_worker_relieve(struct pl_worker *worker, uint8_t least_step)
+{
+	PL_ASSERT(least_step < PL_MIXER_LOAD_STEPS);
+	if (atomic_load_explicit(&worker->least_step, memory_order_relaxed) == least_step)
+		return;
+	atomic_store_explicit(&worker->least_step, least_step, memory_order_relaxed);
+	pl_waker_poke(&worker->waker);
+}
+
+void pl_worker_load(const struct pl_worker *worker, int64_t now_us, struct pl_load *load)
+{
+	pl_pulse_read(&worker->pulse, now_us, load);
+}
+
+int64_t pl_worker_due_us(const struct pl_worker *worker)
+{
+	return pl_pulse_due_us(&worker->pulse);
+}
+
+bool pl_worker_is_woken(const struct pl_worker *worker)
+{
+	return atomic_load_explicit(&worker->waker.is_sleeping, memory_order_relaxed) == 0;
 }
 
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp)

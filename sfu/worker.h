@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "sfu/link.h"
+#include "sfu/load.h"
 #include "sfu/sfu.h"
 
 struct pl_worker;
@@ -54,7 +55,17 @@ void pl_worker_counters(const struct pl_worker *worker, struct pl_sfu_worker_cou
 /* From the next step on. */
 void pl_worker_set_load_step(struct pl_worker *worker, uint8_t step); /* below PL_MIXER_LOAD_STEPS */
 uint8_t pl_worker_load_step(const struct pl_worker *worker);          /* that was set last */
+/* As if the step that was set were this one, where it is lower.  Thread: the monitor. */
+void pl_worker_relieve(struct pl_worker *worker, uint8_t least_step);
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp);
+
+/* How busy it is.  now_us: of sfu/io/clock.h.  Any thread. */
+void pl_worker_load(const struct pl_worker *worker, int64_t now_us, struct pl_load *load);
+
+/* When its thread begins its next turn at the latest, or began the present one; INT64_MAX: when a message comes, and whether
+ * one has come.  Any thread. */
+int64_t pl_worker_due_us(const struct pl_worker *worker);
+bool pl_worker_is_woken(const struct pl_worker *worker);
 
 /* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */
 int pl_worker_pin_error(const struct pl_worker *worker);

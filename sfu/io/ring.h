@@ -66,6 +66,13 @@ size_t pl_ring_room(struct pl_ring *ring);
 /* False when the ring is empty. */
 PL_MUST_USE bool pl_ring_pop(struct pl_ring *ring, void *message);
 
+/* How many messages the consumer has seen and not taken yet: all there are after a pop or peek that found none, else some of
+ * them.  Only the consumer. */
+static inline size_t pl_ring_waiting(const struct pl_ring *ring)
+{
+	return ring->tail_seen - atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
+
 /* For messages that are used where they lie.  The consumer looks at the message `ahead` behind the oldest, NULL when there
  * are not so many, and takes the oldest count together when it is done with them. */
 const void *pl_ring_peek(struct pl_ring *ring, size_t ahead);

@@ -119,7 +119,7 @@ static void test_low_and_recovered(void **state)
 	for (size_t i = 0; i < LOW; i++)
 		assert_non_null(w->packet[taken++] = pl_pool_take_reserve(&w->pool));
 	assert_null(pl_pool_take_reserve(&w->pool));
-	assert_int_equal(w->pool.free_min, 0);
+	assert_int_equal(pl_pool_used_max(&w->pool), PACKETS);
 
 	for (size_t i = 0; i < HIGH - 1; i++) {
 		pl_pool_release(&w->pool, w->packet[--taken]);
@@ -133,6 +133,23 @@ static void test_low_and_recovered(void **state)
 	assert_int_equal(pl_pool_used(&w->pool), 0);
 }
 
+/* What was in use at most is told for each while by itself, and for ever. */
+static void test_used_lately(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(pl_pool_used_lately(&w->pool), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_non_null(w->packet[i] = pl_pool_take(&w->pool));
+	pl_pool_release(&w->pool, w->packet[2]);
+	assert_int_equal(pl_pool_used_lately(&w->pool), 3);
+	assert_int_equal(pl_pool_used_lately(&w->pool), 2);
+	pl_pool_release(&w->pool, w->packet[1]);
+	pl_pool_release(&w->pool, w->packet[0]);
+	assert_int_equal(pl_pool_used_lately(&w->pool), 2);
+	assert_int_equal(pl_pool_used_lately(&w->pool), 0);
+	assert_int_equal(pl_pool_used_max(&w->pool), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +159,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_references, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_fresh_buffer_is_for_everybody, begin, end),
 		cmocka_unit_test_setup_teardown(test_low_and_recovered, begin, end),
+		cmocka_unit_test_setup_teardown(test_used_lately, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -742,6 +742,49 @@ static void test_sfu_load_step_changes_while_rooms_are_mixed(void **state)
 		turn(call);
 }
 
+/* A level's rung reaches the threads, and is taken back; what the operator has set counts where it is more. */
+static void test_sfu_ladder_reaches_codec_workers(void **state)
+{
+	struct call *call = *state;
+	const uint8_t first = pl_sfu_load_step(call->sfu, 0);
+	static const uint8_t level[] = { PL_PRESSURE_CRITICAL, PL_PRESSURE_ELEVATED, PL_PRESSURE_NOMINAL };
+	for (size_t i = 0; i < PL_COUNT(level); i++) {
+		const uint8_t least = pl_pressure_ladder(level[i])->load_step;
+		pl_sfu_force_level(call->sfu, level[i]);
+		while (load_step_of(call, 0) != (least > first ? least : first))
+			turn(call);
+		assert_int_equal(pl_sfu_load_step(call->sfu, 0), first);
+	}
+	pl_sfu_force_level(call->sfu, PL_PRESSURE_ELEVATED);
+	assert_true(pl_sfu_set_load_step(call->sfu, 0, PL_MIXER_LOAD_STEPS - 1));
+	while (load_step_of(call, 0) != PL_MIXER_LOAD_STEPS - 1)
+		turn(call);
+}
+
+/* Who works tells of it; who sleeps is idle, and no watchdog barks at it. */
+static void test_sfu_threads_tell_of_their_work(void **state)
+{
+	struct call *call = *state;
+	struct client *ann = &call->client[0];
+	struct pl_load load = { 0 };
+	struct pl_sfu_stall stall;
+	/* A turn takes a while: several of a tenth of a second. */
+	for (uint64_t turns = 0; turns < 100; turns += load.age_us < PL_LOAD_PERIOD_US ? load.turns : 0) {
+		talk(ann);
+		turn(call);
+		pl_sfu_shard_load(call->sfu, ann->shard, &load);
+		assert_true(load.busy_permille <= 1000 && load.late_p99_us <= load.late_max_us);
+		assert_true(load.ring_permille <= 1000 && load.pool_permille <= 1000);
+	}
+	assert_true(load.busy_us > 0 && load.cpu_us > 0 && load.window_us >= PL_LOAD_PERIOD_US);
+	pass(call, 3 * PL_LOAD_PERIOD_US);
+	for (size_t i = 0; i < pl_sfu_worker_count(call->sfu); i++) {
+		pl_sfu_worker_load(call->sfu, i, &load);
+		assert_int_equal(load.busy_permille, 0);
+	}
+	assert_false(pl_sfu_stalled(call->sfu, LIMIT_US, &stall));
+}
+
 static void test_sfu_junk_beside_a_call_is_counted_only(void **state)
 {
 	struct call *call = *state;
@@ -896,6 +939,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sfu_mixes_while_everything_changes, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_tells_how_hard_it_is_pressed, start_one_room, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_load_step_changes_while_rooms_are_mixed, start_one_room, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_ladder_reaches_codec_workers, start, stop),
+		cmocka_unit_test_setup_teardown(test_sfu_threads_tell_of_their_work, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_events_left_for_later_are_told_again, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_junk_beside_a_call_is_counted_only, start, stop),
 		cmocka_unit_test_setup_teardown(test_sfu_leave_closes_the_transport, start, stop),
