@@ -1,6 +1,7 @@
 #include "media/drop.h"
 
 #include "media/base.h"
+#include "media/trace.h"
 
 const char *pl_drop_name(enum pl_drop drop)
 {
@@ -22,4 +23,10 @@ const char *pl_drop_help(enum pl_drop drop)
 	};
 	PL_ASSERT((size_t)drop < PL_COUNT(sentence));
 	return sentence[drop];
+}
+
+void pl_drop_count(uint64_t drop[static PL_DROP_COUNT], enum pl_drop reason)
+{
+	drop[reason]++;
+	PL_TRACE(packet_dropped, (int)reason, pl_drop_name(reason));
 }

@@ -4,6 +4,8 @@
 #ifndef PL_MEDIA_DROP_H
 #define PL_MEDIA_DROP_H
 
+#include <stdint.h>
+
 #define PL_DROP_LIST(X)                                                                                   \
 	X(NONE, "none", "not dropped")                                                                    \
 	X(EMPTY, "empty", "datagram of no bytes")                                                         \
@@ -68,5 +70,8 @@ const char *pl_drop_name(enum pl_drop drop);
 
 /* Returns the sentence that explains it.  Static storage. */
 const char *pl_drop_help(enum pl_drop drop);
+
+/* Counts it in the array of its thread; reason is not NONE. */
+void pl_drop_count(uint64_t drop[static PL_DROP_COUNT], enum pl_drop reason);
 
 #endif

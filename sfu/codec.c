@@ -1,6 +1,7 @@
 #include "sfu/codec.h"
 
 #include "media/rng.h"
+#include "media/trace.h"
 #include "media/transcode.h"
 #include "sfu/queue.h"
 #include "sfu/table.h"
@@ -312,7 +313,8 @@ void pl_codec_take(struct pl_codec *c, int64_t now_us, uint8_t from, const struc
 	default:
 		PL_ASSERT(false); /* of the kinds between shards */
 	}
-	c->counters.drop[drop] += drop != PL_DROP_NONE;
+	if (drop != PL_DROP_NONE)
+		pl_drop_count(c->counters.drop, drop);
 }
 
 /* ---- time ---- */
@@ -356,7 +358,10 @@ static void begin_step(struct pl_codec *c, int64_t now_us)
 	if (c->left == 0)
 		return;
 	c->counters.steps++;
-	c->counters.late += late_us > PL_CODEC_STEP_US;
+	if (late_us > PL_CODEC_STEP_US) {
+		c->counters.late++;
+		PL_TRACE(tick_late, late_us);
+	}
 	if (late_us > c->counters.late_us_max)
 		c->counters.late_us_max = late_us;
 }
@@ -386,7 +391,7 @@ static struct pl_packet *take_buffer(struct pl_codec *c)
 static bool hand_out(struct pl_codec *c, struct pl_packet *packet)
 {
 	if (packet == c->lost)
-		c->counters.drop[PL_DROP_POOL_LOW]++;
+		pl_drop_count(c->counters.drop, PL_DROP_POOL_LOW);
 	else
 		c->counters.sent++;
 	return packet != c->lost;
@@ -479,7 +484,7 @@ void pl_codec_set_dsp(struct pl_codec *c, const struct pl_dsp *dsp)
 
 void pl_codec_count_drop(struct pl_codec *c, enum pl_drop drop)
 {
-	c->counters.drop[drop]++;
+	pl_drop_count(c->counters.drop, drop);
 }
 
 struct pl_codec_counters pl_codec_counters(struct pl_codec *c)

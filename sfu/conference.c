@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/trace.h"
 #include "sfu/events.h"
 #include "sfu/intake.h"
 #include "sfu/membership.h"
@@ -128,7 +129,7 @@ void pl_conference_close(struct pl_conference *c, int64_t now_us)
 static void count_drop(struct pl_conference *c, enum pl_drop drop)
 {
 	if (drop != PL_DROP_NONE)
-		c->counters.drop[drop]++;
+		pl_drop_count(c->counters.drop, drop);
 }
 
 void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop)
@@ -253,6 +254,7 @@ static void drain_transport(struct pl_conference *c, struct pl_participant *p, i
 		pl_membership_finish(c, p, now_us, o.close);
 	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
+		PL_TRACE(connected, p->room_id, p->source);
 		pl_queue_push(&c->notices.participants, &p->telling, p);
 		pl_room_note_fresh(p->room, p);
 		pl_spread_tell(c, p->room, now_us);

@@ -1,5 +1,7 @@
 #include "sfu/forward.h"
 
+#include "media/trace.h"
+
 void pl_forward_init(struct pl_forward *f, struct pl_pool *pool, uint64_t *drop)
 {
 	*f = (struct pl_forward){ .pool = pool, .drop = drop };
@@ -46,8 +48,9 @@ static void give_back(struct pl_forward *f, struct pl_room *room)
 		const struct pl_forward_entry *entry = &f->entry[at - 1];
 		const uint32_t track = entry->packet->track;
 		if (!entry->is_met)
-			f->drop[PL_MIX_IS_TRACK(track) || is_on_air(&room->speakers, track) ? PL_DROP_RTP_UNHEARD
-											    : PL_DROP_RTP_REPLACED]++;
+			pl_drop_count(f->drop, PL_MIX_IS_TRACK(track) || is_on_air(&room->speakers, track)
+						       ? PL_DROP_RTP_UNHEARD
+						       : PL_DROP_RTP_REPLACED);
 		if (!entry->is_borrowed)
 			pl_pool_release(f->pool, entry->packet);
 	}
@@ -221,11 +224,12 @@ static void send_jobs(struct pl_forward *f, const struct job *job, const struct 
 	for (size_t i = 0; i < count; i++) {
 		struct pl_participant *to = job[i].to;
 		if (srtp[i].size == 0) {
-			f->drop[PL_DROP_SRTP_SPENT]++;
+			pl_drop_count(f->drop, PL_DROP_SRTP_SPENT);
 			continue;
 		}
 		pl_egress_commit(
 			egress, pl_transport_path(&to->transport), (struct pl_span){ srtp[i].out.data, srtp[i].size });
+		PL_TRACE(packet_out, to->source, srtp[i].size, srtp[i].out.data);
 		job[i].slot->packets++;
 		job[i].slot->octets += (uint32_t)srtp[i].payload.size;
 		to->is_active = true;
@@ -251,7 +255,7 @@ bool pl_forward_next(struct pl_forward *f, int64_t now_us, struct pl_egress *egr
 		const size_t header_size = is_mix ? write_mix_header(packet, slot, now_us, &mix_header[count])
 						  : write_header(packet, slot, now_us, &job[count]);
 		if (header_size == 0) {
-			f->drop[is_mix ? PL_DROP_MIX_START : PL_DROP_BEFORE_SWITCH]++;
+			pl_drop_count(f->drop, is_mix ? PL_DROP_MIX_START : PL_DROP_BEFORE_SWITCH);
 			has_skipped = true;
 			continue;
 		}

@@ -1,5 +1,6 @@
 #include "sfu/intake.h"
 
+#include "media/trace.h"
 #include "sfu/mixing.h"
 #include "sfu/report.h"
 #include "sfu/spread.h"
@@ -160,6 +161,7 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 	describe(packet, track, &rtp, &ext);
 	packet->mix_group = p->slots.mix;
 	packet->coding = (uint8_t)pl_track_coding(track, rtp.payload_type);
+	PL_TRACE(packet_in, p->room_id, packet->source, packet->track, packet->seq, packet->payload.size);
 	return pl_intake_publish(c, p->room, &track->speaker, now_us, packet);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "media/trace.h"
 #include "sfu/spread.h"
 
 static uint64_t room_hash(const struct pl_conference *c, uint32_t id)
@@ -111,6 +112,7 @@ static void leave(struct pl_conference *c, struct pl_participant *p, int64_t now
 		pl_membership_forget(c, p);
 		return;
 	}
+	PL_TRACE(gone, p->room_id, p->source, "has left");
 	pl_directory_remove(&c->directory, p);
 	c->occupied--;
 	detach(c, p, now_us);
@@ -127,6 +129,7 @@ void pl_membership_finish(struct pl_conference *c, struct pl_participant *p, int
 		release_participant(c, p);
 		return;
 	}
+	PL_TRACE(gone, p->room_id, p->source, pl_close_text(close));
 	detach(c, p, now_us);
 	pl_transport_fini(&p->transport);
 	p->state = PL_PARTICIPANT_GONE;
@@ -173,11 +176,13 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	pl_room_add(room, p, now_us);
 	pl_spread_tell(c, room, now_us);
 	pl_conference_arm(c, p);
+	PL_TRACE(join, command->room, command->source, c->config.shard);
 	return true;
 }
 
 static void refuse(struct pl_conference *c, const struct pl_command *command)
 {
+	PL_TRACE(join_refused, command->room, command->source);
 	if (c->refused_count == PL_REFUSED_MAX)
 		return;
 	c->refused[c->refused_count].room = command->room;

@@ -143,13 +143,13 @@ bool pl_mixing_hear(struct pl_conference *c, struct pl_room *room, struct pl_pac
 	if (!is_mixed(room, packet->track)) {
 		/* Full of those whose end the worker has not heard of. */
 		if (room->mixed_count == PL_COUNT(room->mixed)) {
-			c->counters.drop[PL_DROP_CROSS_FULL]++;
+			pl_drop_count(c->counters.drop, PL_DROP_CROSS_FULL);
 			return true;
 		}
 		room->mixed[room->mixed_count++] = packet->track;
 	}
 	if (!push(c, room, &message))
-		c->counters.drop[PL_DROP_CROSS_FULL]++;
+		pl_drop_count(c->counters.drop, PL_DROP_CROSS_FULL);
 	return true;
 }
 

@@ -180,7 +180,7 @@ static void forward_to(struct pl_conference *c, uint32_t room, uint8_t shard, ui
 {
 	const struct pl_cross message = { .kind = PL_CROSS_FORWARD, .room = room, .relay = relay, .packet = packet };
 	if (!pl_spread_push(c, shard, &message))
-		c->counters.drop[PL_DROP_CROSS_FULL]++;
+		pl_drop_count(c->counters.drop, PL_DROP_CROSS_FULL);
 }
 
 void pl_spread_forward(struct pl_conference *c, uint32_t room, uint64_t replicas, struct pl_packet *packet)

@@ -31,6 +31,7 @@ WRAPPERS = {
     r"opus/|opus\.h": r"media/opus\.c|tests/.*",
     r"libwebsockets\.h": r"signaling/server.*\.[ch]|tests/.*",
     r"ev\.h": r"signaling/server.*\.[ch]",
+    r"sys/sdt\.h": r"media/trace\.h",
     r"yaml\.h": r"signaling/config.*\.c|tests/.*",
     r"jansson\.h": r"signaling/(message|front)[a-z_]*\.[ch]|tests/.*",
 }
