@@ -1,8 +1,11 @@
 # The tests that need the real server in a process of its own: independent clients in Python (label integration) and
-# browsers driven by Node (label e2e).  PROCESSORS keeps two of the heavy ones from running at the same time on a small machine:
-# audio that stutters is not what they are about.
+# browsers driven by Node (label e2e).  What each takes of the machine: CMakeLists.txt; the seconds are a first run's.
 set(PLENUM_INTEGRATION ${CMAKE_CURRENT_SOURCE_DIR}/integration)
 set(PLENUM_E2E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
+set(PLENUM_INTEGRATION_LISTENS aiortc conversation mix)
+set(PLENUM_INTEGRATION_WAITS http memory operator shards signaling websocket whip)
+set(PLENUM_COST_load COST 300)
+set(PLENUM_COST_memory COST 200)
 
 # What steady_test.py preloads into the server.  A sanitizer has an allocator of its own.
 if(NOT PLENUM_SANITIZE)
@@ -23,10 +26,16 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	if(short STREQUAL "steady")
 		set(counter "PLENUM_COUNT_CALLS=$<TARGET_FILE:plenum_count_calls>;")
 	endif()
+	set(weight ${PLENUM_WORKS} COST 100)
+	if(short IN_LIST PLENUM_INTEGRATION_LISTENS)
+		set(weight ${PLENUM_LISTENS})
+	elseif(short IN_LIST PLENUM_INTEGRATION_WAITS)
+		set(weight ${PLENUM_WAITS} COST 100)
+	endif()
 	set(test ${PLENUM_TEST_PREFIX}integration/${short})
 	# Debian's interpreter, which has Debian's modules; a plain python3 may be another.
 	add_test(NAME ${test} COMMAND /usr/bin/python3 ${source})
-	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 PROCESSORS 2
+	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 ${weight} ${PLENUM_COST_${short}}
 		ENVIRONMENT "${counter}PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
@@ -39,7 +48,7 @@ if(NOT PLENUM_SANITIZE)
 	endif()
 	function(plenum_e2e name)
 		add_test(NAME e2e/${name} COMMAND ${ARGN} ${PLENUM_NODE} --test ${PLENUM_E2E}/${name}.test.js)
-		set_tests_properties(e2e/${name} PROPERTIES LABELS e2e TIMEOUT 240 PROCESSORS 2 SKIP_RETURN_CODE 77
+		set_tests_properties(e2e/${name} PROPERTIES LABELS e2e TIMEOUT 240 SKIP_RETURN_CODE 77 ${PLENUM_LISTENS}
 			ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_ARTIFACTS=${CMAKE_BINARY_DIR}/e2e")
 	endfunction()
 	plenum_e2e(three_pages)
