@@ -14,6 +14,11 @@ if(NOT PLENUM_SANITIZE)
 	target_link_libraries(plenum_count_calls PRIVATE plenum_flags ${CMAKE_DL_LIBS})
 endif()
 
+plenum_needs(clients)
+set(needs ${PLENUM_TEST_PREFIX}needs/clients)
+if(PLENUM_SANITIZE)
+	list(APPEND needs ${PLENUM_TEST_PREFIX}needs/sanitizer)
+endif()
 file(GLOB INTEGRATION_SOURCES CONFIGURE_DEPENDS ${PLENUM_INTEGRATION}/*_test.py)
 foreach(source IN LISTS INTEGRATION_SOURCES)
 	get_filename_component(name ${source} NAME_WE)
@@ -36,6 +41,7 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	# Debian's interpreter, which has Debian's modules; a plain python3 may be another.
 	add_test(NAME ${test} COMMAND /usr/bin/python3 ${source})
 	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 ${weight} ${PLENUM_COST_${short}}
+		FIXTURES_REQUIRED "${needs}"
 		ENVIRONMENT "${counter}PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
@@ -43,12 +49,12 @@ endforeach()
 if(NOT PLENUM_SANITIZE)
 	find_program(PLENUM_NODE node)
 	if(NOT PLENUM_NODE)
-		message(STATUS "no node: the browser tests are left out")
-		return()
+		set(PLENUM_NODE node)
 	endif()
+	plenum_needs(browsers ${PLENUM_NODE})
 	function(plenum_e2e name)
 		add_test(NAME e2e/${name} COMMAND ${ARGN} ${PLENUM_NODE} --test ${PLENUM_E2E}/${name}.test.js)
-		set_tests_properties(e2e/${name} PROPERTIES LABELS e2e TIMEOUT 240 SKIP_RETURN_CODE 77 ${PLENUM_LISTENS}
+		set_tests_properties(e2e/${name} PROPERTIES LABELS e2e TIMEOUT 240 SKIP_RETURN_CODE 77 ${PLENUM_LISTENS} FIXTURES_REQUIRED needs/browsers
 			ENVIRONMENT "PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_ARTIFACTS=${CMAKE_BINARY_DIR}/e2e")
 	endfunction()
 	plenum_e2e(three_pages)
