@@ -8,6 +8,7 @@ import re
 
 from aiortc_peer import AiortcPeer
 from gstreamer_peer import GstreamerPeer
+from peer import run
 from plenum_server import Server
 from raw_http import until
 
@@ -92,4 +93,4 @@ async def main():
         print(f"ok: {another_certificate_is_sent_away.__name__}: {another_certificate_is_sent_away.__doc__.splitlines()[0]}", flush=True)
 
 
-asyncio.run(main())
+run(main)

@@ -13,6 +13,7 @@ from aiortc.codecs._opus import ffi, lib
 
 from aiortc_peer import AiortcPeer
 from lossy_relay import LossyRelay
+from peer import run
 from plenum_server import Server
 from speech import Conversation, Hearing, resampled
 from tones import FRAME_SAMPLES, RATE_HZ, Microphone
@@ -172,4 +173,4 @@ async def main():
             print(f"ok: {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)
 
 
-asyncio.run(main())
+run(main)

@@ -9,6 +9,7 @@ import time
 
 from aiortc_peer import AiortcPeer
 from gstreamer_peer import GstreamerPeer
+from peer import run
 from plenum_server import Server
 from plenum_ws import PlenumSocket
 from whip_peer import HttpSession, endpoint, send
@@ -232,4 +233,4 @@ async def main():
         print(f"ok: {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)
 
 
-asyncio.run(main())
+run(main)

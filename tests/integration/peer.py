@@ -1,11 +1,26 @@
 """A participant of a test: joins by the signaling API, and hears with one ear per slot.  What speaks WebRTC is a subclass."""
 
 import asyncio
+import os
+import sys
+import traceback
 
 from plenum_ws import PlenumSocket
 
 WAIT_S_MAX = 20
 TICK_S = 0.1  # silence makes no event that could be awaited
+
+
+def run(main):
+    """Runs a test of peers to its end.  One that fails ends at once: the threads of a peer that nobody has closed would keep the
+    process until ctest's timeout."""
+    try:
+        asyncio.run(main())
+    except BaseException:
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class Peer:

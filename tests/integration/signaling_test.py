@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 
+from peer import run
 from plenum_server import Server
 from plenum_ws import BINARY, TEXT, HandshakeError, PlenumSocket, WebSocket
 from raw_http import get
@@ -339,4 +340,4 @@ async def main():
     await a_full_server()
 
 
-asyncio.run(main())
+run(main)

@@ -15,6 +15,7 @@ from aioice import stun
 from aiortc_peer import AiortcPeer
 from gstreamer_peer import GstreamerPeer
 from pair import OFFER
+from peer import run
 from plenum_server import Server
 from raw_http import Connection, metrics, request
 from whip_peer import FRAGMENT, SDP, HttpSession, endpoint, send, until_gone
@@ -325,4 +326,4 @@ async def main():
     print(f"ok: limits_hold: {limits_hold.__doc__}", flush=True)
 
 
-asyncio.run(main())
+run(main)
