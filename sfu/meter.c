@@ -12,8 +12,8 @@ enum {
 /* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
  * what is there now.
  *
- * Windows: time that a thread had is lumpy, a burst of handshakes fills a tenth of a second and harms nobody, so busy times and what
- * the host takes are averages; the kernel counts pressure stalls anew every two seconds; what is late or lost is so in its first sample. */
+ * Windows: time that a thread had is lumpy, a burst of handshakes fills a tenth of a second and harms nobody, so times
+ * are compared over a second; what is late, lost or full is so in its first sample. */
 static const struct {
 	uint16_t full_permille;
 	uint8_t periods;
@@ -24,13 +24,13 @@ static const struct {
 	[PL_PRESSURE_CPU] = { 1000, 10 },
 	[PL_PRESSURE_STEAL] = { 333, 10 },
 	[PL_PRESSURE_THROTTLED] = { 333, 10 },
-	[PL_PRESSURE_PSI_CPU] = { 1000, 20 },
-	[PL_PRESSURE_PSI_MEMORY] = { 200, 20 },
+	[PL_PRESSURE_PSI_CPU] = { 1000, 10 },
+	[PL_PRESSURE_PSI_MEMORY] = { 200, 10 },
 	[PL_PRESSURE_MEMORY] = { 1000, 0 },
 	[PL_PRESSURE_UNTRACKED] = { 1000, 0 },
 	[PL_PRESSURE_POOL] = { 1000, 0 },
 	[PL_PRESSURE_RING] = { 1000, 0 },
-	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 3 },
+	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 0 },
 	[PL_PRESSURE_FILES] = { 1000, 0 },
 	[PL_PRESSURE_CANARY] = { 1000, 0 },
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "sfu/io/clock.h"
+#include "sfu/io/probe.h"
 #include "sfu/io/published.h"
 #include "sfu/io/thread.h"
 #include "sfu/meter.h"
@@ -12,12 +13,16 @@ enum {
 	EVENTS = 64,
 	/* At nominal, what signaling admits against may be so much old: an idle server is not woken for less. */
 	TELL_PERMILLE = 50,
+	OTHERS_PERIODS = 10, /* of the namespace's counters, which are read every fifth time */
 };
 
 _Static_assert(sizeof(struct pl_sfu_pressure) % sizeof(uint64_t) == 0, "it is published by words");
 
 struct pl_monitor {
 	struct pl_meter meter;
+	struct pl_probe probe;
+	bool is_triggered;
+	struct pl_rate others_rate; /* of the namespace's full receive queues */
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
 	struct pl_pressure told;
@@ -81,9 +86,22 @@ static void relieve(struct pl_monitor *monitor, const struct pl_pressure *now)
 
 /* ---- its turns ---- */
 
+/* What no receive queue of the namespace had room for; others' sockets are among them. */
+static void add_others(struct pl_monitor *monitor, const struct pl_probe_udp *udp, struct pl_pressure_sample *sample)
+{
+	const uint64_t all = udp->datagrams + udp->queue_full;
+	const uint32_t permille = pl_rate_feed(&monitor->others_rate, OTHERS_PERIODS, udp->queue_full, all);
+	struct pl_pressure_reading *reading = &sample->input[PL_PRESSURE_RECEIVE_QUEUE];
+	if (all > 0 && (reading->whole == 0 || permille > reading->part * 1000 / reading->whole))
+		*reading = (struct pl_pressure_reading){ .part = permille, .whole = 1000, .is_shared = true };
+}
+
 static void look(struct pl_monitor *monitor, int64_t now_us)
 {
 	struct pl_pressure_sample sample = { 0 };
+	struct pl_probe_udp udp;
+	pl_probe_read(&monitor->probe, now_us, 0, monitor->is_triggered, &sample, &udp);
+	add_others(monitor, &udp, &sample);
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
 	relieve(monitor, now);
@@ -93,12 +111,16 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 
 static void wait_until(struct pl_monitor *monitor, int64_t until_us)
 {
-	struct pollfd fd = { .fd = monitor->waker.event_fd, .events = POLLIN };
+	struct pollfd fds[] = { { .fd = monitor->waker.event_fd, .events = POLLIN },
+		{ .fd = monitor->probe.trigger_fd, .events = POLLPRI } };
 	const int64_t wait_us = until_us - pl_clock_now_us();
 	const struct timespec timeout = pl_clock_timespec(wait_us > 0 ? wait_us : 0);
-	ppoll(&fd, 1, &timeout, NULL);
-	if (fd.revents != 0)
+	ppoll(fds, PL_COUNT(fds), &timeout, NULL);
+	if (fds[0].revents != 0)
 		pl_waker_wake_up(&monitor->waker);
+	monitor->is_triggered = (fds[1].revents & POLLPRI) != 0;
+	if ((fds[1].revents & POLLERR) != 0)
+		pl_probe_drop_trigger(&monitor->probe); /* its group has ended */
 }
 
 static void run(void *owner)
@@ -122,7 +144,8 @@ static void run(void *owner)
 
 static enum pl_err settle(void *owner)
 {
-	(void)owner;
+	struct pl_monitor *monitor = owner;
+	pl_probe_open(&monitor->probe, monitor->config.root, pl_clock_now_us());
 	return PL_ERR_NONE;
 }
 
@@ -162,6 +185,11 @@ enum pl_err pl_monitor_wait(struct pl_monitor *monitor)
 	return pl_thread_wait(&monitor->thread);
 }
 
+const char *pl_monitor_missing(const struct pl_monitor *monitor)
+{
+	return pl_probe_missing(&monitor->probe);
+}
+
 void pl_monitor_go(struct pl_monitor *monitor, struct pl_shard *const shard[], size_t shard_count,
 	const struct pl_workers *workers)
 {
@@ -188,6 +216,7 @@ void pl_monitor_destroy(struct pl_monitor **owned)
 		return;
 	*owned = NULL;
 	pl_monitor_stop(monitor);
+	pl_probe_close(&monitor->probe);
 	pl_ring_fini(&monitor->events);
 	pl_waker_fini(&monitor->waker);
 	free(monitor);

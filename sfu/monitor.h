@@ -12,6 +12,7 @@ struct pl_monitor;
 
 struct pl_monitor_config {
 	struct pl_waker *waker; /* of who takes the events; outlives the monitor */
+	const char *root;       /* of the kernel's files (sfu/io/sysfile.h); outlives the monitor */
 	uint8_t forced;         /* the level from the start; PL_PRESSURE_LEVELS: as the score has it */
 };
 
@@ -20,6 +21,9 @@ PL_MUST_USE enum pl_err pl_monitor_create(struct pl_monitor **monitor, const str
 
 /* Until it has opened its sources. */
 PL_MUST_USE enum pl_err pl_monitor_wait(struct pl_monitor *monitor);
+
+/* After wait: which inputs this machine does not have, in words; "" for none. */
+const char *pl_monitor_missing(const struct pl_monitor *monitor);
 
 /* From now on it watches these, which outlive its thread. */
 void pl_monitor_go(struct pl_monitor *monitor, struct pl_shard *const shard[], size_t shard_count,

@@ -262,6 +262,7 @@ static enum pl_err create_monitor(
 {
 	const struct pl_monitor_config monitor = {
 		.waker = &sfu->waker,
+		.root = config->pressure_root == NULL ? "" : config->pressure_root,
 		.forced = config->has_pressure_level ? config->pressure_level : PL_PRESSURE_LEVELS,
 	};
 	const enum pl_err err = pl_monitor_create(&sfu->monitor, &monitor);
@@ -461,6 +462,11 @@ uint8_t pl_sfu_load_step(const struct pl_sfu *sfu, size_t worker)
 void pl_sfu_pressure(const struct pl_sfu *sfu, struct pl_sfu_pressure *now)
 {
 	pl_monitor_read(sfu->monitor, now);
+}
+
+const char *pl_sfu_pressure_missing(const struct pl_sfu *sfu)
+{
+	return pl_monitor_missing(sfu->monitor);
 }
 
 void pl_sfu_force_level(struct pl_sfu *sfu, uint8_t level)

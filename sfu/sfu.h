@@ -32,6 +32,7 @@ struct pl_sfu_config {
 	struct pl_phases *phases;                     /* that the start marks; NULL: nobody asks */
 	bool has_pressure_level;                      /* the level is pressure_level, whatever the score */
 	uint8_t pressure_level;                       /* enum pl_pressure_level */
+	const char *pressure_root;                    /* where the kernel's files are that tell of pressure; NULL: "" */
 };
 
 struct pl_sfu;
@@ -122,6 +123,9 @@ struct pl_sfu_pressure {
 	uint64_t events_delayed;        /* samples that signaling had no room for */
 };
 void pl_sfu_pressure(const struct pl_sfu *sfu, struct pl_sfu_pressure *now);
+
+/* Which inputs this machine does not have, in words; "" for none.  Valid as long as sfu. */
+const char *pl_sfu_pressure_missing(const struct pl_sfu *sfu);
 
 /* The level is this one from now on, and so is what it takes away; PL_PRESSURE_LEVELS: as the score has it. */
 void pl_sfu_force_level(struct pl_sfu *sfu, uint8_t level);

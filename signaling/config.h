@@ -82,6 +82,9 @@ enum {
 		"how much is taken away from clients; auto: as much as the load asks for",                             \
 		"The server measures itself every 100 ms.  Another word holds that level, whatever the load: nominal " \
 		"takes nothing away and refuses nobody.")                                                              \
+	X(pressure, root, TEXT, "", 0, 400, "folder",                                                              \
+		"where /proc and /sys are that tell of the load; empty: where they always are",                        \
+		"For tests, which put figures of their own there.")                                                   \
 	X(admin, token, SECRET, "", 0, 256, "secret",                                                                 \
 		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                             \
 		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "    \

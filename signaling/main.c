@@ -76,6 +76,7 @@ static bool start_media(struct app *app)
 	PL_ASSERT(pl_simd_parse(config->media_simd, &sfu.simd));
 	PL_ASSERT(pl_config_parse_addresses(config->media_address, sfu.address, &count));
 	sfu.address_count = (uint8_t)count;
+	sfu.pressure_root = config->pressure_root;
 	sfu.has_pressure_level = pl_pressure_level_parse(config->pressure_level, &sfu.pressure_level);
 	return pl_sfu_create(&app->sfu, &sfu, app->error, sizeof(app->error)) == PL_ERR_NONE;
 }
@@ -170,6 +171,9 @@ static void tell_ready(const struct app *app)
 		PL_LOG_NUMBER("udp", pl_sfu_port(app->sfu, 0)), PL_LOG_NUMBER("shards", pl_sfu_shard_count(app->sfu)),
 		PL_LOG_NUMBER("codecs", pl_sfu_worker_count(app->sfu)), PL_LOG_TEXT("srtp", pl_sfu_srtp_text(app->sfu)),
 		PL_LOG_TEXT("url", url));
+	if (pl_sfu_pressure_missing(app->sfu)[0] != '\0')
+		pl_log(PL_LOG_INFO, "this machine does not tell all of its load",
+			PL_LOG_TEXT("missing", pl_sfu_pressure_missing(app->sfu)));
 	for (size_t i = 0; pl_sfu_warning(app->sfu, i) != NULL; i++)
 		pl_log(PL_LOG_WARNING, "media", PL_LOG_TEXT("warning", pl_sfu_warning(app->sfu, i)));
 	if (count == 0)

@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The hierarchies that matter.  On a hybrid host a process is in all of them at once. */
-enum kind { CPU_V1, CPUSET_V1, UNIFIED, KINDS };
-
 struct hierarchy {
 	char group[PL_SYSFILE_PATH_SIZE]; /* as /proc/self/cgroup names it; "": the process is in none */
 	char mount[PL_SYSFILE_PATH_SIZE]; /* where the filesystem is, "" for nowhere */
@@ -30,7 +27,7 @@ static void copy_path(char to[static PL_SYSFILE_PATH_SIZE], const char *from)
 }
 
 /* A line of /proc/self/cgroup: "4:cpu,cpuacct:/docker/1f", or "0::/user.slice" for version 2. */
-static void take_group(struct hierarchy hierarchy[static KINDS], char *line)
+static void take_group(struct hierarchy hierarchy[static PL_CGROUP_KINDS], char *line)
 {
 	line[strcspn(line, "\n")] = '\0';
 	char *controllers = strchr(line, ':');
@@ -40,11 +37,13 @@ static void take_group(struct hierarchy hierarchy[static KINDS], char *line)
 	*path++ = '\0';
 	*controllers++ = '\0';
 	if (strcmp(line, "0") == 0)
-		copy_path(hierarchy[UNIFIED].group, path);
+		copy_path(hierarchy[PL_CGROUP_UNIFIED].group, path);
 	if (has_word(controllers, "cpu"))
-		copy_path(hierarchy[CPU_V1].group, path);
+		copy_path(hierarchy[PL_CGROUP_CPU_V1].group, path);
 	if (has_word(controllers, "cpuset"))
-		copy_path(hierarchy[CPUSET_V1].group, path);
+		copy_path(hierarchy[PL_CGROUP_CPUSET_V1].group, path);
+	if (has_word(controllers, "memory"))
+		copy_path(hierarchy[PL_CGROUP_MEMORY_V1].group, path);
 }
 
 /* /proc writes blanks, tabs, newlines and backslashes of a path as \040 and the like. */
@@ -92,7 +91,7 @@ static void offer_mount(struct hierarchy *hierarchy, const char *root, const cha
 /* A line of /proc/self/mountinfo (proc(5)):
  *     36 35 98:0 /docker/1f /sys/fs/cgroup/cpu rw,noatime shared:1 - cgroup cgroup rw,cpu,cpuacct
  * with any number of fields before the lone hyphen. */
-static void take_mount(struct hierarchy hierarchy[static KINDS], char *line)
+static void take_mount(struct hierarchy hierarchy[static PL_CGROUP_KINDS], char *line)
 {
 	char *field[6], *rest = line;
 	line[strcspn(line, "\n")] = '\0';
@@ -110,15 +109,17 @@ static void take_mount(struct hierarchy hierarchy[static KINDS], char *line)
 	unescape(field[3]);
 	unescape(field[4]);
 	if (strcmp(type, "cgroup2") == 0)
-		offer_mount(&hierarchy[UNIFIED], field[3], field[4]);
+		offer_mount(&hierarchy[PL_CGROUP_UNIFIED], field[3], field[4]);
 	if (strcmp(type, "cgroup") == 0 && has_word(options, "cpu"))
-		offer_mount(&hierarchy[CPU_V1], field[3], field[4]);
+		offer_mount(&hierarchy[PL_CGROUP_CPU_V1], field[3], field[4]);
 	if (strcmp(type, "cgroup") == 0 && has_word(options, "cpuset"))
-		offer_mount(&hierarchy[CPUSET_V1], field[3], field[4]);
+		offer_mount(&hierarchy[PL_CGROUP_CPUSET_V1], field[3], field[4]);
+	if (strcmp(type, "cgroup") == 0 && has_word(options, "memory"))
+		offer_mount(&hierarchy[PL_CGROUP_MEMORY_V1], field[3], field[4]);
 }
 
 /* These two files have no bound on their lines or their size. */
-static void each_line(struct hierarchy hierarchy[static KINDS], const char *root, const char *path,
+static void each_line(struct hierarchy hierarchy[static PL_CGROUP_KINDS], const char *root, const char *path,
 	void (*take)(struct hierarchy *, char *))
 {
 	FILE *file = pl_sysfile_open(root, path);
@@ -194,42 +195,56 @@ static void take_quota_v2(struct pl_cgroup *cgroup, const char *root, const char
 	take_quota(cgroup, file, quota, period == NULL ? "" : period);
 }
 
-static void take_level(struct pl_cgroup *cgroup, const char *root, enum kind kind, const char *folder)
+static void take_level(struct pl_cgroup *cgroup, const char *root, enum pl_cgroup_kind kind, const char *folder)
 {
 	switch (kind) {
-	case CPU_V1:
+	case PL_CGROUP_CPU_V1:
 		take_quota_v1(cgroup, root, folder);
 		break;
-	case CPUSET_V1:
+	case PL_CGROUP_CPUSET_V1:
 		take_cpus(cgroup, root, folder, "cpuset.cpus");
 		take_cpus(cgroup, root, folder, "cpuset.effective_cpus");
 		break;
-	case UNIFIED:
+	case PL_CGROUP_UNIFIED:
 		take_quota_v2(cgroup, root, folder);
 		take_cpus(cgroup, root, folder, "cpuset.cpus.effective");
 		break;
-	case KINDS:
+	case PL_CGROUP_MEMORY_V1:
+	case PL_CGROUP_KINDS:
 		break;
 	}
 }
 
-void pl_cgroup_read(struct pl_cgroup *cgroup, const char *root)
+void pl_cgroup_find(struct pl_cgroup_place place[static PL_CGROUP_KINDS], const char *root)
 {
-	struct hierarchy hierarchy[KINDS] = { 0 };
-	memset(cgroup, 0, sizeof *cgroup);
+	struct hierarchy hierarchy[PL_CGROUP_KINDS] = { 0 };
 	each_line(hierarchy, root, "/proc/self/cgroup", take_group);
 	each_line(hierarchy, root, "/proc/self/mountinfo", take_mount);
-	for (int kind = 0; kind < KINDS; kind++) {
-		char *path = hierarchy[kind].path;
-		const size_t mount_size = strlen(hierarchy[kind].mount);
-		if (mount_size == 0)
+	for (int kind = 0; kind < PL_CGROUP_KINDS; kind++) {
+		copy_path(place[kind].path, hierarchy[kind].mount[0] == '\0' ? "" : hierarchy[kind].path);
+		place[kind].top_size = strlen(hierarchy[kind].mount);
+	}
+}
+
+bool pl_cgroup_climb(struct pl_cgroup_place *place)
+{
+	char *slash = strrchr(place->path, '/');
+	if (strlen(place->path) <= place->top_size || slash == NULL)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+void pl_cgroup_read(struct pl_cgroup *cgroup, const char *root)
+{
+	struct pl_cgroup_place place[PL_CGROUP_KINDS];
+	memset(cgroup, 0, sizeof *cgroup);
+	pl_cgroup_find(place, root);
+	for (int kind = 0; kind < PL_CGROUP_KINDS; kind++) {
+		if (place[kind].path[0] == '\0')
 			continue;
-		for (;;) {
-			take_level(cgroup, root, (enum kind)kind, path);
-			char *slash = strrchr(path, '/');
-			if (strlen(path) <= mount_size || slash == NULL)
-				break;
-			*slash = '\0';
-		}
+		do
+			take_level(cgroup, root, (enum pl_cgroup_kind)kind, place[kind].path);
+		while (pl_cgroup_climb(&place[kind]));
 	}
 }

@@ -41,7 +41,7 @@ static void test_meter_normalises_as_the_list_says(void **state)
 		{ PL_PRESSURE_UNTRACKED, false, 1000, 1000, 1000 },
 		{ PL_PRESSURE_POOL, false, 2048, 2048, 1000 },
 		{ PL_PRESSURE_RING, false, 512, 1024, 500 },
-		{ PL_PRESSURE_RECEIVE_QUEUE, true, 1, 100, 1000 },
+		{ PL_PRESSURE_RECEIVE_QUEUE, false, 1, 100, 1000 },
 		{ PL_PRESSURE_FILES, false, 921, 1024, 899 },
 		{ PL_PRESSURE_CANARY, false, 1, 1, 1000 },
 	};

@@ -223,7 +223,8 @@ static void test_config_set_speaks_like_the_file(void **state)
 			"media.coalesce_us, media.pool_packets, media.srtp, media.simd, media.mixing, "
 			"media.codec_workers, "
 			"limits.participants, "
-			"limits.rooms, limits.room_participants, limits.connections, pressure.level, admin.token, "
+			"limits.rooms, limits.room_participants, limits.connections, pressure.level, pressure.root, "
+			"admin.token, "
 			"log.level, "
 			"log.format" },
 	};
