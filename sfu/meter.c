@@ -5,34 +5,34 @@
 enum {
 	/* Samples further apart say nothing of the time between them. */
 	GAP_US = 1000000,
-	/* The most that an input counts which others can cause. */
-	SHARED_PERMILLE_MAX = 790,
+	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little and refuses nobody. */
+	CAREFUL_PERMILLE_MAX = 790,
 };
 
 /* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
- * what is there now.
+ * what is there now.  is_confirmed: one sample is not believed in full.
  *
- * Windows: time that a thread had is lumpy, a burst of handshakes fills a tenth of a second and harms nobody, so times
- * are compared over a second; what is late, lost or full is so in its first sample. */
+ * The kernel counts time in ticks, and hands it out in slices: it is compared over a second.  What our own threads tell is of each tenth. */
 static const struct {
 	uint16_t full_permille;
 	uint8_t periods;
+	bool is_confirmed;
 } scale[PL_PRESSURE_INPUTS] = {
-	[PL_PRESSURE_SHARD_BUSY] = { 1000, 0 },
-	[PL_PRESSURE_SHARD_LATE] = { 1000, 0 }, /* whole is the 5 ms */
-	[PL_PRESSURE_CODEC_LATE] = { 100, 0 },
-	[PL_PRESSURE_CPU] = { 1000, 10 },
-	[PL_PRESSURE_STEAL] = { 333, 10 },
-	[PL_PRESSURE_THROTTLED] = { 333, 10 },
-	[PL_PRESSURE_PSI_CPU] = { 1000, 10 },
-	[PL_PRESSURE_PSI_MEMORY] = { 200, 10 },
-	[PL_PRESSURE_MEMORY] = { 1000, 0 },
-	[PL_PRESSURE_UNTRACKED] = { 1000, 0 },
-	[PL_PRESSURE_POOL] = { 1000, 0 },
-	[PL_PRESSURE_RING] = { 1000, 0 },
-	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 0 },
-	[PL_PRESSURE_FILES] = { 1000, 0 },
-	[PL_PRESSURE_CANARY] = { 1000, 0 },
+	[PL_PRESSURE_SHARD_BUSY] = { 1000, 0, true },
+	[PL_PRESSURE_SHARD_LATE] = { 1000, 0, true }, /* whole is the 5 ms */
+	[PL_PRESSURE_CODEC_LATE] = { 100, 0, true },
+	[PL_PRESSURE_CPU] = { 1000, 10, false },
+	[PL_PRESSURE_STEAL] = { 333, 10, false },
+	[PL_PRESSURE_THROTTLED] = { 333, 10, false },
+	[PL_PRESSURE_PSI_CPU] = { 1000, 10, false },
+	[PL_PRESSURE_PSI_MEMORY] = { 200, 10, false },
+	[PL_PRESSURE_MEMORY] = { 1000, 0, false },
+	[PL_PRESSURE_UNTRACKED] = { 1000, 0, false },
+	[PL_PRESSURE_POOL] = { 1000, 0, true },
+	[PL_PRESSURE_RING] = { 1000, 0, true },
+	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 0, true },
+	[PL_PRESSURE_FILES] = { 1000, 0, false },
+	[PL_PRESSURE_CANARY] = { 1000, 0, false },
 };
 
 /* part in thousandths of whole, cut at what a score can be. */
@@ -87,19 +87,38 @@ void pl_meter_force(struct pl_meter *meter, uint8_t level)
 	meter->forced = level;
 }
 
+/* Of three the one in the middle. */
+static uint16_t middle(const uint16_t of[static PL_METER_RECENT])
+{
+	const uint16_t low = of[0] < of[1] ? of[0] : of[1], high = of[0] < of[1] ? of[1] : of[0];
+	return of[2] < low ? low : of[2] > high ? high : of[2];
+}
+
+/* In full when one of the two samples before was as large. */
+static uint16_t confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permille)
+{
+	memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
+	recent[0] = permille;
+	const uint16_t lasting = middle(recent),
+		       careful = permille < CAREFUL_PERMILLE_MAX ? permille : CAREFUL_PERMILLE_MAX;
+	return lasting > careful ? lasting : careful;
+}
+
 static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
 {
 	struct pl_rate *rate = &meter->rate[input];
 	if (reading->whole == 0) {
 		rate->count = 0;
+		memset(meter->recent[input], 0, sizeof meter->recent[input]);
 		return PL_PRESSURE_ABSENT;
 	}
 	const uint32_t permille = scale[input].periods == 0
 					  ? permille_of(reading->part, reading->whole)
 					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
 	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
-	const uint32_t most = reading->is_shared ? SHARED_PERMILLE_MAX : PL_PRESSURE_PERMILLE_MAX;
-	return (uint16_t)(scaled < most ? scaled : most);
+	const uint32_t most = reading->is_shared ? CAREFUL_PERMILLE_MAX : PL_PRESSURE_PERMILLE_MAX;
+	const uint16_t cut = (uint16_t)(scaled < most ? scaled : most);
+	return scale[input].is_confirmed ? confirm(meter->recent[input], cut) : cut;
 }
 
 /* Since when the score has been below what each level needs. */

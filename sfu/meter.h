@@ -1,6 +1,7 @@
 /* Makes one score, its cause and a level out of what was read: of each input a part of a whole, as counters or as it is now.
  *
- * Up within the sample that shows it.  A level ends when the score has been below its recovery threshold for PL_PRESSURE_HOLD_US,
+ * Up within the sample that shows it.  What a hiccup of the machine shows, too (a turn that began late, a moment's full ring), makes the
+ * server careful at once, and counts in full when two of three samples show it.  A level ends when the score has been below its recovery threshold for PL_PRESSURE_HOLD_US,
  * the highest first, PL_PRESSURE_STEP_US after the one above it at the earliest: so a level that was reached stays for the hold at
  * least, whatever the inputs do.  A source that begins anew (its counter falls) counts from there; one that is not there is left
  * out.  Integers only: nothing that a source says can make it overflow.
@@ -32,8 +33,11 @@ struct pl_pressure_sample {
 	struct pl_pressure_reading input[PL_PRESSURE_INPUTS];
 };
 
+enum { PL_METER_RECENT = 3 };
+
 struct pl_meter {
 	struct pl_rate rate[PL_PRESSURE_INPUTS];
+	uint16_t recent[PL_PRESSURE_INPUTS][PL_METER_RECENT]; /* newest first, of those that are confirmed */
 	struct pl_pressure now;
 	uint8_t level, cause; /* as the score has them, whatever was forced */
 	uint8_t forced;       /* PL_PRESSURE_LEVELS: none */

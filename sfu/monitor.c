@@ -13,6 +13,7 @@ enum {
 	EVENTS = 64,
 	/* At nominal, what signaling admits against may be so much old: an idle server is not woken for less. */
 	TELL_PERMILLE = 50,
+	SHARD_LATE_FULL_US = 5000,
 	OTHERS_PERIODS = 10, /* of the namespace's counters, which are read every fifth time */
 };
 
@@ -23,6 +24,8 @@ struct pl_monitor {
 	struct pl_probe probe;
 	bool is_triggered;
 	struct pl_rate others_rate; /* of the namespace's full receive queues */
+	struct pl_rate drop_rate[PL_SFU_SHARDS_MAX], late_rate[PL_WORKERS_MAX];
+	uint64_t cpu_us, cpu_seen_us, deferred_seen_us; /* of the process: without what was deferred; as read */
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
 	struct pl_pressure told;
@@ -96,11 +99,74 @@ static void add_others(struct pl_monitor *monitor, const struct pl_probe_udp *ud
 		*reading = (struct pl_pressure_reading){ .part = permille, .whole = 1000, .is_shared = true };
 }
 
+static void raise_reading(struct pl_pressure_reading *reading, uint64_t part, uint64_t whole)
+{
+	reading->whole = whole;
+	if (part > reading->part)
+		reading->part = part;
+}
+
+static void raise_common(struct pl_pressure_sample *sample, const struct pl_load *load)
+{
+	raise_reading(&sample->input[PL_PRESSURE_POOL], load->pool_permille, 1000);
+	raise_reading(&sample->input[PL_PRESSURE_RING], load->ring_permille, 1000);
+}
+
+/* The worst of the media threads.  Handshakes and joins fill what media leaves, so they are no load: a storm of them is over the
+ * sooner.  Returns how long they took, ever. */
+static uint64_t add_shards(struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
+{
+	uint64_t deferred_us = 0;
+	for (size_t i = 0; i < monitor->shard_count; i++) {
+		struct pl_load load;
+		struct pl_sfu_counters counters = { .kernel_drops = 0 };
+		pl_shard_load(monitor->shard[i], now_us, &load);
+		pl_shard_add_counters(monitor->shard[i], &counters);
+		deferred_us += load.deferred_us;
+		const uint64_t came = counters.conference.datagrams_in + counters.kernel_drops;
+		raise_common(sample, &load);
+		raise_reading(
+			&sample->input[PL_PRESSURE_SHARD_BUSY], load.busy_permille - load.deferred_permille, 1000);
+		raise_reading(&sample->input[PL_PRESSURE_SHARD_LATE], load.late_p99_us, SHARD_LATE_FULL_US);
+		raise_reading(&sample->input[PL_PRESSURE_RECEIVE_QUEUE],
+			pl_rate_feed(&monitor->drop_rate[i], 1, counters.kernel_drops, came), 1000);
+	}
+	return deferred_us;
+}
+
+/* The worst of the codec workers.  One that does not come back from a step counts none of those that it misses. */
+static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
+{
+	for (size_t i = 0; i < monitor->workers->count; i++) {
+		struct pl_load load;
+		struct pl_sfu_worker_counters counters;
+		pl_worker_load(monitor->workers->worker[i], now_us, &load);
+		pl_worker_counters(monitor->workers->worker[i], &counters);
+		const bool hangs = load.turns == 0 && load.busy_permille == 1000;
+		const uint32_t late =
+			pl_rate_feed(&monitor->late_rate[i], 1, counters.codec.late, counters.codec.steps);
+		raise_common(sample, &load);
+		raise_reading(&sample->input[PL_PRESSURE_CODEC_LATE], hangs ? 1000 : late, 1000);
+	}
+}
+
+/* A thread that waited for a CPU while it was deferred was longer at it than it had one: nothing is taken off twice. */
+static void take_off_deferred(struct pl_monitor *monitor, uint64_t deferred_us, struct pl_pressure_reading *cpu)
+{
+	const uint64_t used_us = cpu->part - monitor->cpu_seen_us, spent_us = deferred_us - monitor->deferred_seen_us;
+	monitor->cpu_us += used_us > spent_us ? used_us - spent_us : 0;
+	monitor->cpu_seen_us = cpu->part;
+	monitor->deferred_seen_us = deferred_us;
+	cpu->part = monitor->cpu_us;
+}
+
 static void look(struct pl_monitor *monitor, int64_t now_us)
 {
 	struct pl_pressure_sample sample = { 0 };
 	struct pl_probe_udp udp;
 	pl_probe_read(&monitor->probe, now_us, 0, monitor->is_triggered, &sample, &udp);
+	take_off_deferred(monitor, add_shards(monitor, now_us, &sample), &sample.input[PL_PRESSURE_CPU]);
+	add_workers(monitor, now_us, &sample);
 	add_others(monitor, &udp, &sample);
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);

@@ -3,9 +3,9 @@
 #include <string.h>
 
 enum {
-	/* Of one shard.  A join is a millisecond of its second, most of it the handshake; what a participant goes on to cost is
-	 * between nothing and a fiftieth of that which a core has. */
-	FLOOR_MICRO = 1000,
+	/* Of one shard.  A listener of three talkers is a ten-thousandth of a core and a talker in a large room a hundredth.  Handshakes
+	 * are not in it: they wait for media, and their number bounds itself. */
+	FLOOR_MICRO = 300,
 	CEILING_MICRO = 5000,
 	/* Below that the score is what the server costs by itself, and says nothing of one participant. */
 	LEARN_PARTICIPANTS_MIN = 20,

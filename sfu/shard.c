@@ -92,9 +92,12 @@ static bool take_commands(struct pl_shard *shard, int64_t now_us)
 			return i > 0;
 		joins += command.kind == PL_COMMAND_JOIN;
 		note_max(&shard->joins_turn_max, joins);
+		const int64_t begun_us = command.kind == PL_COMMAND_JOIN ? pl_clock_now_us() : 0;
 		pl_conference_command(shard->conference, now_us, &command);
 		free(command.description);
 		drain(shard, now_us);
+		if (command.kind == PL_COMMAND_JOIN)
+			pl_pulse_note_deferred(&shard->pulse, pl_clock_now_us() - begun_us);
 	}
 	shard->is_behind = true;
 	pl_pulse_note_ring(&shard->pulse, pl_ring_waiting(&shard->commands), COMMANDS_CAPACITY);
@@ -231,10 +234,14 @@ static int64_t tick(struct pl_shard *shard)
 	const int64_t until_us = now_us + HANDSHAKES_US;
 	uint64_t steps = 0;
 	while (pl_conference_deadline(shard->conference) <= now_us) {
-		steps += pl_conference_has_handshakes(shard->conference); /* a tick does one */
+		const bool is_step = pl_conference_has_handshakes(shard->conference); /* a tick does one */
+		const int64_t begun_us = now_us;
+		steps += is_step;
 		pl_conference_tick(shard->conference, now_us);
 		drain(shard, now_us);
 		now_us = pl_clock_now_us();
+		if (is_step)
+			pl_pulse_note_deferred(&shard->pulse, now_us - begun_us);
 		if (!pl_conference_has_handshakes(shard->conference) || now_us >= until_us)
 			break;
 	}

@@ -37,25 +37,29 @@ void pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permill
 	const uint64_t busy_us = asleep_us < window_us ? window_us - asleep_us : 0;
 	const uint64_t cpu_us = thread_cpu_us(), p99_us = pl_histogram_quantile_us(&pulse->late, 990);
 	const uint64_t late_max_us = (uint64_t)pulse->late_max_us;
+	const uint64_t deferred_us = pulse->deferred_us < busy_us ? pulse->deferred_us : busy_us;
 	pulse->busy_us += busy_us;
+	pulse->deferred_ever_us += deferred_us;
 	pl_histogram_add(&pulse->late_ever, &pulse->late);
 	const struct pl_load load = {
 		.window_us = window_us,
 		.turns = pulse->turns,
 		.busy_permille = permille_of(busy_us, window_us),
+		.deferred_permille = permille_of(deferred_us, window_us),
 		.cpu_permille = permille_of(cpu_us - pulse->cpu_began_us, window_us),
 		.late_p99_us = p99_us < late_max_us ? p99_us : late_max_us,
 		.late_max_us = late_max_us,
 		.ring_permille = pulse->ring_permille,
 		.pool_permille = pool_permille,
 		.busy_us = pulse->busy_us,
+		.deferred_us = pulse->deferred_ever_us,
 		.cpu_us = cpu_us,
 	};
 	pl_published_write(pulse->told, &load, sizeof load);
 	atomic_store_explicit(&pulse->told_us, now_us, memory_order_relaxed);
 	pulse->began_us = now_us;
 	pulse->asleep_us = pulse->late_max_us = 0;
-	pulse->turns = pulse->ring_permille = 0;
+	pulse->turns = pulse->ring_permille = pulse->deferred_us = 0;
 	pulse->cpu_began_us = cpu_us;
 	pulse->late = (struct pl_histogram){ 0 };
 }
@@ -73,7 +77,7 @@ void pl_pulse_read(const struct pl_pulse *pulse, int64_t now_us, struct pl_load 
 	load->window_us = load->age_us;
 	load->turns = 0;
 	load->busy_permille = hangs ? 1000 : 0;
-	load->cpu_permille = 0;
+	load->cpu_permille = load->deferred_permille = 0;
 	load->late_p99_us = load->late_max_us = late_us;
 	if (!hangs)
 		load->ring_permille = 0;

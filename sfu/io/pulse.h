@@ -16,11 +16,12 @@ struct pl_pulse {
 	int64_t turn_us;  /* when the last turn began */
 	/* The window. */
 	int64_t began_us, asleep_us, late_max_us;
+	uint64_t deferred_us;
 	uint64_t turns, ring_permille, cpu_began_us;
 	struct pl_histogram late;
 	/* Ever. */
 	struct pl_histogram late_ever;
-	uint64_t busy_us;
+	uint64_t busy_us, deferred_ever_us;
 	/* What others look at.  due_us: the next turn begins then at the latest; while one lasts, when it began.  INT64_MAX: it
 	 * sleeps until it is woken. */
 	_Alignas(64) _Atomic int64_t due_us, told_us;
@@ -60,6 +61,12 @@ static inline void pl_pulse_turn(struct pl_pulse *pulse, int64_t now_us, int64_t
 	pulse->turns++;
 	pulse->turn_us = now_us;
 	atomic_store_explicit(&pulse->due_us, now_us, memory_order_relaxed);
+}
+
+/* So much of the turn was work that waits for media, and keeps media waiting for no longer than it may. */
+static inline void pl_pulse_note_deferred(struct pl_pulse *pulse, int64_t spent_us)
+{
+	pulse->deferred_us += spent_us > 0 ? (uint64_t)spent_us : 0;
 }
 
 static inline void pl_pulse_note_ring(struct pl_pulse *pulse, size_t waiting, size_t places)

@@ -58,7 +58,8 @@ static void test_meter_normalises_as_the_list_says(void **state)
 			reading->part = reading->whole = 0;
 		reading->part += cases[i].part;
 		reading->whole += cases[i].whole;
-		const struct pl_pressure *now = pl_meter_feed(&meter, 2 * PERIOD, &sample);
+		pl_meter_feed(&meter, 2 * PERIOD, &sample);
+		const struct pl_pressure *now = pl_meter_feed(&meter, 3 * PERIOD, &sample);
 		assert_int_equal(now->input_permille[cases[i].input], cases[i].permille);
 		assert_int_equal(now->score_permille, cases[i].permille);
 		assert_int_equal(now->cause, cases[i].input);
@@ -81,10 +82,10 @@ static void test_meter_leaves_out_what_is_not_there(void **state)
 	assert_int_equal(now->level, PL_PRESSURE_NOMINAL);
 	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++)
 		assert_int_equal(now->input_permille[i], PL_PRESSURE_ABSENT);
-	sample = only(PL_PRESSURE_POOL, 300);
+	sample = only(PL_PRESSURE_UNTRACKED, 300);
 	now = pl_meter_feed(&meter, 2 * PERIOD, &sample);
 	assert_int_equal(now->score_permille, 300);
-	assert_int_equal(now->cause, PL_PRESSURE_POOL);
+	assert_int_equal(now->cause, PL_PRESSURE_UNTRACKED);
 	assert_int_equal(now->input_permille[PL_PRESSURE_MEMORY], PL_PRESSURE_ABSENT);
 }
 
@@ -94,13 +95,32 @@ static void test_meter_a_shared_cause_takes_little(void **state)
 	(void)state;
 	struct pl_meter meter;
 	pl_meter_init(&meter, 0);
-	struct pl_pressure_sample sample = only(PL_PRESSURE_POOL, 1000000);
-	sample.input[PL_PRESSURE_POOL].is_shared = true;
+	struct pl_pressure_sample sample = only(PL_PRESSURE_UNTRACKED, 1000000);
+	sample.input[PL_PRESSURE_UNTRACKED].is_shared = true;
 	const struct pl_pressure *now = pl_meter_feed(&meter, PERIOD, &sample);
 	assert_int_equal(now->level, PL_PRESSURE_ELEVATED);
 	assert_true(now->score_permille < pl_pressure_begins_permille(PL_PRESSURE_HIGH));
-	sample.input[PL_PRESSURE_POOL].is_shared = false;
+	sample.input[PL_PRESSURE_UNTRACKED].is_shared = false;
 	assert_int_equal(pl_meter_feed(&meter, 2 * PERIOD, &sample)->level, PL_PRESSURE_EMERGENCY);
+}
+
+/* A thread that was late once, because the machine hiccuped, makes us careful; one that stays late is overload, within 200 ms. */
+static void test_meter_a_hiccup_takes_little(void **state)
+{
+	(void)state;
+	struct pl_meter meter;
+	pl_meter_init(&meter, 0);
+	const struct pl_pressure_sample late = only(PL_PRESSURE_SHARD_LATE, 20000),
+					calm = only(PL_PRESSURE_SHARD_LATE, 0);
+	int64_t now_us = 0;
+	for (int i = 0; i < 30; i++) {
+		const struct pl_pressure *now = pl_meter_feed(&meter, now_us += PERIOD, i % 3 == 1 ? &late : &calm);
+		assert_int_equal(now->level, i == 0 ? PL_PRESSURE_NOMINAL : PL_PRESSURE_ELEVATED);
+	}
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &calm)->level, PL_PRESSURE_ELEVATED);
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &late)->level, PL_PRESSURE_ELEVATED);
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &calm)->level, PL_PRESSURE_ELEVATED);
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &late)->level, PL_PRESSURE_EMERGENCY);
 }
 
 /* The way back: nothing for five seconds, then a level a second, and all is given back eight seconds after the load's end. */
@@ -109,7 +129,7 @@ static void test_meter_comes_down_in_steps(void **state)
 	(void)state;
 	struct pl_meter meter;
 	pl_meter_init(&meter, 0);
-	const struct pl_pressure_sample full = only(PL_PRESSURE_RING, 1000), calm = only(PL_PRESSURE_RING, 100);
+	const struct pl_pressure_sample full = only(PL_PRESSURE_FILES, 1000), calm = only(PL_PRESSURE_FILES, 100);
 	int64_t now_us = PERIOD;
 	assert_int_equal(pl_meter_feed(&meter, now_us, &full)->level, PL_PRESSURE_EMERGENCY);
 	const int64_t end_us = now_us;
@@ -118,7 +138,7 @@ static void test_meter_comes_down_in_steps(void **state)
 	while (level != PL_PRESSURE_NOMINAL) {
 		now_us += PERIOD;
 		const struct pl_pressure *now = pl_meter_feed(&meter, now_us, &calm);
-		assert_int_equal(now->cause, PL_PRESSURE_RING);
+		assert_int_equal(now->cause, PL_PRESSURE_FILES);
 		assert_int_equal(now->score_permille, 100);
 		if (now->level == level)
 			continue;
@@ -135,17 +155,17 @@ static void test_meter_holds_between_the_thresholds(void **state)
 	(void)state;
 	struct pl_meter meter;
 	pl_meter_init(&meter, 0);
-	struct pl_pressure_sample sample = only(PL_PRESSURE_RING, 910);
+	struct pl_pressure_sample sample = only(PL_PRESSURE_FILES, 910);
 	int64_t now_us = PERIOD;
 	assert_int_equal(pl_meter_feed(&meter, now_us, &sample)->level, PL_PRESSURE_CRITICAL);
 	for (int i = 0; i < 10 * HOLD_PERIODS; i++) {
-		sample = only(i % 2 == 0 ? PL_PRESSURE_POOL : PL_PRESSURE_RING, i % HOLD_PERIODS == 0 ? 720 : 20);
+		sample = only(i % 2 == 0 ? PL_PRESSURE_UNTRACKED : PL_PRESSURE_FILES, i % HOLD_PERIODS == 0 ? 720 : 20);
 		const struct pl_pressure *now = pl_meter_feed(&meter, now_us += PERIOD, &sample);
 		assert_int_equal(now->level, PL_PRESSURE_CRITICAL);
-		assert_int_equal(now->cause, PL_PRESSURE_POOL);
+		assert_int_equal(now->cause, PL_PRESSURE_UNTRACKED);
 	}
 	for (int i = 0; i <= HOLD_PERIODS; i++) {
-		sample = only(PL_PRESSURE_POOL, 719);
+		sample = only(PL_PRESSURE_UNTRACKED, 719);
 		pl_meter_feed(&meter, now_us += PERIOD, &sample);
 	}
 	assert_int_equal(meter.now.level, PL_PRESSURE_HIGH);
@@ -161,9 +181,9 @@ static void test_meter_a_gap_is_no_recovery(void **state)
 	(void)state;
 	struct pl_meter meter;
 	pl_meter_init(&meter, 0);
-	struct pl_pressure_sample sample = only(PL_PRESSURE_RING, 1000);
+	struct pl_pressure_sample sample = only(PL_PRESSURE_FILES, 1000);
 	pl_meter_feed(&meter, PERIOD, &sample);
-	sample = only(PL_PRESSURE_RING, 0);
+	sample = only(PL_PRESSURE_FILES, 0);
 	pl_meter_feed(&meter, 2 * PERIOD, &sample);
 	assert_int_equal(pl_meter_feed(&meter, 2 * PERIOD + 60000000, &sample)->level, PL_PRESSURE_EMERGENCY);
 	assert_int_equal(pl_meter_feed(&meter, 3 * PERIOD + 60000000 + PL_PRESSURE_HOLD_US, &sample)->level,
@@ -177,12 +197,12 @@ static void test_meter_a_forced_level_is_the_level(void **state)
 	struct pl_meter meter;
 	pl_meter_init(&meter, 0);
 	pl_meter_force(&meter, PL_PRESSURE_HIGH);
-	struct pl_pressure_sample sample = only(PL_PRESSURE_RING, 100);
+	struct pl_pressure_sample sample = only(PL_PRESSURE_FILES, 100);
 	const struct pl_pressure *now = pl_meter_feed(&meter, PERIOD, &sample);
 	assert_int_equal(now->level, PL_PRESSURE_HIGH);
 	assert_true(now->is_forced);
 	assert_int_equal(now->score_permille, 100);
-	sample = only(PL_PRESSURE_RING, 950);
+	sample = only(PL_PRESSURE_FILES, 950);
 	assert_int_equal(pl_meter_feed(&meter, 2 * PERIOD, &sample)->level, PL_PRESSURE_HIGH);
 	pl_meter_force(&meter, PL_PRESSURE_LEVELS);
 	now = pl_meter_feed(&meter, 3 * PERIOD, &sample);
@@ -298,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_meter_normalises_as_the_list_says),
 		cmocka_unit_test(test_meter_leaves_out_what_is_not_there),
 		cmocka_unit_test(test_meter_a_shared_cause_takes_little),
+		cmocka_unit_test(test_meter_a_hiccup_takes_little),
 		cmocka_unit_test(test_meter_comes_down_in_steps),
 		cmocka_unit_test(test_meter_holds_between_the_thresholds),
 		cmocka_unit_test(test_meter_a_gap_is_no_recovery),

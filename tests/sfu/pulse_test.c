@@ -27,6 +27,8 @@ static void test_pulse_tells_of_work_and_lateness(void **state)
 		now_us += 3000;
 		assert_int_equal(pl_pulse_is_due(&pulse, now_us), i == 9);
 	}
+	pl_pulse_note_deferred(&pulse, 4000);
+	pl_pulse_note_deferred(&pulse, 6000);
 	pl_pulse_note_ring(&pulse, 3, 1000);
 	pl_pulse_note_ring(&pulse, 500, 1000);
 	pl_pulse_note_ring(&pulse, 2, 1000);
@@ -37,6 +39,8 @@ static void test_pulse_tells_of_work_and_lateness(void **state)
 	assert_int_equal(load.turns, 10);
 	assert_int_equal(load.busy_permille, 300);
 	assert_int_equal(load.busy_us, 30000);
+	assert_int_equal(load.deferred_permille, 100);
+	assert_int_equal(load.deferred_us, 10000);
 	assert_in_range(load.late_p99_us, 200, 250);
 	assert_int_equal(load.late_max_us, 200);
 	assert_int_equal(load.ring_permille, 500);
@@ -45,6 +49,7 @@ static void test_pulse_tells_of_work_and_lateness(void **state)
 	pl_pulse_tell(&pulse, now_us + PL_LOAD_PERIOD_US, 0);
 	pl_pulse_read(&pulse, now_us + PL_LOAD_PERIOD_US, &load);
 	assert_int_equal(load.turns + load.late_max_us + load.late_p99_us + load.ring_permille, 0);
+	assert_int_equal(load.deferred_permille, 0);
 }
 
 /* A wait that returns at once was no sleep: a thread that never stops working is busy all the time. */
