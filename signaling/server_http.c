@@ -245,6 +245,12 @@ static bool is_api_path(const char *path)
 	return pl_front_http_is_path(path) || pl_front_admin_is_path(path);
 }
 
+/* Also not without a free place in the table, where the front would still take one that it has closed. */
+static bool takes_websockets(const struct pl_server *server)
+{
+	return !server->is_ending && server->ws_free_count > 0;
+}
+
 int pl_http_request(
 	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size)
 {
@@ -284,8 +290,11 @@ int pl_http_request(
 			wsi, session, server->is_ending ? &ending : &plain, server->is_ending ? "ending\n" : "ok\n");
 	if (strcmp(path, "/metrics") == 0)
 		return respond_metrics(server, wsi, session);
-	if (strcmp(path, "/v1/ws") == 0)
+	if (strcmp(path, "/v1/ws") == 0 && takes_websockets(server))
 		return respond_text(wsi, session, &upgrade, "This is the WebSocket of the signaling API.\n");
+	/* Browsers keep from a page with which status an upgrade was refused: this is how it learns why. */
+	if (strcmp(path, "/v1/ws") == 0)
+		return respond_text(wsi, session, &ending, "There is no place for a WebSocket.\n");
 	return respond_file(server, wsi, session, path);
 }
 
@@ -328,8 +337,7 @@ int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const cha
 			wsi, "426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
 	if (!has_key_and_connection(wsi))
 		return refuse_upgrade(wsi, "400 Bad Request", NULL);
-	/* Also without a free place in the table, where the front would still take one that it has closed. */
-	if (server->is_ending || server->ws_free_count == 0) {
+	if (!takes_websockets(server)) {
 		server->refused++;
 		return refuse_upgrade(wsi, "503 Service Unavailable", "Retry-After: 5\r\n");
 	}

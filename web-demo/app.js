@@ -7,7 +7,7 @@ import { Microphones } from './microphones.js';
 import { clearNotices, notify } from './notices.js';
 import { Stage } from './stage.js';
 import { recall } from './remember.js';
-import { AUDIO_MODES, inSeconds, sentenceFor, sentenceForEnd } from './words.js';
+import { AUDIO_MODES, sentenceFor, sentenceForEnd } from './words.js';
 
 const microphones = new Microphones();
 let joining = new AbortController();
@@ -20,14 +20,17 @@ async function enter({ name, room, isListener }) {
 	clearNotices();
 	lobby.setJoining(true);
 	if (isListener) microphones.close();
+	let hasWaited = false;
 	try {
 		const call = await joinAsBefore({
 			room, name, signal: joining.signal,
 			microphone: isListener ? false : await microphones.open(),
-			onrefused: ({ message, retryAfterMs }) =>
-				notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }),
+			onrefused: (refusal) => {
+				hasWaited = true;
+				lobby.wait(refusal);
+			},
 		});
-		showCall(call, room);
+		showCall(call, room, hasWaited);
 	} catch (error) {
 		clearNotices();
 		lobby.setJoining(false);
@@ -50,12 +53,13 @@ async function joinAsBefore(options) {
 	}
 }
 
-/** @param {import('./plenum.js').Call} call @param {string} room */
-function showCall(call, room) {
+/** @param {import('./plenum.js').Call} call @param {string} room @param {boolean} hasWaited */
+function showCall(call, room, hasWaited) {
 	clearNotices();
 	lobby.hide();
 	history.replaceState(null, '', `/#${encodeURIComponent(room)}`);
 	const stage = new Stage(call, room, microphones);
+	if (hasWaited) stage.greet();
 	Object.assign(window, { plenum: { call } }); // for the curious, in the browser's console
 	call.on('closed', (end) => {
 		stage.close();

@@ -3,11 +3,12 @@
 
 import { button, element, input, select, setText } from './dom.js';
 import { recall, remember } from './remember.js';
-import { cleaned, complaintAbout, inventRoom, sentenceFor } from './words.js';
+import { cleaned, complaintAbout, inSeconds, inventRoom, sentenceFor, sentenceForRefusal } from './words.js';
 
 /** @typedef {{ name: string, room: string, isListener: boolean }} Choice */
 
 const METER_EVERY_MS = 60;
+const WAIT_EVERY_MS = 200;
 const FIELDS = /** @type {const} */ (['name', 'room']);
 
 export class Lobby {
@@ -16,6 +17,7 @@ export class Lobby {
 	#oncancel;
 	#timer = 0;
 	#isJoining = false;
+	#waitTimer = 0;
 
 	/**
 	 * @param {import('./microphones.js').Microphones} microphones
@@ -105,12 +107,37 @@ export class Lobby {
 		this.#onjoin({ name: name || 'Guest', room, isListener });
 	}
 
+	/** There is no place yet: says what is waited for, and when the server is asked again. @param {import('./plenum.js').RefusedError} refusal */
+	wait(refusal) {
+		clearInterval(this.#waitTimer);
+		setText(element('waiting-why'), sentenceForRefusal(refusal));
+		setText(element('waiting-what'), 'You will join by yourself as soon as there is a place.');
+		setText(button('join'), 'Stop waiting');
+		element('waiting').hidden = false;
+		document.title = 'Waiting for a place · Plenum';
+		const endMs = performance.now() + refusal.retryAfterMs;
+		const show = () => {
+			const leftMs = Math.max(0, endMs - performance.now());
+			element('waiting').style.setProperty('--left', (leftMs / refusal.retryAfterMs).toFixed(3));
+			setText(element('waiting-when'), leftMs > 0 ? `Asking again ${inSeconds(leftMs)}` : 'Asking…');
+		};
+		this.#waitTimer = setInterval(show, WAIT_EVERY_MS);
+		show();
+	}
+
+	#endWait() {
+		clearInterval(this.#waitTimer);
+		element('waiting').hidden = true;
+		document.title = 'Plenum';
+	}
+
 	/** While joining, the button takes it back. @param {boolean} isJoining */
 	setJoining(isJoining) {
 		this.#isJoining = isJoining;
 		setText(button('join'), isJoining ? 'Joining… (cancel)' : 'Join');
 		button('join').classList.toggle('busy', isJoining);
 		button('listen-only').disabled = isJoining;
+		this.#endWait();
 		input('name').readOnly = input('room').readOnly = isJoining;
 	}
 }

@@ -3,6 +3,7 @@
 
 import { announce, notify } from './notices.js';
 import { button, element, select, setText } from './dom.js';
+import { CAUSES, LEVELS, takenAway } from './pressure.js';
 import { remember } from './remember.js';
 import { AUDIO_MODES, inWords, sentenceFor, sentenceForAudio } from './words.js';
 
@@ -35,6 +36,8 @@ export class Panel {
 		call.on('stats', (stats) => this.#showStats(stats));
 		call.on('state', () => this.#showState());
 		this.#showState();
+		call.on('degraded', () => this.#showPressure());
+		this.#showPressure();
 		for (const radio of radios()) radio.onchange = () => this.#choose(/** @type {AudioMode} */ (radio.value));
 		call.on('audio', () => this.#showAudio());
 		this.#showAudio();
@@ -59,7 +62,23 @@ export class Panel {
 	#showState() {
 		write('state', STATES[this.#call.state]);
 		document.querySelector('[data-stat=state]')?.setAttribute('data-state', this.#call.state);
-		write('pressure', this.#call.pressure.name);
+	}
+
+	/** All that is taken away, also what nobody notices. */
+	#showPressure() {
+		const { pressure } = this.#call;
+		const { level, name, cause } = pressure;
+		write('pressure', name);
+		const taken = takenAway(pressure);
+		element('taken').hidden = taken.length === 0;
+		setText(element('taken-title'), LEVELS[level]?.sentence ?? name);
+		setText(element('taken-cause'), cause ? `Because ${CAUSES[cause] ?? cause}. What is taken away until it has room again:`
+			: 'What is taken away until it has room again:');
+		element('taken-list').replaceChildren(...taken.map((text) => {
+			const item = document.createElement('li');
+			item.textContent = text;
+			return item;
+		}));
 	}
 
 	/** @param {Stats} stats */

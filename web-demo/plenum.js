@@ -29,9 +29,10 @@
  * @property {AudioMode} [audio]            How you hear them; default 'forward'.  'mixed' rejects with `unsupported` where
  *                                         the server does not mix; 'auto' never does.
  * @property {string} [token]              For servers that ask for one.
- * @property {AbortSignal} [signal]        Gives up joining.
- * @property {(error: RefusedError) => void} [onrefused]  When given, a full server is asked again after the time it
- *                                         named, and this is called each time; otherwise `join` rejects.
+ * @property {AbortSignal} [signal]        Gives up joining, or waiting for a place.
+ * @property {boolean} [waits]             A server that takes nobody in now is asked again after the time that it names,
+ *                                         until there is a place; default true.  Otherwise `join` rejects.
+ * @property {(error: RefusedError) => void} [onrefused]  Told each time, so that a person knows what is waited for.
  */
 
 /**
@@ -54,6 +55,12 @@
  */
 
 /** @typedef {'connecting'|'connected'|'reconnecting'|'closed'} CallState */
+
+/**
+ * How hard the server is pressed (`level` 0-4, `name`), by what (`cause`), and what it has taken away for that: `actions`
+ * are words of docs/signaling.md; `audioSlots` says how many voices you hear at the same time, null: as many as you have slots.
+ * @typedef {{ level: number, name: string, cause: string|null, audioSlots: number|null, actions: string[] }} Pressure
+ */
 
 /**
  * What `call.stats()` tells.  Rates and losses are since the call of it before; null is "not known yet".
@@ -82,6 +89,9 @@
  * @property {Stats} stats                                                        Every two seconds.
  * @property {{}} blocked       The browser will not play sound before a click: call `call.unblock()` in one.
  * @property {RefusedError} refused                                               The call waits and asks again.
+ * @property {Pressure} degraded  The server has taken something away, or given it back; nothing is to be done.
+ * @property {{ deadlineMs: number }} draining                                    The server ends then; until then the call goes on.
+ * @property {{ code: string, url: string, isDone: boolean }} move                The call goes to another server, or is there.
  * @property {{ code: string, msg: string, resumable: boolean }} bye              The server's reason.
  * @property {PlenumError} error                                                  Something failed; the call goes on.
  * @property {{ code: string, message: string }} closed                           The end, whatever the reason.
@@ -101,8 +111,16 @@ const HEARD_LATELY_MS = 500;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 10000;
 
+const RETRY_MS_MIN = 500;        // whatever a server says
+const RETRY_MS_MAX = 120000;
+const UNAVAILABLE_MS = 4000;     // to ask again where nothing says when
+const MOVED_MS = 8000;           // media on the new server has this long before the old one's ends
+
 /** @type {Audio} of a server that does not say. */
 const NO_AUDIO = { mode: 'forward', quality: 'full', modes: ['forward'], qualities: [] };
+
+/** @type {Pressure} */
+const NO_PRESSURE = { level: 0, name: 'nominal', cause: null, audioSlots: null, actions: [] };
 
 /** A problem: `code` is for programs, `message` is a sentence for people. */
 export class PlenumError extends Error {
@@ -116,10 +134,14 @@ export class PlenumError extends Error {
 
 /** The server takes nobody in now; `retryAfterMs` says when to ask again. */
 export class RefusedError extends PlenumError {
-	/** @param {string} code @param {string} reason @param {number} retryAfterMs */
-	constructor(code, reason, retryAfterMs) {
+	/** @param {any} wire as in `refused` */
+	constructor({ code, reason, retry_after_ms, cause, level, url }) {
 		super(code, reason);
-		this.retryAfterMs = retryAfterMs;
+		const ms = Number.isFinite(retry_after_ms) ? retry_after_ms : UNAVAILABLE_MS;
+		this.retryAfterMs = Math.min(Math.max(ms, RETRY_MS_MIN), RETRY_MS_MAX);
+		/** @type {string|null} Of `pressure`: what the server has too much of. */ this.cause = cause ?? null;
+		/** @type {number|null} Of `pressure`. */ this.level = level ?? null;
+		/** @type {string|null} Another server, which is asked at once. */ this.url = typeof url === 'string' ? url : null;
 	}
 }
 
@@ -210,13 +232,14 @@ export class Call extends EventTarget {
 	/** @type {Slot[]} */ slots = [];
 	/** @type {{ top: string[], dominant: string|null }} */ speakers = { top: [], dominant: null };
 	/** @type {Audio} How you want to hear the others; `slots` says whether they are mixed now. */ audio = NO_AUDIO;
-	/** @type {{ level: number, name: string }} How loaded the server was when it let us in. */ pressure = { level: 0, name: 'nominal' };
+	/** @type {Pressure} */ pressure = NO_PRESSURE;
 	/** @type {boolean} */ muted;
 	/** @type {boolean} The browser holds the sound back: see the event. */ blocked = false;
 
 	#options;
 	/** @type {Channel|null} Null while there is no connection. */ #channel = null;
 	/** @type {Media|null} Null: the next join makes a new one. */ #media = null;
+	/** @type {Media|null} Of the server that we leave, until the next one is heard. */ #leaving = null;
 	/** @type {{ session: string, ticket: string, n: number }|null} Null: the next join starts anew. */ #session = null;
 	/** @type {MediaStreamTrack|null} What we send when not muted; ours to stop. */ #microphone = null;
 	/** @type {Map<string, number>} */ #volumes = new Map();
@@ -229,6 +252,9 @@ export class Call extends EventTarget {
 	/** When a packet was last seen to arrive without signaling. */ #arrivedMs = -Infinity;
 	/** @type {number|null} */ #signalingMs = null;
 	/** @type {Promise<unknown>} One offer at a time. */ #negotiation = Promise.resolve();
+	/** @type {Promise<unknown>} One attempt to connect at a time. */ #attempts = Promise.resolve();
+	/** @type {{ url?: string }|null} The server that sent us on to another, until that one has let us in. */ #home = null;
+	/** @type {string|null} Where this server has sent us, should it end before we are there. */ #next = null;
 	/** @type {(() => void)|null} Ends the wait between two attempts. */ #wake = null;
 	/** Everything that listens or ticks beyond the call's life ends with this. */ #end = new AbortController();
 
@@ -312,6 +338,11 @@ export class Call extends EventTarget {
 			this.#emit('error', new MicrophoneError('lost', 'The microphone is gone; it may have been unplugged.'));
 			this.setMicrophone(false).catch((error) => this.#emit('error', error));
 		});
+	}
+
+	/** The server that the call is on now: it may have sent us on to another. */
+	get server() {
+		return new URL(socketUrl(this.#options.url).replace(/^ws/, 'http')).origin;
 	}
 
 	/** The microphone as it is sent, also while muted; null when only listening. */
@@ -433,16 +464,20 @@ export class Call extends EventTarget {
 		}
 	}
 
-	/** The first time in; while the server is full, as long as the application likes to wait. */
+	/** The first time in; while there is no place, as long as the application likes to wait. */
 	async #enter() {
-		for (;;) {
+		for (let attempt = 0, isWaiting = false;; attempt++) {
 			try {
 				return await this.#connect();
 			} catch (error) {
-				const { onrefused } = this.#options;
-				if (!(error instanceof RefusedError) || !onrefused) throw error;
-				onrefused(error);
-				await this.#pause(error.retryAfterMs);
+				const { waits = true, onrefused, signal } = this.#options;
+				// Who waits already goes on when the server is away for a moment, or is started again.
+				if (this.#isClosed() || !waits || !(error instanceof RefusedError || (isWaiting && isPassing(error)))) throw error;
+				isWaiting = true;
+				if (error instanceof RefusedError) attempt = 0;
+				const delayMs = this.#afterFailure(error, attempt);
+				if (error instanceof RefusedError && delayMs > 0 && !signal?.aborted) onrefused?.(error);
+				await this.#pause(delayMs, error instanceof RefusedError);
 			}
 		}
 	}
@@ -457,22 +492,36 @@ export class Call extends EventTarget {
 	}
 
 	/**
-	 * One attempt to be in the room.  Three cases meet here: a first join (no session, no media), taking the session
-	 * over on a new WebSocket (media goes on), and the same with a new peer connection.
+	 * One attempt to be in the room, after those that run.  Four cases meet here: a first join (no session, no media), taking
+	 * the session over on a new WebSocket (media goes on), the same with a new peer connection, and joining another server
+	 * while the call on this one goes on.
+	 * @param {string} [urlNew] another server's
 	 */
-	async #connect() {
+	#connect(urlNew) {
+		const turn = this.#attempts.catch(() => {}).then(() => this.#channel && !urlNew ? undefined : this.#connectNow(urlNew));
+		this.#attempts = turn;
+		return turn;
+	}
+
+	/** @param {string} [urlNew] */
+	async #connectNow(urlNew) {
 		if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
-		const isNew = !this.#session || !this.#media;
+		const session = urlNew ? null : this.#session;
+		const isNew = !session || !this.#media;
 		const media = isNew || !this.#media ? this.#createMedia() : this.#media;
 		/** @type {Channel|null} */ let channel = null;
 		try {
-			const { url, room, name, attrs, token, audio } = this.#options;
+			const { room, name, attrs, token, audio } = this.#options;
+			const url = urlNew ?? this.#options.url;
 			const offering = isNew ? media.offer() : undefined;
 			channel = await Channel.open(url);
 			const sdp = await offering;
 			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio, sdp,
-				...(this.#session && { resume: this.#session }) });
+				...(session && { resume: session }) });
 			if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
+			if (urlNew) this.#leaveBehind(media);
+			this.#options.url = url;
+			this.#home = null;
 			this.#take(channel, media);
 			this.#welcome(welcome);
 			if (isNew) await media.accept(welcome.sdp);
@@ -483,6 +532,20 @@ export class Call extends EventTarget {
 		this.#applyVolumes();
 		this.#watchMedia(media);
 		await this.#tellChanges(media);
+	}
+
+	/** What we have on the old server: heard until the new one is, but no more listened to. @param {Media} next */
+	async #leaveBehind(next) {
+		const channel = this.#channel;
+		const media = this.#leaving = this.#media;
+		this.#channel = this.#media = this.#next = null;
+		if (channel) channel.onevent = channel.onclose = () => {};
+		await next.connected(MOVED_MS).catch(() => {});
+		channel?.tell({ t: 'leave' });
+		channel?.close();
+		media?.close();
+		this.#leaving = null;
+		this.#update();
 	}
 
 	/** An attempt has failed half way: leaves nothing of it behind. @param {Channel|null} channel @param {Media|null} media */
@@ -525,11 +588,18 @@ export class Call extends EventTarget {
 		this.#session = { session, ticket, n: welcome.replayed && this.#session ? this.#session.n : welcome.n };
 		if (this.me?.id === you.peer) this.me?.update(you);
 		else this.me = new Peer(you);
-		this.pressure = pressure ?? this.pressure;
+		this.#setPressure(pressure ?? {});
 		if (!welcome.replayed) this.#setRoster(welcome.peers);
 		this.audio = audio ?? NO_AUDIO;
 		this.#emit('audio', this.audio);
 		this.#setSlots(welcome.slots);
+	}
+
+	/** @param {any} wire as in `degraded` */
+	#setPressure({ level = 0, name = 'nominal', cause = null, audio_slots: audioSlots = null, actions = [] }) {
+		const before = JSON.stringify(this.pressure);
+		this.pressure = { level, name, cause, audioSlots, actions };
+		if (JSON.stringify(this.pressure) !== before) this.#emit('degraded', this.pressure);
 	}
 
 	/** Makes the roster that of a snapshot, and tells only what is different. @param {any[]} peers */
@@ -548,12 +618,15 @@ export class Call extends EventTarget {
 		this.#update();
 		this.#watchArrivals();
 		let delayMs = Math.random() * BACKOFF_FIRST_MS;
+		let isRefused = false;
 		for (let attempt = 1; !this.#isClosed() && !this.#channel; attempt++) {
-			await this.#pause(delayMs);
+			await this.#pause(delayMs, isRefused);
 			try {
 				await this.#connect();
 			} catch (error) {
+				isRefused = error instanceof RefusedError;
 				delayMs = this.#afterFailure(error, attempt);
+				if (error instanceof RefusedError && delayMs > 0) this.#emit('refused', error);
 			}
 		}
 		this.#isRecovering = false;
@@ -577,6 +650,7 @@ export class Call extends EventTarget {
 
 	/** Is there sound, as far as can be known? */
 	#isMediaUp() {
+		if (this.#leaving?.state === 'connected') return true;
 		if (this.#media?.state !== 'connected') return false;
 		return this.#channel !== null || performance.now() - this.#arrivedMs < ARRIVED_LATELY_MS;
 	}
@@ -587,10 +661,8 @@ export class Call extends EventTarget {
 	 */
 	#afterFailure(error, attempt) {
 		const code = error instanceof PlenumError ? error.code : '';
-		if (error instanceof RefusedError) {
-			this.#emit('refused', error);
-			return error.retryAfterMs;
-		}
+		if (error instanceof RefusedError) return this.#afterRefusal(error);
+		if (this.#home && isPassing(error)) this.#goHome(); // the other server is not there
 		if (code === 'no_session') {
 			this.#startAnew();
 			return 0;
@@ -601,21 +673,47 @@ export class Call extends EventTarget {
 		}
 		if (['bad_json', 'bad_field', 'bad_sdp', 'unknown', 'unsupported', 'too_large'].includes(code))
 			this.#close(code, error instanceof Error ? error.message : code);
-		return Math.min(BACKOFF_FIRST_MS * 2 ** attempt, BACKOFF_MAX_MS) * (0.5 + Math.random() / 2);
+		return backoffMs(attempt);
+	}
+
+	/** Another server is asked at once, and when that has no place either, the first one after a while. @param {RefusedError} error */
+	#afterRefusal({ url, retryAfterMs }) {
+		if (this.#home) {
+			this.#goHome();
+		} else if (url) {
+			this.#home = { url: this.#options.url };
+			this.#options.url = url;
+			return 0;
+		}
+		return retryAfterMs;
+	}
+
+	#goHome() {
+		this.#options.url = this.#home?.url;
+		this.#home = null;
 	}
 
 	#startAnew() {
+		if (this.#next) this.#options.url = this.#next;
+		this.#next = null;
 		this.#hasMediaWorked = false;
 		this.#session = null;
 		this.#media?.close();
 		this.#media = null;
 	}
 
-	/** @param {number} ms */
-	#pause(ms) {
+	/** @param {number} ms @param {boolean} [isFirm] a change of networks does not shorten it */
+	#pause(ms, isFirm = false) {
+		const { signal } = this.#end;
 		return new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-			this.#wake = resolve;
-			setTimeout(resolve, ms);
+			const end = () => {
+				clearTimeout(timer);
+				signal.removeEventListener('abort', end);
+				resolve();
+			};
+			const timer = setTimeout(end, ms);
+			signal.addEventListener('abort', end);
+			this.#wake = isFirm ? null : end;
 		});
 	}
 
@@ -643,11 +741,11 @@ export class Call extends EventTarget {
 		if (this.#isClosed()) return;
 		this.state = 'closed';
 		this.#end.abort();
-		this.#wake?.();
 		this.#channel?.close();
 		this.#media?.close();
+		this.#leaving?.close();
 		this.#microphone?.stop();
-		this.#channel = this.#media = this.#microphone = null;
+		this.#channel = this.#media = this.#leaving = this.#microphone = null;
 		this.#emit('state', { state: 'closed', signaling: false, media: false });
 		this.#emit('closed', { code, message });
 	}
@@ -766,6 +864,12 @@ export class Call extends EventTarget {
 			return this.#emit('speakers', this.speakers);
 		case 'data':
 			return this.#emit('data', { from: event.from, topic: event.topic, body: event.body });
+		case 'degraded':
+			return this.#setPressure(event);
+		case 'draining':
+			return this.#emit('draining', { deadlineMs: event.deadline_ms });
+		case 'move':
+			return this.#onMove(event);
 		case 'bye':
 			return this.#onBye(event);
 		case 'err':
@@ -797,13 +901,34 @@ export class Call extends EventTarget {
 		this.#emit('track', { op, peer, track });
 	}
 
+	/**
+	 * The server asks us to go on elsewhere.  The call here goes on until the one there is heard; when that fails, until
+	 * this server ends.
+	 * @param {{ code: string, url: string, after_ms: number }} move
+	 */
+	async #onMove({ code, url, after_ms: afterMs }) {
+		if (this.#next) return;
+		this.#next = url;
+		this.#emit('move', { code, url, isDone: false });
+		await this.#pause(afterMs, true);
+		for (let attempt = 1; this.#next === url && !this.#isClosed(); attempt++) {
+			try {
+				await this.#connect(url);
+				this.#emit('move', { code, url, isDone: true });
+			} catch (error) {
+				if (!this.#channel) this.#recover();
+				await this.#pause(error instanceof RefusedError ? error.retryAfterMs : backoffMs(attempt), true);
+			}
+		}
+	}
+
 	/** @param {{ code: string, msg: string, resumable: boolean }} bye */
 	#onBye(bye) {
 		this.#emit('bye', { code: bye.code, msg: bye.msg, resumable: bye.resumable });
 		if (bye.resumable) return; // the close that follows makes us resume
 		// A server that ends is soon started again, and a network that took the media away may give it back; but
 		// where media never worked, another session would not make it work.
-		if (bye.code === 'shutdown' || (bye.code === 'media_lost' && this.#hasMediaWorked)) this.#startAnew();
+		if (bye.code === 'shutdown' || bye.code === 'pressure' || (bye.code === 'media_lost' && this.#hasMediaWorked)) this.#startAnew();
 		else this.#close(bye.code, bye.msg);
 	}
 }
@@ -817,6 +942,16 @@ async function ownTrack(microphone) {
 	if (!microphone) return null;
 	if (microphone instanceof MediaStreamTrack) return microphone.clone();
 	return openMicrophone(microphone === true ? undefined : microphone);
+}
+
+/** Between the attempts to reach a server that does not answer. @param {number} attempt */
+function backoffMs(attempt) {
+	return Math.min(BACKOFF_FIRST_MS * 2 ** attempt, BACKOFF_MAX_MS) * (0.5 + Math.random() / 2);
+}
+
+/** A failure of the network, or of a server that is about to end or to start. @param {unknown} error */
+function isPassing(error) {
+	return error instanceof PlenumError && ['unreachable', 'disconnected', 'timeout', 'busy'].includes(error.code);
 }
 
 /** @param {number} ms */
@@ -1040,13 +1175,17 @@ class Channel {
 	/** @type {Map<number, { resolve: (answer: any) => void, reject: (error: PlenumError) => void }>} */ #waiting = new Map();
 
 	/** @param {string} [url] @returns {Promise<Channel>} */
-	static open(url) {
+	static async open(url) {
 		const socket = new WebSocket(socketUrl(url), PROTOCOL);
 		const timer = setTimeout(() => socket.close(), REQUEST_MS);
-		return new Promise((resolve, reject) => {
+		/** @type {Channel|null} */
+		const channel = await new Promise((resolve) => {
 			socket.onopen = () => resolve(new Channel(socket));
-			socket.onclose = () => reject(new PlenumError('unreachable', 'The server does not answer.'));
-		}).finally(() => clearTimeout(timer));
+			socket.onclose = () => resolve(null);
+		});
+		clearTimeout(timer);
+		if (!channel) throw await whyClosed(url);
+		return channel;
 	}
 
 	/** @param {WebSocket} socket */
@@ -1084,7 +1223,7 @@ class Channel {
 		if (!waiting) return this.onevent(message);
 		this.#waiting.delete(message.id);
 		if (message.t === 'err') waiting.reject(new PlenumError(message.code, message.msg));
-		else if (message.t === 'refused') waiting.reject(new RefusedError(message.code, message.reason, message.retry_after_ms));
+		else if (message.t === 'refused') waiting.reject(new RefusedError(message));
 		else waiting.resolve(message);
 	}
 
@@ -1099,6 +1238,19 @@ class Channel {
 		this.onclose = this.onevent = () => {};
 		onclose();
 	}
+}
+
+/**
+ * Why no WebSocket opens: browsers do not tell with which status it was refused, so the same is asked again as a plain request.
+ * @param {string} [url]
+ */
+async function whyClosed(url) {
+	const signal = AbortSignal.timeout(REQUEST_MS);
+	const response = await fetch(socketUrl(url).replace(/^ws/, 'http'), { cache: 'no-store', signal }).catch(() => null);
+	if (response?.status !== 503) return new PlenumError('unreachable', 'The server does not answer.');
+	const seconds = Number(response.headers.get('Retry-After')) || UNAVAILABLE_MS / 1000;
+	return new RefusedError({ code: 'unavailable', reason: 'The server takes no connections now.',
+		retry_after_ms: seconds * 1000 * (1 + Math.random() / 2) });
 }
 
 /** @param {string} [url] */

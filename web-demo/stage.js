@@ -5,7 +5,8 @@ import { announce, clearNotices, notify } from './notices.js';
 import { button, element, setSymbol, setText } from './dom.js';
 import { Panel } from './panel.js';
 import { People } from './people.js';
-import { inSeconds, sentenceFor } from './words.js';
+import { Strips } from './strips.js';
+import { sentenceFor, sentenceForRefusal } from './words.js';
 
 const LEVELS_EVERY_MS = 80;
 const SPEAKS_ABOVE = 0.3;       // of the meter: -42 dB
@@ -14,6 +15,7 @@ const SPEAKS_FOR_MS = 400;      // pauses between words do not put the light out
 const HINT_ABOVE = 0.5;         // -30 dB: that is speech, not the room
 const HINT_EVERY_MS = 20000;
 const HINT_FOR_MS = 5000;
+const GREETING_FOR_MS = 12000;
 const HINT_AFTER_MS = 2000;     // the end of the last word is no mistake
 
 /** @typedef {import('./plenum.js').Call} Call */
@@ -24,6 +26,7 @@ export class Stage {
 	#microphones;
 	#people;
 	#panel;
+	#strips;
 	#timer;
 	#spokeAt = -Infinity;
 	#hintedAt = -Infinity;
@@ -42,6 +45,7 @@ export class Stage {
 		this.#isHeard = call.state === 'connected';
 		this.#people = new People(call);
 		this.#panel = new Panel(call, microphones, (deviceId) => this.#changeMicrophone(deviceId));
+		this.#strips = new Strips(call);
 		this.#timer = setInterval(() => this.#showLevels(), LEVELS_EVERY_MS);
 		element('call').hidden = false;
 		setText(element('call-room'), room);
@@ -59,6 +63,7 @@ export class Stage {
 	close() {
 		this.#end.abort();
 		clearInterval(this.#timer);
+		this.#strips.close();
 		this.#panel.close();
 		clearNotices();
 		element('call').hidden = true;
@@ -78,8 +83,8 @@ export class Stage {
 			this.#isHeard = media;
 			this.#showState();
 		});
-		call.on('refused', ({ message, retryAfterMs }) =>
-			notify('connection', { text: `${message} Trying again ${inSeconds(retryAfterMs)}…` }));
+		call.on('refused', (refusal) => notify('connection', {
+			text: `The call is interrupted. ${sentenceForRefusal(refusal)} You will be back as soon as there is a place…` }));
 		call.on('bye', ({ code }) => { this.#hasServerEnded = code === 'shutdown'; });
 		call.on('slots', () => this.#showMix());
 		call.on('blocked', () => this.#showBlocked());
@@ -213,15 +218,22 @@ export class Stage {
 		this.#hint({ text: 'You are muted.', action: 'Unmute', run: () => this.#mute(false) });
 	}
 
-	/** Something to know in passing. @param {import('./notices.js').Notice} notice */
-	#hint(notice) {
+	/** After a wait somebody may have turned away: they hear that they are in, and that they are heard. */
+	greet() {
+		const text = this.#isMuted() ? 'There was a place: you are in.' : 'There was a place: you are in, and can be heard.';
+		this.#hint({ text, ...(!this.#isMuted() && { action: 'Mute', run: () => this.#mute(true) }) }, GREETING_FOR_MS);
+		announce(text);
+	}
+
+	/** Something to know in passing. @param {import('./notices.js').Notice} notice @param {number} [ms] */
+	#hint(notice, ms = HINT_FOR_MS) {
 		notify('hint', notice);
 		clearTimeout(this.#hintTimer);
-		this.#hintTimer = setTimeout(() => notify('hint', null), HINT_FOR_MS);
+		this.#hintTimer = setTimeout(() => notify('hint', null), ms);
 	}
 
 	async #share() {
-		const url = new URL(`/#${encodeURIComponent(this.#room)}`, location.href).href;
+		const url = new URL(`/#${encodeURIComponent(this.#room)}`, this.#call.server).href;
 		try {
 			if (matchMedia('(pointer: coarse)').matches && navigator.share) {
 				await navigator.share({ title: `${this.#room} · Plenum`, url });

@@ -47,9 +47,27 @@ const FAILED = {
 /** @param {unknown} error @returns {string} */
 export function sentenceFor(error) {
 	if (error instanceof MicrophoneError) return MICROPHONE[error.code] ?? error.message;
-	if (error instanceof RefusedError) return error.message;
+	if (error instanceof RefusedError) return sentenceForRefusal(error);
 	if (error instanceof PlenumError) return FAILED[error.code] ?? unexpected(error.code);
 	return unexpected(error instanceof Error ? error.message : String(error));
+}
+
+/** @type {Record<string, string>} */
+const REFUSED = {
+	server_full: 'The server is full.',
+	rooms_full: 'The server cannot open another room now.',
+	room_full: 'The room is full.',
+	joins_full: 'Many people are joining at this moment.',
+	rate: 'Too many people have joined from your network just now.',
+	draining: 'The server is about to end and takes nobody in.',
+	unavailable: 'The server takes no connections now.',
+};
+
+/** @param {RefusedError} error */
+export function sentenceForRefusal({ code, level, message }) {
+	if (code === 'pressure')
+		return level === 2 ? 'The server is too busy to open another room now.' : 'The server is too busy to take anybody in now.';
+	return REFUSED[code] ?? message;
 }
 
 /** What the server says of a message is for whoever wrote the page; people get a word to pass on. @param {string} what */
@@ -106,6 +124,13 @@ export function sentenceForAudio({ mode, modes }) {
 /** "Ann, Bob and Eve" @param {string[]} names */
 export function inWords(names) {
 	return new Intl.ListFormat('en').format(names);
+}
+
+/** Of something that takes minutes: not more exact than it need be. @param {number} ms */
+export function inMinutes(ms) {
+	const seconds = Math.max(0, ms / 1000);
+	if (seconds > 90) return `in ${Math.round(seconds / 60)} minutes`;
+	return seconds > 10 ? `in ${Math.ceil(seconds / 10) * 10} seconds` : 'in a moment';
 }
 
 /** @param {number} ms */
