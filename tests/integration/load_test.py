@@ -20,6 +20,9 @@ from whip_gateway import Gateway
 BINARY = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "load/scenario"
 TIMEOUT_S = 90
+JOIN_S_MAX = 30
+LATE_US_MAX = 10000  # pulses of a generator that stutters by itself say nothing about the server: they are taken again
+TAKES_MAX = 5
 
 
 def words(server, options):
@@ -39,6 +42,14 @@ def end(process):
     text, table = process.communicate(timeout=TIMEOUT_S)
     assert text, table
     return process.returncode, json.loads(text), table
+
+
+def until_connected(server, clients):
+    def are_in():
+        now = metrics(server)
+        return now["plenum_sessions"] == clients and now["plenum_sessions_connecting"] == 0
+
+    until(are_in, "all are connected", JOIN_S_MAX)
 
 
 def load(server, **options):
@@ -168,12 +179,17 @@ def test_pulses_tell_the_way_from_mouth_to_ear():
     with Server() as server:
         ways = {}
         for audio in ("forward", "mixed"):
-            status, report, table = load(server, rooms=3, publishers=1, receivers=1, slots=1, audio=audio, sound="pulse",
-                                         decode_every=1, settle=2, duration=3)
-            assert status == 0, table
-            ways[audio] = report["decoded"]["mouth_to_ear_us"]
+            for _ in range(TAKES_MAX):
+                status, report, table = load(server, rooms=3, publishers=1, receivers=1, slots=1, audio=audio, sound="pulse",
+                                             decode_every=1, settle=2, duration=3)
+                assert status == 0, table
+                ways[audio] = report["decoded"]["mouth_to_ear_us"]
+                assert report["decoded"]["malformed"] == 0 and report["scenario"]["sound"] == "pulse"
+                late_us = report["generator"]["late_us"]["p99"]
+                if late_us < LATE_US_MAX:
+                    break
+                print(f"  the generator was {late_us / 1000:.0f} ms late by itself: once more", flush=True)
             assert 3 * 3 - 3 <= ways[audio]["count"] <= 3 * 3 + 3, (audio, ways)
-            assert report["decoded"]["malformed"] == 0 and report["scenario"]["sound"] == "pulse"
     assert 25000 < ways["forward"]["p50"] < ways["mixed"]["p50"], ways
     assert ways["mixed"]["p50"] < 500000, ways
 
@@ -208,9 +224,10 @@ def test_loss_is_found():
     payload = {"payload": 1000, "rate": 200, "slots": 8, "gro": False}
     with Server() as server:
         talkers = begin(server, publishers=8, receivers=0, duration=8, **payload)
-        time.sleep(1)
+        until_connected(server, 8)
         listeners = begin(server, publishers=0, receivers=2, duration=6, max_loss=0.1, **payload)
-        time.sleep(1.5)
+        until_connected(server, 10)
+        time.sleep(1)
         listeners.send_signal(signal.SIGSTOP)
         time.sleep(3)
         listeners.send_signal(signal.SIGCONT)
@@ -260,7 +277,8 @@ def test_server_dies():
     """A server that goes ends the run with what is known, not with the timeout."""
     with Server() as server:
         process = begin(server, publishers=1, receivers=3, duration=60)
-        time.sleep(2)
+        until_connected(server, 4)
+        time.sleep(1)
         server.stop(signal.SIGKILL)
         started = time.monotonic()
         status, report, _ = end(process)
@@ -313,7 +331,8 @@ def test_interrupt():
     """Control-C shows what was measured until then."""
     with Server() as server:
         process = begin(server, publishers=1, receivers=2, duration=60)
-        time.sleep(2.5)
+        until_connected(server, 3)
+        time.sleep(1.5)
         process.send_signal(signal.SIGINT)
         status, report, _ = end(process)
     assert status == 1 and report["is_interrupted"] is True and report["clients"]["failed"] == 0
