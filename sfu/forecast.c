@@ -185,7 +185,8 @@ void pl_forecast_feed(struct pl_forecast *f, int64_t now_us, float used)
 
 struct pl_forecast_view pl_forecast_view(const struct pl_forecast *f)
 {
-	struct pl_forecast_view view = { .basis = PL_FORECAST_NONE, .used = f->used };
+	const float used = f->steps == 0 && f->samples > 0 ? f->sum / (float)f->samples : f->used;
+	struct pl_forecast_view view = { .basis = PL_FORECAST_NONE, .used = used, .ahead = used };
 	if (f->steps < PL_FORECAST_AHEAD_STEPS)
 		return view;
 	view.basis = f->is_seasonal ? PL_FORECAST_SEASON : PL_FORECAST_TREND;

@@ -52,8 +52,8 @@ struct pl_forecast {
 
 struct pl_forecast_view {
 	enum pl_forecast_basis basis;
-	float used;  /* in the last step; 0 before the first is over */
-	float ahead; /* PL_FORECAST_AHEAD_STEPS later; no meaning without basis, here and below */
+	float used;  /* in the last step; until it is over, in the first */
+	float ahead; /* PL_FORECAST_AHEAD_STEPS later; as used where there is no basis */
 	float error; /* the mean distance, lately, between what was said and what came; 0: nothing has come yet */
 };
 

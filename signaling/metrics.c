@@ -2,53 +2,53 @@
 
 #include <inttypes.h>
 
-#include "signaling/text.h"
+#include "signaling/metrics_internal.h"
 
-static void put_head(struct pl_text *w, const char *name, const char *type, const char *help)
+void pl_metrics_head(struct pl_text *w, const char *name, const char *type, const char *help)
 {
 	pl_text_put(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void put_whole(struct pl_text *w, const char *name, const char *type, const char *help, uint64_t value)
+void pl_metrics_whole(struct pl_text *w, const char *name, const char *type, const char *help, uint64_t value)
 {
-	put_head(w, name, type, help);
+	pl_metrics_head(w, name, type, help);
 	pl_text_put(w, "%s %" PRIu64 "\n", name, value);
 }
 
 /* Names of the process_ family are Prometheus' own, so that its ready-made dashboards find them. */
 static void put_process(struct pl_text *w, const struct pl_metrics_process *process)
 {
-	put_head(w, "process_cpu_seconds_total", "counter", "CPU time of all threads, user and system");
+	pl_metrics_head(w, "process_cpu_seconds_total", "counter", "CPU time of all threads, user and system");
 	pl_text_put(w, "process_cpu_seconds_total %.3f\n", process->cpu_s);
-	put_head(w, "process_start_time_seconds", "gauge", "start of the process, in seconds since 1970");
+	pl_metrics_head(w, "process_start_time_seconds", "gauge", "start of the process, in seconds since 1970");
 	pl_text_put(w, "process_start_time_seconds %.2f\n", process->started_s);
-	put_whole(w, "process_resident_memory_bytes", "gauge", "resident memory", process->resident_bytes);
-	put_whole(w, "process_open_fds", "gauge", "open file descriptors", process->fds);
+	pl_metrics_whole(w, "process_resident_memory_bytes", "gauge", "resident memory", process->resident_bytes);
+	pl_metrics_whole(w, "process_open_fds", "gauge", "open file descriptors", process->fds);
 }
 
 static void put_build(struct pl_text *w, const struct pl_library_opus *opus)
 {
-	put_head(w, "plenum_build_info", "gauge", "always 1; the labels say what runs");
+	pl_metrics_head(w, "plenum_build_info", "gauge", "always 1; the labels say what runs");
 	pl_text_put(w, "plenum_build_info{version=\"%s\",opus=\"%s\",opus_simd=\"%s\"} 1\n", PLENUM_VERSION,
 		opus->version, opus->used);
 }
 
 static void put_log(struct pl_text *w, const struct pl_log_counters *log)
 {
-	put_head(w, "plenum_log_lines_total", "counter", "lines written to the log, by level");
+	pl_metrics_head(w, "plenum_log_lines_total", "counter", "lines written to the log, by level");
 	for (int level = 0; level < PL_LOG_LEVELS; level++)
 		pl_text_put(w, "plenum_log_lines_total{level=\"%s\"} %" PRIu64 "\n",
 			pl_log_level_name((enum pl_log_level)level), log->lines[level]);
-	put_whole(w, "plenum_log_left_out_total", "counter",
+	pl_metrics_whole(w, "plenum_log_left_out_total", "counter",
 		"lines left out, because there were too many of their kind", log->left_out);
-	put_whole(w, "plenum_log_lost_total", "counter", "lines lost, because nobody read them", log->lost);
+	pl_metrics_whole(w, "plenum_log_lost_total", "counter", "lines lost, because nobody read them", log->lost);
 }
 
 static void put_phases(struct pl_text *w, const struct pl_phases *phases)
 {
 	if (phases == NULL)
 		return;
-	put_head(w, "plenum_start_seconds", "gauge", "what the start of the process took, by its phases");
+	pl_metrics_head(w, "plenum_start_seconds", "gauge", "what the start of the process took, by its phases");
 	for (size_t i = 0; i < phases->count; i++)
 		pl_text_put(w, "plenum_start_seconds{phase=\"%s\"} %.6f\n", phases->phase[i].name,
 			(double)phases->phase[i].us / 1e6);
@@ -69,10 +69,10 @@ static void put_phases(struct pl_text *w, const struct pl_phases *phases)
 
 static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 {
-#define X(field, name, type, help) put_whole(w, name, type, help, front->field);
+#define X(field, name, type, help) pl_metrics_whole(w, name, type, help, front->field);
 	FRONT_LIST(X)
 #undef X
-	put_head(w, "plenum_faults_total", "counter", "signaling messages answered with err, by its code");
+	pl_metrics_head(w, "plenum_faults_total", "counter", "signaling messages answered with err, by its code");
 	for (int fault = PL_FAULT_NONE + 1; fault < PL_FAULT_COUNT; fault++)
 		pl_text_put(w, "plenum_faults_total{code=\"%s\"} %" PRIu64 "\n", pl_fault_name((enum pl_fault)fault),
 			front->faults[fault]);
@@ -108,9 +108,9 @@ static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 
 static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, size_t shards)
 {
-#define X(field, name, type, help)          \
-	put_head(w, name, type, help);      \
-	for (size_t i = 0; i < shards; i++) \
+#define X(field, name, type, help)            \
+	pl_metrics_head(w, name, type, help); \
+	for (size_t i = 0; i < shards; i++)   \
 		pl_text_put(w, "%s{shard=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)shard[i].field);
 	MEDIA_LIST(X)
 #undef X
@@ -150,9 +150,9 @@ static void put_media(struct pl_text *w, const struct pl_sfu_counters *shard, si
 
 static void put_workers(struct pl_text *w, const struct pl_sfu_worker_counters *worker, size_t workers)
 {
-#define X(field, name, type, help)           \
-	put_head(w, name, type, help);       \
-	for (size_t i = 0; i < workers; i++) \
+#define X(field, name, type, help)            \
+	pl_metrics_head(w, name, type, help); \
+	for (size_t i = 0; i < workers; i++)  \
 		pl_text_put(w, "%s{worker=\"%zu\"} %" PRIu64 "\n", name, i, (uint64_t)worker[i].field);
 	WORKER_LIST(X)
 #undef X
@@ -160,7 +160,7 @@ static void put_workers(struct pl_text *w, const struct pl_sfu_worker_counters *
 
 static void put_drops(struct pl_text *w, const struct pl_metrics *metrics)
 {
-	put_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
+	pl_metrics_head(w, "plenum_drops_total", "counter", "datagrams and packets that went no further, by reason");
 	for (int drop = PL_DROP_NONE + 1; drop < PL_DROP_COUNT; drop++) {
 		const char *name = pl_drop_name((enum pl_drop)drop);
 		for (size_t i = 0; i < metrics->shard_count; i++)
@@ -178,20 +178,23 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_process(&writer, &metrics->process);
 	put_build(&writer, metrics->opus);
 	put_phases(&writer, metrics->phases);
-	put_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
+	pl_metrics_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
 		!metrics->is_ending);
-	put_whole(&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);
-	put_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
+	pl_metrics_whole(
+		&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);
+	pl_metrics_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
 		metrics->http_refused);
 	put_log(&writer, metrics->log);
 	put_front(&writer, metrics->front);
-	put_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
+	pl_metrics_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);
 	put_media(&writer, metrics->shard, metrics->shard_count);
-	put_whole(&writer, "plenum_codec_workers", "gauge", "threads for mixing and G.711", metrics->worker_count);
-	put_head(&writer, "plenum_codec_simd_info", "gauge", "always 1; the label says which instructions mix");
+	pl_metrics_whole(
+		&writer, "plenum_codec_workers", "gauge", "threads for mixing and G.711", metrics->worker_count);
+	pl_metrics_head(&writer, "plenum_codec_simd_info", "gauge", "always 1; the label says which instructions mix");
 	pl_text_put(&writer, "plenum_codec_simd_info{simd=\"%s\"} 1\n", pl_simd_text(metrics->simd));
 	put_workers(&writer, metrics->worker, metrics->worker_count);
 	put_drops(&writer, metrics);
+	pl_metrics_pressure(&writer, metrics);
 	PL_ASSERT(pl_text_fits(&writer));
 	return writer.used;
 }

@@ -5,14 +5,15 @@
 #define PL_SIGNALING_METRICS_H
 
 #include "media/base.h"
+#include "sfu/forecast.h"
 #include "sfu/sfu.h"
 #include "signaling/front.h"
 #include "signaling/library.h"
 #include "signaling/log.h"
 
-/* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 32 other
+/* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 48 other
  * counters. */
-enum { PL_METRICS_SIZE_MAX = 16384 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 32) * 96 };
+enum { PL_METRICS_SIZE_MAX = 32768 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 48) * 96 };
 
 /* What the process costs; a value that /proc does not tell is 0. */
 struct pl_metrics_process {
@@ -27,8 +28,11 @@ struct pl_metrics {
 	size_t shard_count;
 	const struct pl_sfu_worker_counters *worker; /* worker_count of them, at most PL_WORKERS_MAX */
 	size_t worker_count;
-	enum pl_simd simd;                    /* that mixes now */
-	uint64_t http_requests, http_refused; /* refused: TCP or WebSocket connections over the limits */
+	const struct pl_sfu_pressure *pressure;
+	const struct pl_forecast_view *forecast;
+	const struct pl_load *shard_load, *worker_load; /* as many as shards, and workers */
+	enum pl_simd simd;                              /* that mixes now */
+	uint64_t http_requests, http_refused;           /* refused: TCP or WebSocket connections over the limits */
 	const struct pl_log_counters *log;
 	const struct pl_library_opus *opus;
 	bool is_ending;

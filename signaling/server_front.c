@@ -14,6 +14,8 @@ enum { TRIM_US = 30000000, SLACK_US = 1000000 };
 /* Between two looks at the connections, the timers and the signals: some milliseconds. */
 enum { EVENTS_PER_TURN = 256 };
 
+enum { FORECAST_US = 5000000 }; /* a minute's mean is of twelve looks */
+
 _Static_assert(
 	TRIM_US > (PL_TRANSPORT_SETTLE_MS_UNPROVED + PL_TRANSPORT_SETTLE_MS) * 1000, "handshakes are over by then");
 
@@ -100,6 +102,30 @@ static void schedule(struct pl_server *server)
 		pl_loop_set_timer(server, &server->front_timer, at_us);
 }
 
+/* Who comes is refused when there is no place in the tables or no strength left: the fuller of both is what is used. */
+static void on_forecast_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
+	const int64_t now_us = pl_server_now_us();
+	struct pl_sfu_pressure pressure;
+	pl_sfu_pressure(server->sfu, &pressure);
+	const float pressed = (float)pressure.now.score_permille / 1000;
+	const float taken =
+		(float)pl_front_counters(server->front)->sessions / (float)server->config->limits_participants;
+	pl_forecast_feed(&server->forecast, now_us, pressed > taken ? pressed : taken);
+	pl_loop_set_timer(server, timer, now_us + FORECAST_US);
+}
+
+static void begin_forecast(struct pl_server *server)
+{
+	const int64_t now_us = pl_server_now_us();
+	pl_forecast_init(&server->forecast, now_us, PL_FORECAST_SEASON_STEPS);
+	pl_loop_init_timer(server, &server->forecast_timer, on_forecast_timer);
+	pl_loop_set_timer(server, &server->forecast_timer, now_us + FORECAST_US / 10);
+}
+
 enum pl_err pl_server_front_init(struct pl_server *server)
 {
 	const struct pl_config *config = server->config;
@@ -131,6 +157,7 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 	pl_loop_init_timer(server, &server->front_timer, on_front_timer);
 	pl_loop_init_timer(server, &server->trim_timer, on_trim_timer);
 	server->front_timer_us = INT64_MAX;
+	begin_forecast(server);
 	return pl_front_create(&server->front, &front);
 }
 

@@ -160,9 +160,16 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 {
 	struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
 	struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
+	struct pl_load shard_load[PL_SFU_SHARDS_MAX], worker_load[PL_WORKERS_MAX];
+	struct pl_sfu_pressure pressure;
+	const struct pl_forecast_view forecast = pl_forecast_view(&server->forecast);
 	struct pl_log_counters log;
 	struct pl_metrics metrics = {
 		.log = &log,
+		.pressure = &pressure,
+		.forecast = &forecast,
+		.shard_load = shard_load,
+		.worker_load = worker_load,
 		.front = pl_front_counters(server->front),
 		.shard = shard,
 		.shard_count = pl_sfu_shard_count(server->sfu),
@@ -176,10 +183,15 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.phases = server->phases,
 	};
 	pl_log_count(&log);
-	for (size_t i = 0; i < metrics.shard_count; i++)
+	pl_sfu_pressure(server->sfu, &pressure);
+	for (size_t i = 0; i < metrics.shard_count; i++) {
 		pl_sfu_shard_counters(server->sfu, i, &shard[i]);
-	for (size_t i = 0; i < metrics.worker_count; i++)
+		pl_sfu_shard_load(server->sfu, i, &shard_load[i]);
+	}
+	for (size_t i = 0; i < metrics.worker_count; i++) {
 		pl_sfu_worker_counters(server->sfu, i, &worker[i]);
+		pl_sfu_worker_load(server->sfu, i, &worker_load[i]);
+	}
 	pl_metrics_read_process(&metrics.process);
 	struct pl_static_file file = { .owned = malloc(PL_METRICS_SIZE_MAX) };
 	if (file.owned == NULL)

@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <libwebsockets.h>
 
+#include "sfu/forecast.h"
 #include "signaling/front_admin.h"
 #include "signaling/library.h"
 #include "signaling/server.h"
@@ -66,7 +67,8 @@ struct pl_server {
 	uint32_t open_count; /* of wsi, those three included */
 	uint32_t own_count;  /* of them, before anybody came */
 	uint64_t http_requests, refused;
-	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer, beat;
+	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer,
+		forecast_timer, beat;
 	int64_t front_timer_us; /* when it is due; INT64_MAX: never */
 	int64_t changed_us;     /* the last time that somebody came or went */
 	bool is_trim_coming;    /* trim_timer is set */
@@ -88,6 +90,7 @@ struct pl_server {
 	enum pl_simd simd;     /* that mixes now; never AUTO */
 	struct pl_library_opus opus;
 	uint64_t whip_last;
+	struct pl_forecast forecast; /* of the capacity that is used */
 };
 
 int64_t pl_server_now_us(void);

@@ -105,9 +105,12 @@ static void test_forecast_needs_history(void **state)
 {
 	(void)state;
 	struct series s = begin(steady, DAY, 1);
+	pl_forecast_feed(&s.forecast, 0, 0.4f);
+	assert_true(is_near(pl_forecast_view(&s.forecast).used, 0.4f, 1e-6f));
 	struct pl_forecast_view view = go_on(&s, AHEAD - 1);
 	assert_int_equal(view.basis, PL_FORECAST_NONE);
 	assert_true(is_near(view.used, 0.4f, 1e-6f));
+	assert_true(is_near(view.ahead, view.used, 1e-6f));
 	assert_string_equal(pl_forecast_basis_name(view.basis), "none");
 	view = go_on(&s, 1);
 	assert_int_equal(view.basis, PL_FORECAST_TREND);

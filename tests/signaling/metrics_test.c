@@ -1,4 +1,4 @@
-#include "signaling/metrics.h"
+#include "signaling/metrics_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,12 +6,17 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
 static struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 static struct pl_front_counters front;
+static struct pl_sfu_pressure pressure;
+static struct pl_forecast_view forecast;
+static struct pl_load shard_load[PL_SFU_SHARDS_MAX], worker_load[PL_WORKERS_MAX];
 static struct pl_log_counters log_counters;
 
 static const struct pl_library_opus opus = {
@@ -38,6 +43,10 @@ static char *write_metrics(size_t shards, size_t workers)
 		.http_requests = UINT64_MAX,
 		.http_refused = UINT64_MAX,
 		.log = &log_counters,
+		.pressure = &pressure,
+		.forecast = &forecast,
+		.shard_load = shard_load,
+		.worker_load = worker_load,
 		.opus = &opus,
 		.phases = &phases,
 	};
@@ -55,6 +64,12 @@ static void test_metrics_fit_always(void **state)
 	memset(worker, 0xff, sizeof worker);
 	memset(&front, 0xff, sizeof front);
 	memset(&log_counters, 0xff, sizeof log_counters);
+	memset(&pressure, 0xff, sizeof pressure);
+	memset(shard_load, 0xff, sizeof shard_load);
+	memset(worker_load, 0xff, sizeof worker_load);
+	pressure.now.is_forced = true;
+	for (size_t i = 0; i < PL_PRESSURE_INPUTS; i++)
+		pressure.now.input_permille[i] = PL_PRESSURE_ABSENT - 1;
 	char *text = write_metrics(PL_SFU_SHARDS_MAX, PL_WORKERS_MAX);
 	assert_non_null(strstr(text, "plenum_rtp_out_total{shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
@@ -125,12 +140,98 @@ static void test_metrics_are_of_their_shard(void **state)
 	free(text);
 }
 
+/* The level, its cause alone, and the inputs that are there. */
+static void test_metrics_of_pressure(void **state)
+{
+	(void)state;
+	memset(shard_load, 0, sizeof shard_load);
+	memset(worker_load, 0, sizeof worker_load);
+	pressure = (struct pl_sfu_pressure){ .samples = 7, .samples_late = 2, .raised = 3, .events_delayed = 4 };
+	pressure.now = (struct pl_pressure){
+		.level = PL_PRESSURE_HIGH, .is_forced = true, .cause = PL_PRESSURE_CPU, .score_permille = 834
+	};
+	for (size_t i = 0; i < PL_PRESSURE_INPUTS; i++)
+		pressure.now.input_permille[i] = PL_PRESSURE_ABSENT;
+	pressure.now.input_permille[PL_PRESSURE_CPU] = 834;
+	pressure.now.input_permille[PL_PRESSURE_POOL] = 0;
+	shard_load[1] = (struct pl_load){ .busy_permille = 512, .late_p99_us = 1234, .busy_us = 98765432 };
+	forecast = (struct pl_forecast_view){
+		.basis = PL_FORECAST_TREND, .used = 0.25f, .ahead = 0.375f, .error = 0.0625f
+	};
+	worker_load[0] = (struct pl_load){ .cpu_permille = 77, .ring_permille = 5 };
+	char *text = write_metrics(2, 1);
+	static const char *const lines[] = {
+		"plenum_pressure_level 2\n",
+		"plenum_pressure_forced 1\n",
+		"plenum_pressure_score 0.834\n",
+		"plenum_pressure_threshold{level=\"critical\"} 0.900\n",
+		"plenum_pressure_recovery{level=\"critical\"} 0.720\n",
+		"gauge\nplenum_pressure_input{input=\"cpu\"} 0.834\nplenum_pressure_input{input=\"pool\"} 0.000\n#",
+		"plenum_pressure_cause{cause=\"cpu\"} 1\n",
+		"plenum_pressure_cause{cause=\"pool\"} 0\n",
+		"plenum_pressure_cause{cause=\"none\"} 0\n#",
+		"plenum_pressure_samples_total 7\n",
+		"plenum_capacity_used_ratio 0.2500\n",
+		"plenum_capacity_forecast_ratio 0.3750\n",
+		"plenum_capacity_forecast_error_ratio 0.0625\n",
+		"plenum_capacity_forecast_basis{basis=\"none\"} 0\n"
+		"plenum_capacity_forecast_basis{basis=\"trend\"} 1\n"
+		"plenum_capacity_forecast_basis{basis=\"season\"} 0\n",
+		"plenum_pressure_samples_late_total 2\n",
+		"plenum_pressure_raised_total 3\n",
+		"plenum_pressure_events_delayed_total 4\n",
+		"plenum_load_busy_ratio{shard=\"0\"} 0.000000\nplenum_load_busy_ratio{shard=\"1\"} 0.512000\n"
+		"plenum_load_busy_ratio{worker=\"0\"} 0.000000\n#",
+		"plenum_load_late_p99_seconds{shard=\"1\"} 0.001234\n",
+		"plenum_load_busy_seconds_total{shard=\"1\"} 98.765432\n",
+		"plenum_load_cpu_ratio{worker=\"0\"} 0.077000\n",
+		"plenum_load_ring_ratio{worker=\"0\"} 0.005000\n",
+	};
+	for (size_t i = 0; i < PL_COUNT(lines); i++) {
+		if (strstr(text, lines[i]) == NULL)
+			fail_msg("not there: %s", lines[i]);
+	}
+	free(text);
+}
+
+/* A histogram as Prometheus wants it: each bucket has all that is shorter, the last one everything, and the sum is of seconds. */
+static void test_metrics_of_times(void **state)
+{
+	(void)state;
+	struct pl_histogram h = { 0 };
+	static char text[8192];
+	struct pl_text w = pl_text_begin(text, sizeof text);
+	static const int64_t times_us[] = { 0, 3, 4, 20, 900, 15000, INT64_C(3600000000) };
+	for (size_t i = 0; i < PL_COUNT(times_us); i++)
+		pl_histogram_note(&h, times_us[i]);
+	pl_metrics_histogram(&w, "x_seconds", "shard=\"1\"", &h);
+	assert_true(pl_text_fits(&w));
+	const char *at = text;
+	double bound_before = 0;
+	int lines = 0;
+	for (char le[32]; sscanf(at, "x_seconds_bucket{shard=\"1\",le=\"%31[^\"]\"}", le) == 1; lines++) {
+		const double bound = strcmp(le, "+Inf") == 0 ? HUGE_VAL : strtod(le, NULL);
+		assert_true(bound > bound_before);
+		bound_before = bound;
+		uint64_t shorter = 0;
+		for (size_t i = 0; i < PL_COUNT(times_us); i++)
+			shorter += (double)times_us[i] / 1e6 < bound;
+		assert_int_equal(strtoull(strchr(at, ' '), NULL, 10), shorter);
+		at = strchr(at, '\n') + 1;
+	}
+	assert_true(bound_before == HUGE_VAL);
+	assert_in_range(lines, 20, 30);
+	assert_string_equal(at, "x_seconds_sum{shard=\"1\"} 3600.015927\nx_seconds_count{shard=\"1\"} 7\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metrics_fit_always),
 		cmocka_unit_test(test_metrics_of_talkers),
 		cmocka_unit_test(test_metrics_are_of_their_shard),
+		cmocka_unit_test(test_metrics_of_pressure),
+		cmocka_unit_test(test_metrics_of_times),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
