@@ -11,10 +11,11 @@
 
 enum {
 	EVENTS = 64,
-	/* At nominal, what signaling admits against may be so much old: an idle server is not woken for less. */
+	/* Signaling admits against what it was told: it may be so far off, or so old above nominal.  An idle server is not woken. */
 	TELL_PERMILLE = 50,
+	TELL_US = 1000000,
 	SHARD_LATE_FULL_US = 5000,
-	OTHERS_PERIODS = 10, /* of the namespace's counters, which are read every fifth time */
+	OTHERS_PERIODS = PL_PROBE_TURNS, /* so often the namespace's counters are read */
 };
 
 _Static_assert(sizeof(struct pl_sfu_pressure) % sizeof(uint64_t) == 0, "it is published by words");
@@ -29,7 +30,7 @@ struct pl_monitor {
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
 	struct pl_pressure told;
-	bool has_told;
+	int64_t told_us;       /* INT64_MIN: never */
 	struct pl_waker waker; /* its own: to be stopped, and to look at once at what was forced */
 	struct pl_ring events;
 	struct pl_shard *const *shard;
@@ -43,18 +44,21 @@ struct pl_monitor {
 
 /* ---- what it tells ---- */
 
-static bool is_news(const struct pl_monitor *monitor, const struct pl_pressure *now)
+static bool is_news(const struct pl_monitor *monitor, int64_t now_us, const struct pl_pressure *now)
 {
 	const struct pl_pressure *told = &monitor->told;
 	const int moved = (int)now->score_permille - told->score_permille;
-	return !monitor->has_told || now->level != PL_PRESSURE_NOMINAL || told->level != now->level ||
-	       told->is_forced != now->is_forced || abs(moved) >= TELL_PERMILLE;
+	if (monitor->told_us == INT64_MIN || now->level != told->level || now->is_forced != told->is_forced)
+		return true;
+	if (now->level != PL_PRESSURE_NOMINAL && (now->cause != told->cause || now_us - monitor->told_us >= TELL_US))
+		return true;
+	return abs(moved) >= TELL_PERMILLE;
 }
 
 /* A full ring gets it with the next sample. */
-static void tell(struct pl_monitor *monitor, const struct pl_pressure *now)
+static void tell(struct pl_monitor *monitor, int64_t now_us, const struct pl_pressure *now)
 {
-	if (!is_news(monitor, now))
+	if (!is_news(monitor, now_us, now))
 		return;
 	const struct pl_event event = { .kind = PL_EVENT_PRESSURE, .pressure = *now };
 	if (!pl_ring_push(&monitor->events, &event)) {
@@ -62,7 +66,7 @@ static void tell(struct pl_monitor *monitor, const struct pl_pressure *now)
 		return;
 	}
 	monitor->told = *now;
-	monitor->has_told = true;
+	monitor->told_us = now_us;
 }
 
 static void publish(struct pl_monitor *monitor, const struct pl_pressure *pressure)
@@ -172,7 +176,7 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
 	relieve(monitor, now);
 	publish(monitor, now);
-	tell(monitor, now);
+	tell(monitor, now_us, now);
 }
 
 static void wait_until(struct pl_monitor *monitor, int64_t until_us)
@@ -224,6 +228,7 @@ enum pl_err pl_monitor_create(struct pl_monitor **out, const struct pl_monitor_c
 	monitor->config = *config;
 	atomic_init(&monitor->forced, config->forced);
 	monitor->now.now.cause = PL_PRESSURE_INPUTS;
+	monitor->told_us = INT64_MIN;
 	enum pl_err err = pl_waker_init(&monitor->waker);
 	if (err != PL_ERR_NONE)
 		goto fail_waker;

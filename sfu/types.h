@@ -107,8 +107,8 @@ enum pl_event_kind {
 	PL_EVENT_SPEAKERS,  /* room: who is talking, at most five a second */
 	PL_EVENT_GONE,      /* source: its transport closed (close), the participant has left the shard */
 	PL_EVENT_REFUSED,   /* source: a JOIN found no room in the shard's tables */
-	PL_EVENT_PRESSURE, /* of no shard: how hard the server is pressed, whenever the level changes, each 100 ms above
-	                     * nominal, and at nominal when the score moves by a twentieth; a newer one replaces an older */
+	PL_EVENT_PRESSURE, /* of no shard: how hard the server is pressed, whenever level or cause change, when the score moves by
+	                     * a twentieth, and each second above nominal; a newer one replaces an older */
 };
 
 struct pl_event {

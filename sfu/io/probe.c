@@ -17,12 +17,28 @@ enum {
 	TEXT_SIZE = 8192, /* what is behind that of a longer file is not looked at */
 	/* What no subsystem accounts for and every process has: code, libraries, what malloc keeps. */
 	UNACCOUNTED_BYTES = 128 << 20,
-	/* When each dear source has its turn. */
-	TURN_PSI_MEMORY = 0,
-	TURN_STAT = 1,
-	TURN_PSI_CPU = 2,
-	TURN_SNMP = 3,
-	TURN_MEMORY = 4, /* limit and cache of the group */
+};
+
+/* Once in ten reads; steal and the group's cache twice, and the pressure of memory, where the kernel does not tell of it by itself. */
+static const enum turn {
+	TURN_PSI_MEMORY,
+	TURN_STAT,
+	TURN_PSI_CPU,
+	TURN_SNMP,
+	TURN_MEMORY,
+	TURN_PSI_MEMORY_AGAIN,
+	TURN_NONE
+} turns[PL_PROBE_TURNS] = {
+	TURN_PSI_MEMORY,
+	TURN_STAT,
+	TURN_PSI_CPU,
+	TURN_MEMORY,
+	TURN_NONE,
+	TURN_PSI_MEMORY_AGAIN,
+	TURN_STAT,
+	TURN_SNMP,
+	TURN_MEMORY,
+	TURN_NONE,
 };
 
 /* Version 1 writes a number near 2^63 where there is no limit. */
@@ -457,9 +473,13 @@ static void read_files(struct pl_probe *probe)
 	set(probe, PL_PRESSURE_FILES, open_count, limit.rlim_cur);
 }
 
-static void read_in_turn(struct pl_probe *probe, int64_t now_us, uint64_t turn)
+static void read_in_turn(struct pl_probe *probe, int64_t now_us, enum turn turn)
 {
 	switch (turn) {
+	case TURN_PSI_MEMORY_AGAIN:
+		if (probe->trigger_fd >= 0)
+			break;
+		/* fall through */
 	case TURN_PSI_MEMORY:
 		read_stalls(probe, now_us, PL_PROBE_PSI_MEMORY, PL_PRESSURE_PSI_MEMORY);
 		break;
@@ -475,18 +495,17 @@ static void read_in_turn(struct pl_probe *probe, int64_t now_us, uint64_t turn)
 	case TURN_MEMORY:
 		read_memory_limit(probe);
 		break;
+	case TURN_NONE:
+		break;
 	}
 }
 
 void pl_probe_read(struct pl_probe *probe, int64_t now_us, uint64_t accounted_bytes, bool is_triggered,
 	struct pl_pressure_sample *sample, struct pl_probe_udp *udp)
 {
-	if (probe->turn == 0) {
-		for (uint64_t turn = 0; turn < PL_PROBE_TURNS; turn++)
-			read_in_turn(probe, now_us, turn);
-	} else {
-		read_in_turn(probe, now_us, probe->turn % PL_PROBE_TURNS);
-	}
+	/* All at first, so that an input is there from then on or never. */
+	for (size_t i = 0; i < (probe->turn == 0 ? PL_PROBE_TURNS : 1); i++)
+		read_in_turn(probe, now_us, turns[(probe->turn + i) % PL_PROBE_TURNS]);
 	probe->turn++;
 	if (is_triggered)
 		read_stalls(probe, now_us, PL_PROBE_PSI_MEMORY, PL_PRESSURE_PSI_MEMORY);

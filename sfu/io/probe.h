@@ -1,7 +1,7 @@
 /* What the kernel and the control groups say of how hard this process is pressed: CPU time against what it may have, steal,
  * throttling, pressure stalls (PSI), memory against the group's limit and against what we account, open files, full receive queues.
- * Descriptors are kept open and read again; what is dear to read (PSI, /proc/stat, /proc/net/snmp) is read in turn, one of them each
- * time.  A source that is not there is left out, and can be named.
+ * Descriptors are kept open and read again; what is dear to read (PSI costs more than all others together) is read in turn, one
+ * source each time.  A source that is not there is left out, and can be named.
  * Thread: the monitor's. */
 #ifndef PL_SFU_IO_PROBE_H
 #define PL_SFU_IO_PROBE_H
@@ -10,7 +10,7 @@
 #include "sfu/meter.h"
 
 enum {
-	PL_PROBE_TURNS = 5, /* reads after which each dear source was read once */
+	PL_PROBE_TURNS = 10, /* reads after which each dear source was read once */
 	PL_PROBE_MISSING_SIZE = 600,
 };
 

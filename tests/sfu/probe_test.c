@@ -132,7 +132,7 @@ static void test_probe_reads_a_pod(void **state)
 	assert_int_equal(udp.datagrams, 1500);
 	assert_int_equal(udp.queue_full, 24);
 
-	/* What changes is seen: at once what is cheap, within five turns the rest. */
+	/* What changes is seen: at once what is cheap, within ten turns the rest. */
 	put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
 	put("/sys/fs/cgroup/pod/cpu.stat", "nr_throttled 3\nthrottled_usec 3500\n");
 	read_turns(1);
