@@ -289,13 +289,13 @@ static void propose(const char *wrong, const char *section, bool wants_name, cha
 	int used = snprintf(error, PL_CONFIG_ERROR_SIZE, "unknown %s; there are", what);
 	const char *listed = "";
 	for (size_t i = 0; i < PL_COUNT(KEYS) && used > 0 && used < PL_CONFIG_ERROR_SIZE; i++) {
-		const bool is_listed = wants_name ? section == NULL || strcmp(KEYS[i].section, section) == 0
-						  : strcmp(KEYS[i].section, listed) != 0;
+		const bool is_listed = wants_name && section != NULL ? strcmp(KEYS[i].section, section) == 0
+								     : strcmp(KEYS[i].section, listed) != 0;
 		if (!is_listed)
 			continue;
-		full_name(&KEYS[i], wants_name, name);
-		used += snprintf(
-			error + used, (size_t)(PL_CONFIG_ERROR_SIZE - used), "%s %s", *listed ? "," : "", name);
+		full_name(&KEYS[i], wants_name && section != NULL, name);
+		used += snprintf(error + used, (size_t)(PL_CONFIG_ERROR_SIZE - used), "%s %s%s", *listed ? "," : "",
+			name, wants_name && section == NULL ? ".*" : "");
 		listed = KEYS[i].section;
 	}
 }
@@ -359,6 +359,14 @@ static bool is_readable(
 	return false;
 }
 
+/* "https://other.example.org:8443", as a client can put "/v1/ws" behind it. */
+static bool is_server_url(const char *url)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	const size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+	return scheme > 0 && url[scheme] != '\0' && strspn(url + scheme, letters) == strlen(url + scheme);
+}
+
 enum pl_err pl_config_check(const struct pl_config *config, char error[static PL_CONFIG_ERROR_SIZE])
 {
 	const bool has_cert = config->http_tls_cert[0] != '\0', has_key = config->http_tls_key[0] != '\0';
@@ -380,6 +388,14 @@ enum pl_err pl_config_check(const struct pl_config *config, char error[static PL
 		snprintf(error, PL_CONFIG_ERROR_SIZE,
 			"%sadmin.token: it must have %d to %d characters of ASCII without spaces, or be empty",
 			pl_config_origin(config, "admin", "token"), PL_ADMIN_TOKEN_MIN, PL_ADMIN_TOKEN_MAX);
+		return PL_ERR_CONFIG;
+	}
+	if (config->drain_move_to[0] != '\0' && !is_server_url(config->drain_move_to)) {
+		char shown[SHOWN_MAX + 4];
+		show(config->drain_move_to, shown);
+		snprintf(error, PL_CONFIG_ERROR_SIZE,
+			"%sdrain.move_to: \"%s\" is not the address of a server, such as https://other.example.org",
+			pl_config_origin(config, "drain", "move_to"), shown);
 		return PL_ERR_CONFIG;
 	}
 	if (!is_readable(config, "tls_cert", config->http_tls_cert, error) ||

@@ -20,79 +20,97 @@ enum {
 
 /* X(section, name, kind, default, min, max, unit, what, why)
  * TEXT, SECRET, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
-#define PL_CONFIG_LIST(X)                                                                                             \
-	X(http, listen, LISTEN, "127.0.0.1:8080", 1, 128, "address:port",                                             \
-		"where pages, API and WebSocket are served: 127.0.0.1:8080, [::1]:8080, or :8080 for all addresses; " \
-		"port 0 takes any free one",                                                                          \
-		"Loopback, because browsers give the microphone only to https pages and to this machine's own.")      \
-	X(http, tls_cert, TEXT, "", 0, 500, "file",                                                                   \
-		"certificate chain in PEM; together with http.tls_key it turns HTTPS on",                             \
-		"Empty, because certificates belong to names that only you know; --lan makes one for a quick try.")   \
-	X(http, tls_key, TEXT, "", 0, 500, "file", "private key of the certificate in PEM, without a pass phrase",    \
-		"Empty, as http.tls_cert is.")                                                                        \
-	X(http, root, TEXT, "", 0, 500, "folder", "serves the pages from here in place of the embedded ones",         \
-		"Empty: the binary has all it needs.  A page's author points it at web-demo/ and reloads.")           \
-	X(http, ping_s, NUMBER, "20", 1, 3600, "seconds",                                                             \
-		"a WebSocket is pinged after so long without a word, and dropped after twice that and 5 seconds",     \
-		"20 is below the idle timeouts of common proxies (HAProxy and nginx: 60) and of mobile NATs (30).")   \
-	X(media, address, ADDRESSES, "", 0, 500, "IP addresses",                                                      \
-		"what clients are told to send media to, separated by commas or as a YAML list; empty: the "          \
-		"addresses of the interfaces",                                                                        \
-		"The interfaces are right on a host of its own; behind NAT or in a container give the public "        \
-		"address.")                                                                                           \
-	X(media, port, NUMBER, "7882", 0, 65000, "UDP port",                                                          \
-		"port of the first media thread, the next ones follow it; 0 takes any free one",                      \
-		"One port per thread is all that a firewall or a container has to open; 7882 is free at IANA.")       \
-	X(media, shards, NUMBER, "0", 0, 64, "threads",                                                               \
-		"media threads; 0: one for each core that the affinity, the cpuset and the CPU quota leave",          \
-		"The machine knows its cores and its quota better than a file does; plenum doctor tells the plan.  "  \
-		"A small room is on one of them, so each thread's port has to be reachable.")                         \
-	X(media, room_spread, NUMBER, "400", 1, 1000000, "participants",                                              \
-		"a room's participants on one media thread before it goes on on the next",                            \
-		"Every packet of such a room crosses to every thread it is on; 400 listeners are a tenth of a core.") \
-	X(media, coalesce_us, NUMBER, "0", 0, 20000, "microseconds",                                                  \
-		"how long a media thread gathers packets before it forwards them together",                           \
-		"Fewer and fuller system calls for so much delay; 0 forwards at once.  Handshakes do not wait for "   \
-		"it.")                                                                                                \
-	X(media, pool_packets, NUMBER, "2048", 1024, 1048576, "packets",                                              \
-		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                \
-		"A packet is held for a turn; handshakes that wait, and other threads, hold up to 1,000 for longer.") \
-	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                        \
-		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                \
-		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")     \
-	X(media, simd, CHOICE, "auto", 0, 0, "auto|avx2|sse41|neon|plain",                                            \
-		"which instructions mix audio; auto: the fastest that this CPU has",                                  \
-		"All give the same bits; force one to rule out a processor's fault, plain takes ten times as long.")  \
-	X(media, mixing, CHOICE, "on", 0, 0, "on|off", "mixes rooms for those who ask for it, and takes G.711",       \
-		"It costs nothing until somebody asks.  Off: forwarding alone, and who asks is told so.")             \
-	X(media, codec_workers, NUMBER, "0", 0, 64, "threads",                                                        \
-		"threads for mixing and G.711 on each NUMA node; 0: one for each four of its cores, at least one",    \
-		"They run when rooms are mixed, behind the media threads; one core mixes some 80 rooms that talk.")   \
-	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",           \
-		"More than a core can serve audio to; their table is allocated at the start.")                        \
-	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                \
-		"Half of the participants: a room that matters has two.")                                             \
-	X(limits, room_participants, NUMBER, "1024", 1, 1000000, "participants", "participants in one room",          \
-		"Every join and leave is told to the whole room, so a storm of them grows with its square.")          \
-	X(limits, connections, NUMBER, "8192", 1, 1000000, "connections",                                             \
-		"WebSocket connections; one more is refused with 503",                                                \
-		"Twice the participants: while a network comes back, old connections still linger beside the new "    \
-		"ones.")                                                                                              \
-	X(pressure, level, CHOICE, "auto", 0, 0, "auto|nominal|elevated|high|critical|emergency",                     \
+#define PL_CONFIG_LIST(X)                                                                                              \
+	X(http, listen, LISTEN, "127.0.0.1:8080", 1, 128, "address:port",                                              \
+		"where pages, API and WebSocket are served: 127.0.0.1:8080, [::1]:8080, or :8080 for all addresses; "  \
+		"port 0 takes any free one",                                                                           \
+		"Loopback, because browsers give the microphone only to https pages and to this machine's own.")       \
+	X(http, tls_cert, TEXT, "", 0, 500, "file",                                                                    \
+		"certificate chain in PEM; together with http.tls_key it turns HTTPS on",                              \
+		"Empty, because certificates belong to names that only you know; --lan makes one for a quick try.")    \
+	X(http, tls_key, TEXT, "", 0, 500, "file", "private key of the certificate in PEM, without a pass phrase",     \
+		"Empty, as http.tls_cert is.")                                                                         \
+	X(http, root, TEXT, "", 0, 500, "folder", "serves the pages from here in place of the embedded ones",          \
+		"Empty: the binary has all it needs.  A page's author points it at web-demo/ and reloads.")            \
+	X(http, ping_s, NUMBER, "20", 1, 3600, "seconds",                                                              \
+		"a WebSocket is pinged after so long without a word, and dropped after twice that and 5 seconds",      \
+		"20 is below the idle timeouts of common proxies (HAProxy and nginx: 60) and of mobile NATs (30).")    \
+	X(http, trusted_proxies, ADDRESSES, "", 0, 500, "IP addresses",                                                \
+		"proxies that are believed about X-Forwarded-For, with commas or as a YAML list",                      \
+		"Empty: anybody can write that field, so only those you run yourself belong here.")                    \
+	X(media, address, ADDRESSES, "", 0, 500, "IP addresses",                                                       \
+		"what clients are told to send media to, separated by commas or as a YAML list; empty: the "           \
+		"addresses of the interfaces",                                                                         \
+		"The interfaces are right on a host of its own; behind NAT or in a container give the public "         \
+		"address.")                                                                                            \
+	X(media, port, NUMBER, "7882", 0, 65000, "UDP port",                                                           \
+		"port of the first media thread, the next ones follow it; 0 takes any free one",                       \
+		"One port per thread is all that a firewall or a container has to open; 7882 is free at IANA.")        \
+	X(media, shards, NUMBER, "0", 0, 64, "threads",                                                                \
+		"media threads; 0: one for each core that the affinity, the cpuset and the CPU quota leave",           \
+		"The machine knows its cores and its quota better than a file does; plenum doctor tells the plan.  "   \
+		"A small room is on one of them, so each thread's port has to be reachable.")                          \
+	X(media, room_spread, NUMBER, "400", 1, 1000000, "participants",                                               \
+		"a room's participants on one media thread before it goes on on the next",                             \
+		"Every packet of such a room crosses to every thread it is on; 400 listeners are a tenth of a core.")  \
+	X(media, coalesce_us, NUMBER, "0", 0, 20000, "microseconds",                                                   \
+		"how long a media thread gathers packets before it forwards them together",                            \
+		"Fewer and fuller system calls for so much delay; 0 forwards at once.  Handshakes do not wait for "    \
+		"it.")                                                                                                 \
+	X(media, pool_packets, NUMBER, "2048", 1024, 1048576, "packets",                                               \
+		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                 \
+		"A packet is held for a turn; handshakes that wait, and other threads, hold up to 1,000 for longer.")  \
+	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                         \
+		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                 \
+		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")      \
+	X(media, simd, CHOICE, "auto", 0, 0, "auto|avx2|sse41|neon|plain",                                             \
+		"which instructions mix audio; auto: the fastest that this CPU has",                                   \
+		"All give the same bits; force one to rule out a processor's fault, plain takes ten times as long.")   \
+	X(media, mixing, CHOICE, "on", 0, 0, "on|off", "mixes rooms for those who ask for it, and takes G.711",        \
+		"It costs nothing until somebody asks.  Off: forwarding alone, and who asks is told so.")              \
+	X(media, codec_workers, NUMBER, "0", 0, 64, "threads",                                                         \
+		"threads for mixing and G.711 on each NUMA node; 0: one for each four of its cores, at least one",     \
+		"They run when rooms are mixed, behind the media threads; one core mixes some 80 rooms that talk.")    \
+	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",            \
+		"More than a core can serve audio to; their table is allocated at the start.")                         \
+	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                 \
+		"Half of the participants: a room that matters has two.")                                              \
+	X(limits, room_participants, NUMBER, "1024", 1, 1000000, "participants", "participants in one room",           \
+		"Every join and leave is told to the whole room, so a storm of them grows with its square.")           \
+	X(limits, connections, NUMBER, "8192", 1, 1000000, "connections",                                              \
+		"WebSocket connections; one more is refused with 503",                                                 \
+		"Twice the participants: while a network comes back, old connections still linger beside the new "     \
+		"ones.")                                                                                               \
+	X(limits, joins_per_address, NUMBER, "600", 0, 1000000, "joins",                                               \
+		"joins of one address (of IPv6: of one /64), so many at once and then so many a minute; "              \
+		"0: no limit",                                                                                         \
+		"Ten a second: an office behind one address at nine o'clock, and no more of a flood.  "                \
+		"This machine's own addresses have no limit.")                                                         \
+	X(limits, joins_per_token, NUMBER, "0", 0, 1000000, "joins",                                                   \
+		"joins with one token, so many at once and then so many a minute; 0: no limit",                        \
+		"None, because tokens are not checked, and who sends none is not counted.")                            \
+	X(drain, deadline_s, NUMBER, "25", 0, 86400, "seconds",                                                        \
+		"after SIGTERM calls go on for so long at most, while new joins are refused; 0: not at all",           \
+		"Below the 30 s after which Kubernetes kills; give both more where calls are long.")                   \
+	X(drain, move_to, TEXT, "", 0, 250, "URL",                                                                     \
+		"another server, https://other.example.org, that clients are sent to when this one ends or "           \
+		"is in an emergency",                                                                                  \
+		"Empty: they are told the deadline, and come back.")                                                   \
+	X(pressure, level, CHOICE, "auto", 0, 0, "auto|nominal|elevated|high|critical|emergency",                      \
 		"how much is taken away from clients; auto: as much as the load asks for",                             \
 		"The server measures itself every 100 ms.  Another word holds that level, whatever the load: nominal " \
 		"takes nothing away and refuses nobody.")                                                              \
-	X(pressure, root, TEXT, "", 0, 400, "folder",                                                              \
+	X(pressure, root, TEXT, "", 0, 400, "folder",                                                                  \
 		"where /proc and /sys are that tell of the load; empty: where they always are",                        \
-		"For tests, which put figures of their own there.")                                                   \
-	X(admin, token, SECRET, "", 0, 256, "secret",                                                                 \
-		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                             \
-		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "    \
-		"one, and a file "                                                                                    \
-		"keeps it better than a command line.")                                                               \
-	X(log, level, CHOICE, "info", 0, 0, "error|warning|info|debug", "the least level that is written",            \
-		"info has a line for each session and none for a packet.")                                            \
-	X(log, format, CHOICE, "text", 0, 0, "text|json", "one line per event on stderr, for people or for machines", \
+		"For tests, which put figures of their own there.")                                                    \
+	X(admin, token, SECRET, "", 0, 256, "secret",                                                                  \
+		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                              \
+		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "     \
+		"one, and a file "                                                                                     \
+		"keeps it better than a command line.")                                                                \
+	X(log, level, CHOICE, "info", 0, 0, "error|warning|info|debug", "the least level that is written",             \
+		"info has a line for each session and none for a packet.")                                             \
+	X(log, format, CHOICE, "text", 0, 0, "text|json", "one line per event on stderr, for people or for machines",  \
 		"People first.")
 
 #define X(...) +1

@@ -89,6 +89,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 						 .room_participants_max = config->room_participants_max,
 						 .room_spread = config->room_spread,
 					 });
+	pl_reserve_init(&f->reserve, 0, config->shard_count);
 	pl_front_list_init(&f->all_connections);
 	pl_front_list_init(&f->waiting);
 	pl_front_list_init(&f->away);
@@ -103,7 +104,7 @@ static void free_connection(struct pl_front *front, struct pl_front_connection *
 {
 	pl_front_table_remove(&front->connections, &connection->by_number);
 	pl_front_list_remove(&connection->all);
-	pl_front_list_remove(&connection->waiting);
+	pl_front_stop_waiting(front, connection);
 	front->counters.connections--;
 	free(connection);
 }
@@ -165,7 +166,32 @@ static struct pl_front_connection *find_open_connection(struct pl_front *front, 
 	return connection != NULL && !connection->is_closing ? connection : NULL;
 }
 
-bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t number)
+void pl_front_stop_waiting(struct pl_front *front, struct pl_front_connection *connection)
+{
+	if (connection->waiting.owner == NULL)
+		return;
+	pl_front_list_remove(&connection->waiting);
+	front->counters.waiting--;
+}
+
+static uint32_t waiting_max(const struct pl_front *front)
+{
+	const uint32_t part = front->config.connections_max / 4;
+	return part > PL_FRONT_WAITING_MIN ? part : PL_FRONT_WAITING_MIN;
+}
+
+/* Whoever means to join does so within a moment; a crowd that only holds connections must not keep the others out. */
+static void displace_oldest(struct pl_front *front)
+{
+	struct pl_front_connection *oldest = pl_front_list_first(&front->waiting);
+	if (front->counters.waiting < waiting_max(front) || oldest == NULL)
+		return;
+	pl_front_error(front, oldest, NULL, PL_FAULT_NOT_JOINED, "no join yet, and others wait to join");
+	pl_front_close(front, oldest, PL_FRONT_CLOSE_POLICY);
+	front->counters.waiting_displaced++;
+}
+
+bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t number, const struct pl_addr *address)
 {
 	PL_ASSERT(number != 0 && find_connection(front, number) == NULL);
 	pl_front_begin(front, now_us);
@@ -175,9 +201,12 @@ bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t number)
 	PL_ASSERT(connection != NULL);
 	connection->number = number;
 	connection->opened_us = now_us;
+	connection->address = *address;
+	displace_oldest(front);
 	pl_front_table_insert(&front->connections, &connection->by_number, hash_number(front, &number), connection);
 	pl_front_list_push(&front->all_connections, &connection->all, connection);
 	pl_front_list_push(&front->waiting, &connection->waiting, connection);
+	front->counters.waiting++;
 	front->counters.connections++;
 	return true;
 }

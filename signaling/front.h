@@ -11,6 +11,7 @@
 #include "media/addr.h"
 #include "media/err.h"
 #include "sfu/placement.h"
+#include "signaling/front_admission.h"
 #include "signaling/front_http.h"
 #include "signaling/message.h"
 
@@ -20,7 +21,9 @@ enum { PL_FRONT_ADDRESSES_MAX = 16 };
 
 struct pl_front_config {
 	uint32_t participants_max, rooms_max, room_participants_max, connections_max;
-	const struct pl_fingerprint *fingerprint;       /* outlives the front */
+	uint32_t joins_per_address, joins_per_token; /* at once, and then in a minute; 0: as many as come */
+	const char *move_to;                         /* another server's URL, outlives the front; NULL or empty: none */
+	const struct pl_fingerprint *fingerprint;    /* outlives the front */
 	struct pl_addr address[PL_FRONT_ADDRESSES_MAX]; /* of the media plane, best first; the ports are ignored */
 	size_t address_count;
 	uint32_t shard_count;             /* of the media plane, at least 1 */
@@ -43,6 +46,11 @@ enum {
 	PL_FRONT_RESUME_MS = 60000,
 	PL_FRONT_RETRY_MS_MIN = 2000, /* after a refusal; spread, so that those refused do not come back as one */
 	PL_FRONT_RETRY_MS_MAX = 6000,
+	PL_FRONT_PRESSED_RETRY_MS_MIN = 4000, /* the same under pressure: a level lasts for seconds */
+	PL_FRONT_PRESSED_RETRY_MS_MAX = 9000,
+	/* Connections that have not joined: a quarter of all, or so many where that is more.  One more, and the oldest of them, which
+	 * had the most time, is closed. */
+	PL_FRONT_WAITING_MIN = 64,
 	PL_FRONT_CONNECTION_BYTES_MAX = 1 << 20, /* frames waiting for one connection; more is `bye slow` */
 	PL_FRONT_MESSAGES_PER_S = 100,           /* of a connection; more is `err rate` */
 	PL_FRONT_MESSAGES_BURST = 200,
@@ -88,9 +96,10 @@ struct pl_front_output {
 PL_MUST_USE enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_config *config);
 void pl_front_destroy(struct pl_front **front);
 
-/* A WebSocket was opened.  connection: a number of the server's choice, not 0, never used again.  False: too many
- * connections, or shut down; the server refuses it, and tells nothing more of it. */
-PL_MUST_USE bool pl_front_open(struct pl_front *front, int64_t now_us, uint64_t connection);
+/* A WebSocket was opened.  connection: a number of the server's choice, not 0, never used again.  address: of its client, all
+ * zero when it is not known.  False: too many connections, or shut down; the server refuses it, and tells nothing more of it. */
+PL_MUST_USE bool pl_front_open(
+	struct pl_front *front, int64_t now_us, uint64_t connection, const struct pl_addr *address);
 
 /* The WebSocket is gone: once for each one opened, also after a CLOSE.  Its session lives on for a while. */
 void pl_front_lost(struct pl_front *front, int64_t now_us, uint64_t connection);
@@ -127,7 +136,11 @@ bool pl_front_next(struct pl_front *front, struct pl_front_output *output);
 struct pl_front_counters {
 	uint32_t connections, sessions, rooms; /* now */
 	uint32_t connecting;                   /* of the sessions: joined, their media not yet connected */
-	uint64_t joins, resumes, refusals, refusals_connecting, messages_in, messages_out, faults[PL_FAULT_COUNT];
+	uint32_t waiting;                      /* of the connections: those that have not joined */
+	uint64_t joins, resumes, refusals, messages_in, messages_out, faults[PL_FAULT_COUNT];
+	uint64_t refused[PL_REFUSAL_COUNT]; /* the refusals by reason */
+	uint64_t waiting_displaced;         /* connections closed before they had joined, for others that came */
+	uint64_t rates_displaced;           /* askers whose rate was forgotten for others that came */
 };
 const struct pl_front_counters *pl_front_counters(const struct pl_front *front);
 

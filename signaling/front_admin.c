@@ -94,16 +94,10 @@ static bool is_same(const char *token, const char *presented)
 	return differs == 0;
 }
 
-/* RFC 6750 section 2.1; the name of the scheme in any case (RFC 9110 section 11.1). */
 static bool is_granted(const struct pl_front *front, const struct pl_front_http_request *http)
 {
-	static const char scheme[] = "bearer ";
-	const char *field = http->authorization;
-	if (field == NULL || strncasecmp(field, scheme, sizeof scheme - 1) != 0)
-		return false;
-	field += sizeof scheme - 1;
-	field += strspn(field, " ");
-	return is_same(front->config.admin_token, field);
+	const char *token = pl_front_http_bearer(http->authorization);
+	return token != NULL && is_same(front->config.admin_token, token);
 }
 
 /* ---- what is wanted ---- */

@@ -11,7 +11,7 @@
 #define SDP_TYPE      "application/sdp"
 #define FRAGMENT_TYPE "application/trickle-ice-sdpfrag"
 
-enum { HEAD_SIZE = 1024, BUSY_S = 1, ENDING_S = 5 };
+enum { HEAD_SIZE = 1024, BUSY_S = 1 };
 
 /* ---- responses ---- */
 
@@ -43,19 +43,29 @@ static void respond(struct pl_front *front, const struct pl_front_http_request *
 	pl_front_respond(front, http->request, status, text_of(head->bytes, head->text.used), body);
 }
 
+static void begin_error(struct pl_front_writer *w, struct head *head, const char *code, const char *msg)
+{
+	pl_front_write_begin_part(w);
+	pl_front_write_open(w, NULL, '{');
+	pl_front_write_string(w, "code", code);
+	pl_front_write_string(w, "msg", msg);
+	pl_text_put(&head->text, "Content-Type: application/json\r\n");
+}
+
+static void put_retry(struct head *head, uint32_t ms)
+{
+	pl_text_put(&head->text, "Retry-After: %u\r\n", (ms + 999) / 1000);
+}
+
 /* The same words as on a WebSocket.  retry_ms: 0 for not at all. */
 static void respond_error(struct pl_front *front, const struct pl_front_http_request *http, uint16_t status,
 	struct head *head, const char *code, const char *msg, uint32_t retry_ms)
 {
 	struct pl_front_writer w;
-	pl_front_write_begin_part(&w);
-	pl_front_write_open(&w, NULL, '{');
-	pl_front_write_string(&w, "code", code);
-	pl_front_write_string(&w, "msg", msg);
-	pl_text_put(&head->text, "Content-Type: application/json\r\n");
+	begin_error(&w, head, code, msg);
 	if (retry_ms > 0) {
 		pl_front_write_int(&w, "retry_after_ms", retry_ms);
-		pl_text_put(&head->text, "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
+		put_retry(head, retry_ms);
 	}
 	pl_front_write_close(&w, '}');
 	respond(front, http, status, head, pl_front_write_end_part(&w));
@@ -78,7 +88,8 @@ static void fail(
 	else if (fault == PL_FAULT_BAD_TYPE)
 		pl_text_put(&head.text, "Accept-Patch: " FRAGMENT_TYPE "\r\n");
 	const bool may_retry = fault == PL_FAULT_BUSY || fault == PL_FAULT_RATE;
-	respond_error(front, http, pl_fault_status(fault), &head, pl_fault_name(fault), msg, may_retry ? BUSY_S * 1000 : 0);
+	respond_error(
+		front, http, pl_fault_status(fault), &head, pl_fault_name(fault), msg, may_retry ? BUSY_S * 1000 : 0);
 }
 
 /* ---- what is asked for ---- */
@@ -104,6 +115,15 @@ static enum pl_front_api api_of(const char *path)
 bool pl_front_http_is_path(const char *path)
 {
 	return api_of(path) != PL_FRONT_WEBSOCKET;
+}
+
+const char *pl_front_http_bearer(const char *authorization)
+{
+	static const char scheme[] = "bearer ";
+	if (authorization == NULL || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
+		return NULL;
+	authorization += sizeof scheme - 1;
+	return authorization + strspn(authorization, " ");
 }
 
 static bool is_secret(const char *text)
@@ -189,13 +209,17 @@ static void put_etag(struct head *head, const struct pl_front_session *session)
 	pl_text_put(&head->text, "ETag: \"%s\"\r\n", session->settled.local.ufrag);
 }
 
-static void refuse(struct pl_front *front, const struct pl_front_http_request *http, const char *code,
-	const char *reason, uint32_t ms)
+static void refuse(
+	struct pl_front *front, const struct pl_front_http_request *http, const struct pl_front_refused *refused)
 {
 	struct head head;
+	struct pl_front_writer w;
 	begin(&head);
-	respond_error(front, http, 503, &head, code, reason, ms);
-	front->counters.refusals++;
+	begin_error(&w, &head, pl_refusal_code(refused->why), pl_refusal_reason(refused->why));
+	put_retry(&head, refused->retry_after_ms);
+	pl_front_write_refused(front, &w, refused);
+	pl_front_write_close(&w, '}');
+	respond(front, http, pl_refusal_status(refused->why), &head, pl_front_write_end_part(&w));
 }
 
 /* False: the client has its error. */
@@ -228,9 +252,14 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 {
 	struct pl_description description;
 	struct pl_front_room *room = pl_front_room_by_name(front, join->room);
-	const struct pl_front_refusal *refusal = pl_front_refusal(front, room);
-	if (refusal != NULL) {
-		refuse(front, http, refusal->code, refusal->reason, pl_front_retry_ms(front));
+	const char *token = pl_front_http_bearer(http->authorization);
+	const struct pl_front_asker asker = {
+		.address = http->address,
+		.token = { (const uint8_t *)token, token != NULL ? strlen(token) : 0 },
+	};
+	struct pl_front_refused refused;
+	if (!pl_front_admit(front, room, &asker, &refused)) {
+		refuse(front, http, &refused);
 		return;
 	}
 	if (!settle(front, http, api, join, pl_front_room_shard(front, room), &description))
@@ -256,10 +285,6 @@ static void post(struct pl_front *front, const struct pl_front_http_request *htt
 {
 	if (!has_body(front, http, SDP_TYPE))
 		return;
-	if (front->is_shut_down) {
-		refuse(front, http, "shutdown", "The server ends.", ENDING_S * 1000);
-		return;
-	}
 	struct pl_request join;
 	char message[512];
 	/* Who only publishes hears nothing, in whatever mode. */

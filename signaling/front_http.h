@@ -6,7 +6,7 @@
 #ifndef PL_SIGNALING_FRONT_HTTP_H
 #define PL_SIGNALING_FRONT_HTTP_H
 
-#include "media/base.h"
+#include "media/addr.h"
 
 enum { PL_FRONT_HTTP_BODY_MAX = 65536 };
 
@@ -20,12 +20,13 @@ enum pl_front_http_method {
 };
 
 struct pl_front_http_request {
-	uint64_t request; /* a number of the server's choice, for its answer */
+	uint64_t request;       /* a number of the server's choice, for its answer */
+	struct pl_addr address; /* of the client; all zero: not known */
 	enum pl_front_http_method method;
 	const char *path;                    /* without escapes: "/v1/whip/kitchen" */
 	struct pl_bytes name, audio;         /* of ?name=, ?audio=, without escapes; data NULL: absent */
 	const char *content_type, *if_match; /* the fields as they came; NULL: absent */
-	const char *authorization;           /* the same; of the admin API */
+	const char *authorization;           /* the same */
 	int64_t content_length;              /* -1: absent, not a number, or the body is chunked */
 	struct pl_bytes body;                /* empty unless pl_front_http_wants_body */
 };
@@ -35,5 +36,9 @@ bool pl_front_http_is_path(const char *path);
 
 /* True when the body is worth reading: it has a length within bounds, and the method one that has a body. */
 bool pl_front_http_wants_body(const struct pl_front_http_request *request);
+
+/* The token of an Authorization field (RFC 6750 section 2.1; the name of the scheme in any case, RFC 9110 section 11.1); NULL when it has
+ * none.  A view. */
+const char *pl_front_http_bearer(const char *authorization);
 
 #endif

@@ -79,48 +79,17 @@ static void welcome(struct pl_front *front, const struct pl_front_session *sessi
 
 /* ---- the first join ---- */
 
-const struct pl_front_refusal *pl_front_refusal(struct pl_front *front, const struct pl_front_room *room)
-{
-	static const struct pl_front_refusal server_full = { "server_full",
-		"The server has all the participants it may have." };
-	static const struct pl_front_refusal part_full = { "server_full",
-		"The room's part of the server has all the participants it may have." };
-	static const struct pl_front_refusal rooms_full = { "rooms_full", "The server has all the rooms it may have." };
-	static const struct pl_front_refusal room_full = { "room_full",
-		"The room has all the participants it may have." };
-	static const struct pl_front_refusal joins_full = { "joins_full",
-		"Too many who have joined are not connected yet; the server waits for them first." };
-	if (front->counters.sessions >= front->config.participants_max)
-		return &server_full;
-	if (room == NULL && front->counters.rooms >= front->config.rooms_max)
-		return &rooms_full;
-	if (room != NULL && room->member_count >= front->config.room_participants_max)
-		return &room_full;
-	if (!pl_front_room_has_place(front, room))
-		return &part_full;
-	if (pl_placement_may_connect(&front->placement, pl_front_room_shard(front, room)))
-		return NULL;
-	front->counters.refusals_connecting++;
-	return &joins_full;
-}
-
-uint32_t pl_front_retry_ms(struct pl_front *front)
-{
-	return PL_FRONT_RETRY_MS_MIN + pl_front_random_id(front) % (PL_FRONT_RETRY_MS_MAX - PL_FRONT_RETRY_MS_MIN);
-}
-
 static void refuse(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request,
-	const struct pl_front_refusal *refusal)
+	const struct pl_front_refused *refused)
 {
 	struct pl_front_writer w;
 	pl_front_write_begin(&w, pl_reply_name(PL_REPLY_REFUSED));
 	pl_front_write_id(&w, request);
-	pl_front_write_string(&w, "code", refusal->code);
-	pl_front_write_string(&w, "reason", refusal->reason);
-	pl_front_write_int(&w, "retry_after_ms", pl_front_retry_ms(front));
+	pl_front_write_string(&w, "code", pl_refusal_code(refused->why));
+	pl_front_write_string(&w, "reason", pl_refusal_reason(refused->why));
+	pl_front_write_refused(front, &w, refused);
 	pl_front_reply(front, connection, &w);
 	pl_front_close(front, connection, PL_FRONT_CLOSE_TRY_AGAIN);
-	front->counters.refusals++;
 }
 
 /* Reads the offer, and makes sure that the media plane can be told.  False: the client has its error. */
@@ -160,6 +129,7 @@ struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_
 	struct pl_front_session *session = pl_front_session_create(front, room, join);
 	pl_front_settle_commit(front, session, description, true);
 	command_join(front, session);
+	pl_reserve_join(&front->reserve, front->now_us);
 	front->counters.joins++;
 	return session;
 }
@@ -168,15 +138,19 @@ static void join_anew(struct pl_front *front, struct pl_front_connection *connec
 {
 	struct pl_description description;
 	struct pl_front_room *room = pl_front_room_by_name(front, request->room);
-	const struct pl_front_refusal *refusal = pl_front_refusal(front, room);
-	if (refusal != NULL) {
-		refuse(front, connection, request, refusal);
+	const struct pl_front_asker asker = {
+		.address = connection->address,
+		.token = { (const uint8_t *)request->token, request->token != NULL ? strlen(request->token) : 0 },
+	};
+	struct pl_front_refused refused;
+	if (!pl_front_admit(front, room, &asker, &refused)) {
+		refuse(front, connection, request, &refused);
 		return;
 	}
 	if (!settle(front, connection, request, NULL, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, request, &description);
-	pl_front_session_attach(session, connection);
+	pl_front_session_attach(front, session, connection);
 	welcome(front, session, request, false, false);
 	pl_front_tell_peer(front, session, "join", session);
 	room = session->room;
@@ -212,7 +186,7 @@ static void take_over(struct pl_front *front, struct pl_front_session *session, 
 	if (session->connection != NULL)
 		(void)pl_front_bye(front, session->connection, "replaced", "The session goes on in another connection.",
 			false, PL_FRONT_CLOSE_NORMAL);
-	pl_front_session_attach(session, connection);
+	pl_front_session_attach(front, session, connection);
 }
 
 static void resume(struct pl_front *front, struct pl_front_connection *connection, const struct pl_request *request)

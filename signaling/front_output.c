@@ -78,7 +78,7 @@ void pl_front_error(struct pl_front *front, const struct pl_front_connection *co
 void pl_front_close(struct pl_front *front, struct pl_front_connection *connection, uint16_t code)
 {
 	connection->is_closing = true;
-	pl_front_list_remove(&connection->waiting);
+	pl_front_stop_waiting(front, connection);
 	push(front, &(struct pl_front_queued){
 			    .kind = PL_FRONT_CLOSE, .connection = connection->number, .close_code = code });
 }

@@ -112,11 +112,12 @@ struct pl_front_session *pl_front_session_create(
 	return session;
 }
 
-void pl_front_session_attach(struct pl_front_session *session, struct pl_front_connection *connection)
+void pl_front_session_attach(
+	struct pl_front *front, struct pl_front_session *session, struct pl_front_connection *connection)
 {
 	PL_ASSERT(session->connection == NULL && connection->session == NULL);
 	pl_front_list_remove(&session->away);
-	pl_front_list_remove(&connection->waiting);
+	pl_front_stop_waiting(front, connection);
 	session->connection = connection;
 	connection->session = session;
 }

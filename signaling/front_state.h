@@ -3,7 +3,9 @@
 #ifndef PL_SIGNALING_FRONT_STATE_H
 #define PL_SIGNALING_FRONT_STATE_H
 
+#include "sfu/reserve.h"
 #include "signaling/front.h"
+#include "signaling/front_rates.h"
 #include "signaling/front_table.h"
 #include "signaling/front_text.h"
 #include "signaling/sdp.h"
@@ -25,6 +27,7 @@ struct pl_front_connection {
 	uint64_t number;
 	struct pl_front_session *session; /* NULL before `welcome`, and when closing */
 	bool is_closing;                  /* CLOSE was said, lost will follow */
+	struct pl_addr address;
 	int64_t opened_us;
 	int64_t messages_us, errors_us; /* see pl_front_may */
 };
@@ -113,6 +116,8 @@ struct pl_front {
 	uint64_t mark_last;
 	size_t commands_free[PL_SFU_SHARDS_MAX];
 	struct pl_placement placement;
+	struct pl_reserve reserve;
+	struct pl_front_rates rates_of_addresses, rates_of_tokens;
 	struct pl_pressure pressure; /* as told last by the media plane */
 	uint8_t pressure_told;       /* the level that clients know */
 	int64_t pressure_told_us;    /* the last time that they were told one */
@@ -139,6 +144,9 @@ struct pl_front {
 
 /* Each input begins with it. */
 void pl_front_begin(struct pl_front *front, int64_t now_us);
+
+/* It has joined, or is closing. */
+void pl_front_stop_waiting(struct pl_front *front, struct pl_front_connection *connection);
 
 /* A token bucket told as a time: each take moves it ahead by its price, and too far ahead of now is empty. */
 PL_MUST_USE bool pl_front_may(int64_t *bucket_us, int64_t now_us, int64_t per_s, int64_t burst);
@@ -203,7 +211,8 @@ void pl_front_session_rename(
 /* Writes the roster anew, after name, attributes, tracks or mute have changed. */
 void pl_front_session_refresh(struct pl_front_session *session);
 
-void pl_front_session_attach(struct pl_front_session *session, struct pl_front_connection *connection);
+void pl_front_session_attach(
+	struct pl_front *front, struct pl_front_session *session, struct pl_front_connection *connection);
 /* A JOIN is told to the media plane; or its transport is connected. */
 void pl_front_session_set_connecting(struct pl_front *front, struct pl_front_session *session, bool is_connecting);
 /* From now on it may be resumed for a while. */
@@ -256,6 +265,15 @@ void pl_front_tell_track(struct pl_front *front, const struct pl_front_session *
 void pl_front_write_track(struct pl_front_writer *w, const char *key, const struct pl_track_spec *track, bool with_mid);
 void pl_front_write_slots(
 	struct pl_front *front, struct pl_front_writer *w, const struct pl_front_session *session, bool is_event);
+
+/* ---- front_admission.c ---- */
+
+/* Whether one more may join room, NULL for a new one.  False: *refused says why not, and it is counted. */
+PL_MUST_USE bool pl_front_admit(struct pl_front *front, const struct pl_front_room *room,
+	const struct pl_front_asker *asker, struct pl_front_refused *refused);
+/* When to come back, and the figures. */
+void pl_front_write_refused(
+	const struct pl_front *front, struct pl_front_writer *w, const struct pl_front_refused *refused);
 
 /* ---- front_pressure.c ---- */
 
@@ -318,14 +336,6 @@ void pl_front_write_answer(struct pl_front *front, struct pl_front_writer *w, co
 
 /* ---- front_join.c, front_request.c ---- */
 
-struct pl_front_refusal {
-	const char *code, *reason;
-};
-
-/* Why who asks cannot come into this room (NULL: one that is not there yet), counted by reason.  NULL: there is a place. */
-const struct pl_front_refusal *pl_front_refusal(struct pl_front *front, const struct pl_front_room *room);
-/* When who was refused may ask again. */
-uint32_t pl_front_retry_ms(struct pl_front *front);
 /* Makes the session, and the room when it is not there, with what was settled, and tells the media plane: only after
  * pl_front_can_command.  Nobody else is told yet. */
 struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_room *room,

@@ -69,7 +69,7 @@ static const struct pl_field join_fields[] = {
 	{ "name", PL_FIELD_STRING, false, 0, PL_NAME_MAX, AT(name) },
 	{ "attrs", PL_FIELD_OBJECT, false, 0, PL_ATTRS_SIZE_MAX, AT(attrs) },
 	{ "audio", PL_FIELD_STRING, false, 1, 16, AT(audio) },
-	{ "token", PL_FIELD_STRING, false, 0, TOKEN_MAX, PL_FIELD_NOWHERE },
+	{ "token", PL_FIELD_STRING, false, 0, TOKEN_MAX, AT(token) },
 	{ "resume", PL_FIELD_RESUME, false, 0, 0, PL_FIELD_NOWHERE },
 	{ "sdp", PL_FIELD_STRING, false, 1, PL_MESSAGE_SIZE_MAX, AT(sdp) },
 	{ .name = NULL },

@@ -112,7 +112,7 @@ struct pl_request {
 	json_t *json; /* owned; pl_request_fini */
 	bool has_id;
 	int64_t id;                    /* 0 to 2^31-1 */
-	const char *room, *name, *sdp; /* NULL when absent */
+	const char *room, *name, *token, *sdp; /* NULL when absent */
 	const char *audio, *quality;   /* the same; one of pl_audio_words, of pl_quality_words */
 	json_t *attrs;                 /* borrowed from json; NULL when absent */
 	const char *track;

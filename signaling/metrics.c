@@ -60,9 +60,11 @@ static void put_phases(struct pl_text *w, const struct pl_phases *phases)
 	X(rooms, "plenum_rooms", "gauge", "rooms with at least one session")                              \
 	X(joins, "plenum_joins_total", "counter", "sessions begun")                                       \
 	X(resumes, "plenum_resumes_total", "counter", "sessions taken over by a new connection")          \
-	X(refusals, "plenum_refusals_total", "counter", "joins refused for want of room")                 \
-	X(refusals_connecting, "plenum_refusals_joins_full_total", "counter",                             \
-		"those of them refused because too many were connecting")                                 \
+	X(waiting, "plenum_websockets_waiting", "gauge", "of them, those that have not joined")           \
+	X(waiting_displaced, "plenum_websockets_displaced_total", "counter",                              \
+		"connections closed before they had joined, for others that came")                        \
+	X(rates_displaced, "plenum_rates_displaced_total", "counter",                                     \
+		"addresses and tokens whose rate of joins was forgotten for others that came")            \
 	X(connecting, "plenum_sessions_connecting", "gauge", "sessions whose media is not connected yet") \
 	X(messages_in, "plenum_messages_in_total", "counter", "signaling messages received")              \
 	X(messages_out, "plenum_messages_out_total", "counter", "signaling messages sent")
@@ -72,6 +74,10 @@ static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 #define X(field, name, type, help) pl_metrics_whole(w, name, type, help, front->field);
 	FRONT_LIST(X)
 #undef X
+	pl_metrics_head(w, "plenum_refusals_total", "counter", "joins refused, by reason");
+	for (int why = PL_REFUSAL_NONE + 1; why < PL_REFUSAL_COUNT; why++)
+		pl_text_put(w, "plenum_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
+			pl_refusal_code((enum pl_refusal)why), front->refused[why]);
 	pl_metrics_head(w, "plenum_faults_total", "counter", "signaling messages answered with err, by its code");
 	for (int fault = PL_FAULT_NONE + 1; fault < PL_FAULT_COUNT; fault++)
 		pl_text_put(w, "plenum_faults_total{code=\"%s\"} %" PRIu64 "\n", pl_fault_name((enum pl_fault)fault),

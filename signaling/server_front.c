@@ -135,6 +135,9 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 		.room_participants_max = config->limits_room_participants,
 		.room_spread = config->media_room_spread,
 		.connections_max = config->limits_connections,
+		.joins_per_address = config->limits_joins_per_address,
+		.joins_per_token = config->limits_joins_per_token,
+		.move_to = config->drain_move_to,
 		.fingerprint = pl_sfu_fingerprint(server->sfu),
 		.mixes = pl_sfu_worker_count(server->sfu) > 0,
 		.worker_count = (uint32_t)pl_sfu_worker_count(server->sfu),
@@ -150,6 +153,9 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
 	server->simd = pl_dsp_get(simd)->level;
 	pl_library_examine_opus(&server->opus);
+	_Static_assert((int)PL_FRONT_PROXIES_MAX == (int)PL_CONFIG_ADDRESSES_MAX, "all proxies fit");
+	PL_ASSERT(pl_config_parse_addresses(
+		config->http_trusted_proxies, server->proxies.address, &server->proxies.count));
 	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
 	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
 	for (uint32_t shard = 0; shard < front.shard_count; shard++)

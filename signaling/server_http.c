@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,6 +309,33 @@ int pl_http_request(
 	if (strcmp(path, "/v1/ws") == 0)
 		return respond_text(wsi, session, &ending, "There is no place for a WebSocket.\n");
 	return respond_file(server, wsi, session, path);
+}
+
+static bool read_peer(struct lws *wsi, struct pl_addr *peer)
+{
+	struct sockaddr_storage from;
+	socklen_t size = sizeof(from);
+	char text[PL_ADDR_TEXT_SIZE];
+	if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&from, &size) != 0)
+		return false;
+	const void *ip = from.ss_family == AF_INET ? (const void *)&((const struct sockaddr_in *)&from)->sin_addr
+						   : (const void *)&((const struct sockaddr_in6 *)&from)->sin6_addr;
+	return inet_ntop(from.ss_family, ip, text, sizeof(text)) != NULL && pl_addr_parse_ip(text, peer);
+}
+
+struct pl_addr pl_http_client(const struct pl_server *server, struct lws *wsi)
+{
+	struct pl_addr peer = { .port = 0 };
+	if (!read_peer(wsi, &peer) || server->proxies.count == 0)
+		return peer;
+	/* All of it, however long: what counts is at its end. */
+	const int size = lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR);
+	char *forwarded = size > 0 ? malloc((size_t)size + 1) : NULL;
+	if (forwarded != NULL && lws_hdr_copy(wsi, forwarded, size + 1, WSI_TOKEN_X_FORWARDED_FOR) < 0)
+		forwarded[0] = '\0';
+	const struct pl_addr client = pl_front_client_of(&server->proxies, &peer, forwarded);
+	free(forwarded);
+	return client;
 }
 
 /* Refuses by closing after the head: what a broken client sends behind it is not worth reading. */

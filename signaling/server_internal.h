@@ -10,6 +10,7 @@
 
 #include "sfu/forecast.h"
 #include "signaling/front_admin.h"
+#include "signaling/front_proxy.h"
 #include "signaling/library.h"
 #include "signaling/server.h"
 
@@ -58,6 +59,7 @@ struct pl_server {
 	struct pl_sfu *sfu;
 	const struct pl_phases *phases;
 	struct pl_front *front;
+	struct pl_front_proxies proxies;
 	struct lws_context *lws;
 	struct lws_vhost *vhost;
 	struct ev_loop *loop;
@@ -122,6 +124,8 @@ struct pl_http_answer {
 int pl_http_request(
 	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size);
 int pl_http_writeable(struct lws *wsi, struct pl_session *session);
+/* Whose request it is, while its head is there; all zero: not known. */
+struct pl_addr pl_http_client(const struct pl_server *server, struct lws *wsi);
 int pl_http_confirm_upgrade(struct pl_server *server, struct lws *wsi, const char *kind);
 void pl_http_closed(struct pl_session *session);
 /* Sends the head now and the body when the socket has room.  Takes over file. */

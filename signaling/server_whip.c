@@ -129,6 +129,7 @@ static struct pl_whip *create(struct pl_server *server, struct lws *wsi, const c
 	pl_loop_init_timer(server, &whip->timer, on_slow_body);
 	whip->http.request = ++server->whip_last;
 	whip->http.method = method_of(wsi);
+	whip->http.address = pl_http_client(server, wsi);
 	whip->http.path = strdup(path);
 	whip->http.content_length = length_of(wsi);
 	if (whip->http.path == NULL || !copy_argument(wsi, "name=", &whip->http.name) ||

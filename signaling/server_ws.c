@@ -51,7 +51,8 @@ int pl_ws_opened(struct pl_server *server, struct lws *wsi, struct pl_session *s
 	struct pl_ws *ws = add(server, wsi);
 	if (ws == NULL)
 		return -1;
-	if (!pl_front_open(server->front, pl_server_now_us(), ws->connection)) {
+	const struct pl_addr client = pl_http_client(server, wsi);
+	if (!pl_front_open(server->front, pl_server_now_us(), ws->connection, &client)) {
 		remove_ws(server, ws);
 		return -1;
 	}

@@ -308,16 +308,16 @@ async def a_full_server():
     with Server(limits) as server:
         clients = [(await join(server, "a"))[0] for _ in range(2)]
 
-        async def refused(room, code):
+        async def refused(room, code, limit):
             client = await connect(server)
             answer = await client.request(t="join", v=1, room=room, sdp=offer())
-            assert set(answer) == {"t", "id", "code", "reason", "retry_after_ms"} and answer["t"] == "refused", answer
-            assert answer["code"] == code and 2000 <= answer["retry_after_ms"] <= 6000, answer
+            assert set(answer) == {"t", "id", "code", "reason", "retry_after_ms", "limit"} and answer["t"] == "refused", answer
+            assert (answer["code"], answer["limit"]) == (code, limit) and 2000 <= answer["retry_after_ms"] <= 6000, answer
             await ends(client, 1013)
 
-        await refused("a", "room_full")
+        await refused("a", "room_full", 2)
         clients.append((await join(server, "b"))[0])
-        await refused("b", "server_full")
+        await refused("b", "server_full", 3)
         stopping = asyncio.ensure_future(asyncio.to_thread(server.stop))
         for client in clients:
             last = await ends(client, 1001)

@@ -17,7 +17,7 @@ import sys
 INCLUDES = {
     "media": r"media/",
     "sfu": r"(media|sfu)/",
-    "signaling": r"(media|signaling)/|sfu/(sfu|types|conference|placement|histogram|forecast)\.h$",
+    "signaling": r"(media|signaling)/|sfu/(sfu|types|conference|placement|histogram|forecast|reserve)\.h$",
     "tests": r"(media|sfu|signaling|tests)/",
 }
 # The doctor examines the machine as the media plane's edge does, with its own tools.

@@ -92,7 +92,7 @@ static void test_limits_who_never_connects_fills_a_part(void **state)
 	assert_int_equal(counters->connecting, PART);
 	expect_joins_full(&h, "kitchen");
 	expect_joins_full(&h, "attic");
-	assert_int_equal(counters->refusals_connecting, 2);
+	assert_int_equal(counters->refused[PL_REFUSAL_JOINS_FULL], 2);
 	assert_int_equal(counters->refusals, 2);
 
 	/* One connects (and is told once more), one leaves, one is given up: each makes one place. */

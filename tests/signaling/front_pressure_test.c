@@ -14,10 +14,11 @@ enum { GAP_MS = PL_FRONT_DEGRADED_GAP_MS };
 
 static void press(struct pl_harness *h, enum pl_pressure_level level, enum pl_pressure_input cause)
 {
+	static const uint16_t scores[PL_PRESSURE_LEVELS] = { 100, 750, 850, 930, 1100 };
 	struct pl_event event = { .kind = PL_EVENT_PRESSURE };
 	event.pressure.level = (uint8_t)level;
 	event.pressure.cause = (uint8_t)cause;
-	event.pressure.score_permille = 930;
+	event.pressure.score_permille = scores[level];
 	pl_harness_event(h, &event);
 }
 

@@ -193,6 +193,9 @@ void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits)
 		.mixes = limits.mix_groups != 0,
 		.mix_groups = limits.mix_groups,
 		.admin_token = limits.admin_token,
+		.joins_per_address = limits.joins_per_address,
+		.joins_per_token = limits.joins_per_token,
+		.move_to = limits.move_to,
 		.worker_count = limits.worker_count,
 		.takes_g711 = limits.takes_g711,
 		.random = fill_random,
@@ -260,7 +263,7 @@ uint64_t pl_harness_open(struct pl_harness *h)
 	assert_true(h->connection_last < PL_HARNESS_CONNECTIONS_MAX);
 	const uint64_t number = h->connection_last + 1;
 	pl_harness_before_input(h);
-	if (!pl_front_open(h->front, h->now_us, number))
+	if (!pl_front_open(h->front, h->now_us, number, &h->address))
 		return 0;
 	h->connection_last = number;
 	h->connection[number] = (struct pl_harness_connection){ .heard = json_array(), .is_open = true, .n = -1 };

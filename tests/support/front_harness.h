@@ -57,7 +57,8 @@ struct pl_harness {
 	uint64_t request; /* that is being made; 0: none */
 	uint64_t request_last;
 	struct pl_harness_response response;
-	size_t output_count; /* of the last input */
+	size_t output_count;    /* of the last input */
+	struct pl_addr address; /* of whoever asks from now on; all zero: not known */
 };
 
 /* Limits of 0 are generous ones. */
@@ -67,6 +68,8 @@ struct pl_harness_limits {
 	const char *admin_token;
 	uint32_t worker_count; /* as the admin API knows them */
 	bool takes_g711;
+	uint32_t joins_per_address, joins_per_token;
+	const char *move_to;
 };
 
 void pl_harness_start(struct pl_harness *h, struct pl_harness_limits limits);
@@ -127,7 +130,7 @@ const char *pl_harness_sdp(const char *media, unsigned generation);
 /* What is not set is absent; body's length is the content's, unless content_length says otherwise. */
 struct pl_harness_http {
 	enum pl_front_http_method method;
-	const char *path, *name, *audio, *type, *if_match, *body;
+	const char *path, *name, *audio, *type, *if_match, *authorization, *body;
 	int64_t content_length; /* 0: of body; -1: absent */
 };
 

@@ -33,6 +33,8 @@ const struct pl_harness_response *pl_harness_http(struct pl_harness *h, const st
 		.request = h->request = ++h->request_last,
 		.method = http->method,
 		.path = http->path,
+		.address = h->address,
+		.authorization = http->authorization,
 		.name = bytes_of(http->name),
 		.audio = bytes_of(http->audio),
 		.content_type = http->type,

@@ -122,6 +122,15 @@ def what_is_written_is_named():
         assert f'"{key}":' in DOCUMENT or f"`{key}`" in DOCUMENT, f"{key} is written, and not on the page"
 
 
+def refusals():
+    """The HTTP status of each."""
+    header = (ROOT / "signaling/front_admission.h").read_text()
+    body = re.search(r"#define PL_REFUSAL_LIST\(X\)((?:.*\\\n)*.*)", header)[1]
+    found = dict(re.findall(r'X\(\w+, "(\w+)", (\d+),', body))
+    assert len(found) > 6 and len(found) == body.count("X("), found
+    return found
+
+
 def page_of_refusals():
     return rows(section("join → welcome"), "`code` of `refused` | | beside `code`, `reason`, `retry_after_ms`")
 
@@ -137,8 +146,8 @@ def codes_are_named():
         assert f"`{code}`" in ends[str(constant(f"PL_FRONT_CLOSE_{close}"))][0], (code, close)
     for code in re.findall(r"\bPL_FRONT_CLOSE_\w+ = ([0-9]+),", HEADERS):
         assert code in ends, code
-    refused = set(re.findall(r'struct pl_front_refusal \w+ = \{\s*"(\w+)"', FRONT))
-    same("refused", refused, {code for code in page_of_refusals() if code.endswith("_full")})
+    # who has a WebSocket while the server ends hears bye
+    same("refused", set(refusals()) - {"shutdown"}, set(page_of_refusals()))
     reasons = set(re.findall(r'pl_front_session_destroy\(front, \w+, "(\w+)"\)', FRONT))
     peer = rows(section("Events"), "event")["peer"][0]
     same("reasons to leave", reasons, set(re.findall(r"`(\w+)`", peer.split("`reason` with `leave`:")[1])))
@@ -164,11 +173,10 @@ def http_answers_are_named():
     page = {status: row for status, row in rows(section("WHIP and WHEP"), "status | `code`").items()}
     code, thrown, told = statuses(page, ["front_http.c"])
     assert len(thrown) > 8
-    refusals = set(re.findall(r'struct pl_front_refusal \w+ = \{\s*"(\w+)"', FRONT)) | {"shutdown"}
     # what the offer is found to be is said by what reads it
-    same("faults over HTTP", thrown | refusals | {"bad_sdp", "bad_field"}, told)
-    for refusal in refusals:
-        assert f"`{refusal}`" in page["503"][0], refusal
+    same("faults over HTTP", thrown | set(refusals()) | {"bad_sdp", "bad_field"}, told)
+    for refusal, status in refusals().items():
+        assert f"`{refusal}`" in page[status][0], refusal
 
 
 def admin_answers_are_named():
@@ -187,7 +195,9 @@ def numbers_are_the_code_s():
         f"after {ping_s} seconds without a word from the client,",
         f"drops a connection that is silent for {2 * ping_s + 5}.",
         f'"ttl_ms":{n("PL_FRONT_RESUME_MS")}',
-        f"from {n('PL_FRONT_RETRY_MS_MIN'):,} to {n('PL_FRONT_RETRY_MS_MAX'):,}, for `pressure` twice that,",
+        f"from {n('PL_FRONT_RETRY_MS_MIN'):,} to {n('PL_FRONT_RETRY_MS_MAX'):,}, for `pressure` from {n('PL_FRONT_PRESSED_RETRY_MS_MIN'):,} to "
+        f"{n('PL_FRONT_PRESSED_RETRY_MS_MAX'):,},",
+        f"a quarter of all connections, or {n('PL_FRONT_WAITING_MIN')} where that is more,",
         f"at most once a second; it always" if n("PL_FRONT_DEGRADED_GAP_MS") == 1000 else "?",
         f"({n('PL_FRONT_EVENTS_KEPT')} are kept, of {n('PL_FRONT_EVENT_BYTES_KEPT') >> 10} KiB together)",
         f"more than {n('PL_FRONT_CONNECTION_BYTES_MAX') >> 20} MiB of events",
