@@ -3,10 +3,7 @@
 #include <string.h>
 
 enum {
-	/* Samples further apart say nothing of the time between them. */
-	GAP_US = 1000000,
-	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little and refuses nobody. */
-	CAREFUL_PERMILLE_MAX = 790,
+	GAP_US = 1000000, /* samples further apart say nothing of the time between them */
 };
 
 /* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
@@ -100,7 +97,7 @@ static uint16_t confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permil
 	memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
 	recent[0] = permille;
 	const uint16_t lasting = middle(recent),
-		       careful = permille < CAREFUL_PERMILLE_MAX ? permille : CAREFUL_PERMILLE_MAX;
+		       careful = permille < PL_METER_CAREFUL_PERMILLE ? permille : PL_METER_CAREFUL_PERMILLE;
 	return lasting > careful ? lasting : careful;
 }
 
@@ -116,7 +113,7 @@ static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl
 					  ? permille_of(reading->part, reading->whole)
 					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
 	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
-	const uint32_t most = reading->is_shared ? CAREFUL_PERMILLE_MAX : PL_PRESSURE_PERMILLE_MAX;
+	const uint32_t most = reading->is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX;
 	const uint16_t cut = (uint16_t)(scaled < most ? scaled : most);
 	return scale[input].is_confirmed ? confirm(meter->recent[input], cut) : cut;
 }

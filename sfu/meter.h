@@ -33,7 +33,11 @@ struct pl_pressure_sample {
 	struct pl_pressure_reading input[PL_PRESSURE_INPUTS];
 };
 
-enum { PL_METER_RECENT = 3 };
+enum {
+	PL_METER_RECENT = 3,
+	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little and refuses nobody. */
+	PL_METER_CAREFUL_PERMILLE = 790,
+};
 
 struct pl_meter {
 	struct pl_rate rate[PL_PRESSURE_INPUTS];

@@ -15,6 +15,9 @@ enum {
 	TELL_PERMILLE = 50,
 	TELL_US = 1000000,
 	SHARD_LATE_FULL_US = 5000,
+	LATE_TURNS_MIN = 5, /* of a window, for its latest to say something */
+	HANG_US = 500000,
+	OWN_WORK_PERMILLE = 500,         /* of its time a thread is at work, for what is late to be its own doing */
 	OTHERS_PERIODS = PL_PROBE_TURNS, /* so often the namespace's counters are read */
 };
 
@@ -26,6 +29,8 @@ struct pl_monitor {
 	bool is_triggered;
 	struct pl_rate others_rate; /* of the namespace's full receive queues */
 	struct pl_rate drop_rate[PL_SFU_SHARDS_MAX], late_rate[PL_WORKERS_MAX];
+	int64_t shard_told_us[PL_SFU_SHARDS_MAX],
+		worker_told_us[PL_WORKERS_MAX];         /* the window that was looked at last */
 	uint64_t cpu_us, cpu_seen_us, deferred_seen_us; /* of the process: without what was deferred; as read */
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
@@ -103,17 +108,60 @@ static void add_others(struct pl_monitor *monitor, const struct pl_probe_udp *ud
 		*reading = (struct pl_pressure_reading){ .part = permille, .whole = 1000, .is_shared = true };
 }
 
-static void raise_reading(struct pl_pressure_reading *reading, uint64_t part, uint64_t whole)
+/* What of it counts, in thousandths; enough to compare two of one input. */
+static uint64_t weight(const struct pl_pressure_reading *reading)
 {
-	reading->whole = whole;
-	if (part > reading->part)
-		reading->part = part;
+	if (reading->whole == 0)
+		return 0;
+	const uint64_t permille = reading->part * 1000 / reading->whole;
+	return reading->is_shared && permille > PL_METER_CAREFUL_PERMILLE ? PL_METER_CAREFUL_PERMILLE : permille;
 }
 
-static void raise_common(struct pl_pressure_sample *sample, const struct pl_load *load)
+/* The worst counts. */
+static void offer(struct pl_pressure_sample *sample, enum pl_pressure_input input, struct pl_pressure_reading reading)
 {
-	raise_reading(&sample->input[PL_PRESSURE_POOL], load->pool_permille, 1000);
-	raise_reading(&sample->input[PL_PRESSURE_RING], load->ring_permille, 1000);
+	struct pl_pressure_reading *worst = &sample->input[input];
+	if (worst->whole == 0 || weight(&reading) > weight(worst))
+		*worst = reading;
+}
+
+static void offer_permille(struct pl_pressure_sample *sample, enum pl_pressure_input input, uint64_t permille)
+{
+	offer(sample, input, (struct pl_pressure_reading){ .part = permille, .whole = 1000 });
+}
+
+/* It has been in one turn, or has not been let run, for two windows. */
+static bool hangs(const struct pl_load *load)
+{
+	return load->turns == 0 && load->busy_permille == 1000;
+}
+
+/* A thread at rest tells seldom: what it told once is not the load of now.  Of such a window, peaks are left out. */
+static void take_load(struct pl_load *load, int64_t now_us, int64_t *told_us)
+{
+	const int64_t at_us = now_us - (int64_t)load->age_us;
+	if (at_us == *told_us && !hangs(load))
+		load->late_p99_us = load->ring_permille = load->pool_permille = 0;
+	*told_us = at_us;
+}
+
+static void offer_fill(struct pl_pressure_sample *sample, const struct pl_load *load)
+{
+	offer_permille(sample, PL_PRESSURE_POOL, load->pool_permille);
+	offer_permille(sample, PL_PRESSURE_RING, load->ring_permille);
+}
+
+/* A thread that sleeps half of the time and begins late all the same waits for others' work: less of ours would not help it.  And of
+ * a few turns one that was late says nothing. */
+static void offer_late(struct pl_pressure_sample *sample, const struct pl_load *load, uint64_t work_permille)
+{
+	const bool is_counted = load->turns >= LATE_TURNS_MIN || hangs(load);
+	offer(sample, PL_PRESSURE_SHARD_LATE,
+		(struct pl_pressure_reading){
+			.part = is_counted ? load->late_p99_us : 0,
+			.whole = SHARD_LATE_FULL_US,
+			.is_shared = work_permille < OWN_WORK_PERMILLE,
+		});
 }
 
 /* The worst of the media threads.  Handshakes and joins fill what media leaves, so they are no load: a storm of them is over the
@@ -126,19 +174,25 @@ static uint64_t add_shards(struct pl_monitor *monitor, int64_t now_us, struct pl
 		struct pl_sfu_counters counters = { .kernel_drops = 0 };
 		pl_shard_load(monitor->shard[i], now_us, &load);
 		pl_shard_add_counters(monitor->shard[i], &counters);
+		take_load(&load, now_us, &monitor->shard_told_us[i]);
 		deferred_us += load.deferred_us;
 		const uint64_t came = counters.conference.datagrams_in + counters.kernel_drops;
-		raise_common(sample, &load);
-		raise_reading(
-			&sample->input[PL_PRESSURE_SHARD_BUSY], load.busy_permille - load.deferred_permille, 1000);
-		raise_reading(&sample->input[PL_PRESSURE_SHARD_LATE], load.late_p99_us, SHARD_LATE_FULL_US);
-		raise_reading(&sample->input[PL_PRESSURE_RECEIVE_QUEUE],
-			pl_rate_feed(&monitor->drop_rate[i], 1, counters.kernel_drops, came), 1000);
+		const uint64_t work_permille = load.busy_permille - load.deferred_permille;
+		offer(sample, PL_PRESSURE_SHARD_BUSY,
+			(struct pl_pressure_reading){
+				.part = work_permille,
+				.whole = 1000,
+				.is_shared = hangs(&load) && load.age_us < HANG_US, /* may be it is only not let run */
+			});
+		offer_late(sample, &load, work_permille);
+		offer_fill(sample, &load);
+		offer_permille(sample, PL_PRESSURE_RECEIVE_QUEUE,
+			pl_rate_feed(&monitor->drop_rate[i], 1, counters.kernel_drops, came));
 	}
 	return deferred_us;
 }
 
-/* The worst of the codec workers.  One that does not come back from a step counts none of those that it misses. */
+/* The worst of the codec workers.  One that hangs counts none of the ticks that it misses. */
 static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
 {
 	for (size_t i = 0; i < monitor->workers->count; i++) {
@@ -146,11 +200,16 @@ static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pr
 		struct pl_sfu_worker_counters counters;
 		pl_worker_load(monitor->workers->worker[i], now_us, &load);
 		pl_worker_counters(monitor->workers->worker[i], &counters);
-		const bool hangs = load.turns == 0 && load.busy_permille == 1000;
+		take_load(&load, now_us, &monitor->worker_told_us[i]);
 		const uint32_t late =
 			pl_rate_feed(&monitor->late_rate[i], 1, counters.codec.late, counters.codec.steps);
-		raise_common(sample, &load);
-		raise_reading(&sample->input[PL_PRESSURE_CODEC_LATE], hangs ? 1000 : late, 1000);
+		offer_fill(sample, &load);
+		offer(sample, PL_PRESSURE_CODEC_LATE,
+			(struct pl_pressure_reading){
+				.part = hangs(&load) ? 1000 : late,
+				.whole = 1000,
+				.is_shared = load.busy_permille < OWN_WORK_PERMILLE,
+			});
 	}
 }
 
