@@ -34,6 +34,7 @@
 	X(RTP_UNKNOWN_TRACK, "rtp_unknown_track", "RTP that matches no negotiated track")                 \
 	X(RTP_UNKNOWN_PAYLOAD, "rtp_unknown_payload", "RTP payload type was not negotiated")              \
 	X(RTP_MUTED, "rtp_muted", "RTP of a track that is muted")                                         \
+	X(RTP_RATE, "rtp_rate", "RTP of a track that sends more than 400 packets a second")               \
 	X(RTP_OFF_AIR, "rtp_off_air", "RTP of a talker who is not among those that are heard")            \
 	X(RTP_REPLACED, "rtp_replaced", "RTP whose talker lost the place on air in its turn")             \
 	X(RTP_UNHEARD, "rtp_unheard", "RTP that nobody of the room on this shard could receive")          \

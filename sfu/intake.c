@@ -156,6 +156,8 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 	pl_conference_note_media(c, p, now_us);
 	if (track->is_muted)
 		return PL_DROP_RTP_MUTED;
+	if (!pl_track_may(track, now_us))
+		return PL_DROP_RTP_RATE;
 	if (rtp.payload.size > PL_FORWARD_PAYLOAD_SIZE_MAX)
 		return PL_DROP_TOO_LARGE;
 	describe(packet, track, &rtp, &ext);

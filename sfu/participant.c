@@ -110,6 +110,18 @@ static void remove_track(struct pl_track *track, struct pl_speakers *speakers)
 	*track = (struct pl_track){ 0 };
 }
 
+bool pl_track_may(struct pl_track *track, int64_t now_us)
+{
+	enum { PRICE_US = 1000000 / PL_TRACK_PACKETS_PER_S };
+	const int64_t full_us = now_us - PL_TRACK_PACKETS_BURST * PRICE_US;
+	if (track->spent_us < full_us)
+		track->spent_us = full_us;
+	if (track->spent_us + PRICE_US > now_us)
+		return false;
+	track->spent_us += PRICE_US;
+	return true;
+}
+
 void pl_track_end(struct pl_track *track, struct pl_speakers *speakers)
 {
 	pl_speakers_remove(speakers, &track->speaker);
@@ -142,7 +154,7 @@ static void add_track(struct pl_participant *p, const struct pl_track_spec *spec
 		place++;
 	PL_ASSERT(place < PL_TRACKS_MAX && spec->track != 0);
 	struct pl_track *track = &p->track[place];
-	*track = (struct pl_track){ .spec = *spec, .is_muted = spec->is_muted };
+	*track = (struct pl_track){ .spec = *spec, .is_muted = spec->is_muted, .spent_us = INT64_MIN };
 	pl_speaker_init(&track->speaker, p->source, spec->track);
 	if (spec->ssrc != 0)
 		latch(track, spec->ssrc);

@@ -21,12 +21,17 @@ struct pl_room;
  * anybody wait. */
 enum { PL_SLOT_START_WAIT = 15 };
 
+/* What one track's packets may be: 400 a second are the shortest frames that Opus has, 2.5 ms, and 100 at once are two seconds
+ * of usual ones that a network held up.  A ring between threads has places for some of such bursts. */
+enum { PL_TRACK_PACKETS_PER_S = 400, PL_TRACK_PACKETS_BURST = 100 };
+
 /* A published stream.  It never moves in memory while it is used: the room's ranking points to its speaker. */
 struct pl_track {
 	struct pl_track_spec spec; /* spec.track is 0 in an unused place */
 	uint32_t ssrc;             /* valid when is_latched */
 	bool is_latched;           /* its SSRC is known: from the offer, or from a packet */
 	bool is_muted;
+	int64_t spent_us; /* a token bucket told as a time: each packet moves it ahead (pl_track_may) */
 	struct pl_reception reception;
 	struct pl_speaker speaker;
 };
@@ -145,6 +150,9 @@ PL_MUST_USE enum pl_drop pl_participant_match(
 
 /* How the payload of a packet of this type is coded, which match has found to be the track's. */
 enum pl_coding pl_track_coding(const struct pl_track *track, uint8_t payload_type);
+
+/* Counts a packet of the track.  False: there were too many lately, and it is to be dropped. */
+PL_MUST_USE bool pl_track_may(struct pl_track *track, int64_t now_us);
 
 /* NULL when no track has this SSRC. */
 struct pl_track *pl_participant_track_by_ssrc(struct pl_participant *p, uint32_t ssrc);
