@@ -122,6 +122,7 @@ static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_to
 			.shard_node = sfu->shard_node,
 			.remotes_max = sfu->plan.count > 1 ? config->participants_max : 0,
 			.worker_count = (uint8_t)sfu->workers.planned,
+			.mix_talkers = config->mix_talkers,
 			.packets = config->packets,
 			.ntp_offset_us = ntp_offset_us(),
 		},
@@ -218,7 +219,9 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
 	enum pl_err err = create_shards(sfu, topology, config, error, error_size);
 	pl_phases_mark(config->phases, "shards_begin", pl_clock_now_us());
-	const struct pl_workers_config workers = { .rooms_max = config->rooms_max, .simd = config->simd };
+	const struct pl_workers_config workers = {
+		.rooms_max = config->rooms_max, .mix_talkers = config->mix_talkers, .simd = config->simd
+	};
 	const enum pl_err workers_err =
 		err == PL_ERR_NONE ? pl_workers_start(&sfu->workers, topology, &workers) : PL_ERR_NONE;
 	pl_phases_mark(config->phases, "codec_workers", pl_clock_now_us());

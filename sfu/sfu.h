@@ -27,6 +27,7 @@ struct pl_sfu_config {
 	uint32_t packets;                             /* buffers of each shard's pool; 0: PL_CONFERENCE_PACKETS */
 	uint32_t coalesce_us;                         /* how long a shard gathers packets before it forwards them */
 	uint16_t codec_workers;                       /* of each NUMA node that has shards; 0: by its cores */
+	uint8_t mix_talkers;                          /* in one mix, at most PL_MIX_CSRC_MAX; 0: PL_MIX_TALKERS */
 	bool is_without_codecs;                       /* no codec workers: nothing is mixed, and G.711 not taken */
 	enum pl_simd simd;                            /* what mixes: one that this machine has (pl_simd_lack) */
 	struct pl_phases *phases;                     /* that the start marks; NULL: nobody asks */

@@ -77,6 +77,7 @@ enum pl_err pl_workers_start(
 				.encoders_max = ENCODERS,
 				.transcoders_max = TRANSCODERS,
 				.packets = PACKETS,
+				.talkers_max = config->mix_talkers,
 			},
 			.node = workers->node[index],
 			.index = (uint8_t)index,

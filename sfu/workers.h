@@ -21,6 +21,7 @@ struct pl_workers {
 
 struct pl_workers_config {
 	uint32_t rooms_max;
+	uint8_t mix_talkers; /* as in struct pl_codec_config */
 	enum pl_simd simd;
 };
 

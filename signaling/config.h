@@ -71,6 +71,9 @@ enum {
 	X(media, codec_workers, NUMBER, "0", 0, 64, "threads",                                                         \
 		"threads for mixing and G.711 on each NUMA node; 0: one for each four of its cores, at least one",     \
 		"They run when rooms are mixed, behind the media threads; one core mixes some 80 rooms that talk.")    \
+	X(media, mix_talkers, NUMBER, "3", 1, 8, "talkers", "talkers in one mix; the loudest are heard",               \
+		"More than three at once nobody understands; each one more is one more decoder and encoder "           \
+		"per room.")                                                                                           \
 	X(limits, participants, NUMBER, "4096", 1, 1000000, "participants", "participants in this process",            \
 		"More than a core can serve audio to; their table is allocated at the start.")                         \
 	X(limits, rooms, NUMBER, "2048", 1, 1000000, "rooms", "rooms in this process",                                 \

@@ -68,6 +68,7 @@ static bool start_media(struct app *app)
 		.packets = config->media_pool_packets,
 		.coalesce_us = config->media_coalesce_us,
 		.codec_workers = (uint16_t)config->media_codec_workers,
+		.mix_talkers = (uint8_t)config->media_mix_talkers,
 		.is_without_codecs = strcmp(config->media_mixing, "off") == 0,
 		.phases = &app->phases,
 	};

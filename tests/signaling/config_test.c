@@ -91,9 +91,10 @@ static void test_config_mistakes_are_explained(void **state)
 		const char *yaml, *error;
 	} mistake[] = {
 		{ "media:\n  prot: 1\n", ":2: media.prot: unknown key; did you mean media.port?" },
-		{ "media:\n  colour: 1\n", ":2: media.colour: unknown key; there are media.address, media.port, "
-					   "media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
-					   "media.srtp, media.simd, media.mixing, media.codec_workers" },
+		{ "media:\n  colour: 1\n",
+			":2: media.colour: unknown key; there are media.address, media.port, "
+			"media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
+			"media.srtp, media.simd, media.mixing, media.codec_workers, media.mix_talkers" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
 		{ "zzz:\n  port: 1\n",
 			":1: zzz: unknown section; there are http, media, limits, drain, pressure, admin, log" },

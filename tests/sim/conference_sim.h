@@ -43,6 +43,8 @@ struct pl_sim_config {
 	uint8_t shards;                       /* 0: one */
 	uint8_t node[PL_SIM_SHARDS_MAX];      /* the NUMA node of each */
 	uint8_t workers;                      /* that mix and transcode; 0: none */
+	uint32_t worker_rooms;                /* that each can mix; 0: plenty */
+	uint8_t mix_talkers;                  /* 0: as a server without configuration */
 	bool without_levels;                  /* peers do not send RFC 6464 levels */
 	bool without_mids;                    /* nor mids: tracks are found by a=ssrc, or by there being one only */
 };

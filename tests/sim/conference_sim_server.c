@@ -67,11 +67,12 @@ static void create_worker(struct pl_sim *sim, uint8_t index)
 	const struct pl_codec_config config = {
 		.templates = templates(),
 		.dsp = pl_dsp_get(PL_SIMD_AUTO),
-		.rooms_max = WORKER_ROOMS,
+		.rooms_max = sim->config.worker_rooms != 0 ? sim->config.worker_rooms : WORKER_ROOMS,
 		.voices_max = WORKER_VOICES,
 		.encoders_max = WORKER_ENCODERS,
 		.transcoders_max = WORKER_TRANSCODERS,
 		.packets = WORKER_PACKETS,
+		.talkers_max = sim->config.mix_talkers,
 		.seed = sim->config.seed + index,
 	};
 	const size_t size = (pl_codec_bytes(&config) + 63) / 64 * 64;
@@ -111,6 +112,7 @@ void pl_sim_server_create(struct pl_sim *sim)
 			.shard_node = sim->config.node,
 			.remotes_max = PL_SIM_PEERS_MAX,
 			.worker_count = config->workers,
+			.mix_talkers = config->mix_talkers,
 			.port = { .push = push, .choose_worker = choose_worker, .context = shard },
 			.seed = config->seed + i,
 			.ntp_offset_us = INT64_C(3900000000) * 1000000,
