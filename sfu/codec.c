@@ -152,10 +152,8 @@ static struct room *find_room(const struct pl_codec *c, uint32_t id)
 static struct room *add_room(struct pl_codec *c, uint32_t id)
 {
 	struct room *room = pl_blocks_acquire(&c->rooms);
-	if (room == NULL) {
-		c->counters.rooms_full++;
+	if (room == NULL)
 		return NULL;
-	}
 	*room = (struct room){ .id = id };
 	for (uint8_t i = 1; i < PL_CODEC_PHASES; i++) {
 		if (c->phase[i].room_count < c->phase[room->phase].room_count)
@@ -271,17 +269,24 @@ static void open_room(struct pl_codec *c, uint8_t from, const struct pl_cross *m
 	}
 	if (room == NULL)
 		room = add_room(c, message->room);
-	if (room == NULL)
+	if (room == NULL) {
+		c->counters.rooms_full += message->kind == PL_CROSS_MIX_OPEN;
 		return;
+	}
 	room->home = from;
 	pl_mixer_groups(&room->mixer, message->groups, message->fresh);
 }
 
-static enum pl_drop hear(struct pl_codec *c, int64_t now_us, const struct pl_cross *message)
+static enum pl_drop hear(struct pl_codec *c, int64_t now_us, uint8_t from, const struct pl_cross *message)
 {
 	struct room *room = find_room(c, message->room);
+	if (room == NULL) {
+		/* There was no place for it when it was opened: it is asked again with each packet. */
+		open_room(c, from, message);
+		room = find_room(c, message->room);
+	}
 	if (room == NULL)
-		return PL_DROP_MIX_CLOSED;
+		return message->groups != 0 ? PL_DROP_MIX_FULL : PL_DROP_MIX_CLOSED;
 	const enum pl_drop drop = pl_mixer_hear(&room->mixer, now_us, message->packet);
 	if (!pl_mixer_is_idle(&room->mixer))
 		activate(c, now_us, room);
@@ -298,7 +303,7 @@ void pl_codec_take(struct pl_codec *c, int64_t now_us, uint8_t from, const struc
 		open_room(c, from, message);
 		break;
 	case PL_CROSS_MIX_HEAR:
-		drop = hear(c, now_us, message);
+		drop = hear(c, now_us, from, message);
 		c->counters.heard += drop == PL_DROP_NONE;
 		break;
 	case PL_CROSS_MIX_SILENT:

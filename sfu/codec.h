@@ -26,7 +26,7 @@ struct pl_codec;
 struct pl_codec_config {
 	const struct pl_opus_templates *templates; /* outlives the codec */
 	const struct pl_dsp *dsp;                  /* the same */
-	uint32_t rooms_max;                        /* with listeners of a mix; one more is not mixed (rooms_full) */
+	uint32_t rooms_max;       /* with listeners of a mix; one more waits, unmixed, for a place (rooms_full) */
 	uint32_t voices_max;      /* talkers that are decoded; one more is not heard in the mix (PL_DROP_MIX_FULL) */
 	uint32_t encoders_max;    /* streams; one more is silent (mixer.encoders_full) */
 	uint32_t transcoders_max; /* G.711 publishers; one more is not heard at all (PL_DROP_MIX_FULL) */
@@ -42,7 +42,7 @@ struct pl_codec_counters {
 	uint64_t steps;      /* in which a room was due */
 	uint64_t late;       /* of these, by more than PL_CODEC_STEP_US */
 	uint64_t left_out;   /* ticks of a phase that were too far behind */
-	uint64_t rooms_full; /* rooms that are not mixed */
+	uint64_t rooms_full; /* rooms that found no place when they were opened */
 	uint64_t drop[PL_DROP_COUNT];
 	struct pl_mixer_counters mixer;
 	uint32_t rooms, rooms_active, voices, encoders, transcoders, packets_used; /* now */

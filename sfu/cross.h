@@ -28,7 +28,8 @@ enum pl_cross_kind {
 
 	PL_CROSS_MIX_OPEN, /* groups, fresh: there are listeners of these groups now; again when that changes.  0: the mix
 	                       * ends, and all that is kept for the room is freed */
-	PL_CROSS_MIX_HEAR,   /* packet: Opus of a talker who belongs into the mix */
+	PL_CROSS_MIX_HEAR, /* packet: Opus of a talker who belongs into the mix; groups: as told, for a worker that had no place
+	                      * for the room when it was opened */
 	PL_CROSS_MIX_SILENT, /* track: belongs there no more, or is gone; 0: all */
 	PL_CROSS_TRANSCODE,  /* packet: of a publisher of G.711, heard or not, for its level is needed */
 	PL_CROSS_MIX,        /* packet: of the mix, its track is PL_MIX_TRACK(group), its mix says whom it is for */

@@ -139,7 +139,9 @@ bool pl_mixing_hear(struct pl_conference *c, struct pl_room *room, struct pl_pac
 {
 	if (room->worker == 0 || room->groups_told == 0 || !belongs_into_mix(room, packet->track))
 		return false;
-	const struct pl_cross message = { .kind = PL_CROSS_MIX_HEAR, .room = room->id, .packet = packet };
+	const struct pl_cross message = {
+		.kind = PL_CROSS_MIX_HEAR, .groups = room->groups_told, .room = room->id, .packet = packet
+	};
 	if (!is_mixed(room, packet->track)) {
 		/* Full of those whose end the worker has not heard of. */
 		if (room->mixed_count == PL_COUNT(room->mixed)) {
