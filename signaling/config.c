@@ -339,7 +339,7 @@ enum pl_err pl_config_set(struct pl_config *config, const char *assignment, char
 			show_name(assignment, shown);
 		else
 			show(assignment, shown);
-		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: %.400s", shown, why);
+		snprintf(error, PL_CONFIG_ERROR_SIZE, "--set %s: %.500s", shown, why);
 		return PL_ERR_CONFIG;
 	}
 	pl_config_set_origin(config, key, "--set: ");

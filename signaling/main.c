@@ -15,7 +15,8 @@
 #include "signaling/qr.h"
 #include "signaling/server.h"
 
-enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_SERVER_ERROR_SIZE };
+enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_CONFIG_ERROR_SIZE };
+_Static_assert((int)ERROR_SIZE >= (int)PL_SERVER_ERROR_SIZE, "either has its sentence in it");
 
 struct app {
 	struct pl_arguments arguments;
