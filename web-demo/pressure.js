@@ -29,6 +29,15 @@ export const CAUSES = {
 	canary: 'the server’s own test call does not sound right',
 };
 
+/** What each level takes away that the one below does not: words of `actions`, and what `audioSlots` becomes. */
+export const LADDER = /** @type {const} */ ([
+	{ actions: [], audioSlots: null },
+	{ actions: ['quality', 'delay'], audioSlots: null },
+	{ actions: ['slots', 'auto', 'rooms'], audioSlots: 2 },
+	{ actions: ['slots', 'joins'], audioSlots: 1 },
+	{ actions: ['listeners'], audioSlots: 1 },
+]);
+
 /** @type {Record<string, string>} by the words of `actions` */
 const ACTIONS = {
 	quality: 'Mixed voices are encoded with less effort.',
@@ -68,4 +77,9 @@ export function noticed({ level, actions, audioSlots }, { slots, isMixed, isAuto
 	if (actions.includes('joins')) losses.push('nobody new gets in');
 	if (losses.length === 0) return '';
 	return `${LEVELS[level]?.sentence ?? ''} For now ${losses.join(', and ')}.`;
+}
+
+/** In the middle of a sentence. @param {string} label */
+export function shortly(label) {
+	return /^[A-Z][a-z]/.test(label) ? label[0].toLowerCase() + label.slice(1) : label;
 }

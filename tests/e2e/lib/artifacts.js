@@ -9,9 +9,9 @@ function pathOf(name) {
 	return join(FOLDER, name);
 }
 
-/** Keeps a picture of the page for people to look at. */
-export function screenshot(page, name) {
-	return page.screenshot({ path: pathOf(`${name}.png`) });
+/** Keeps a picture of the page for people to look at; options: the driver's. */
+export function screenshot(page, name, options = {}) {
+	return page.screenshot({ path: pathOf(`${name}.png`), ...options });
 }
 
 /** Prints a measured figure, and keeps it in figures.txt. */

@@ -1,0 +1,151 @@
+/* The operator's page against the real server: idle, under load, pressed, and gone.  What it shows is what /metrics says. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { screenshot } from './lib/artifacts.js';
+import { openChromium } from './lib/browser.js';
+import { CallPage } from './lib/call_page.js';
+import { faintTexts, misfits } from './lib/looks.js';
+import { Server } from './lib/server.js';
+
+const LOAD = process.env.PLENUM_LOAD ?? fileURLToPath(new URL('../../build/release/plenum-load', import.meta.url));
+const ADMIN_TOKEN = 'a-token-for-the-tests-alone';
+const LEVELS = ['nominal', 'elevated', 'high', 'critical', 'emergency'];
+const [ROOMS, PUBLISHERS, RECEIVERS] = [2, 2, 8];
+const PEOPLE = ROOMS * (PUBLISHERS + RECEIVERS);
+const WIDTHS = [1280, 320];
+
+describe('status.html', { timeout: 150000 }, () => {
+	let server;
+	let browser;
+	let status;
+	let load;
+	const asked = new Set();
+
+	before(async () => {
+		server = await Server.start({ settings: { 'admin.token': ADMIN_TOKEN } });
+		browser = await openChromium();
+		status = await CallPage.open(browser, `${server.url}/status.html`,
+			async (page) => page.on('request', (request) => asked.add(new URL(request.url()).pathname)));
+	});
+
+	after(async () => {
+		load?.kill();
+		await browser?.close();
+		await server?.stop();
+	});
+
+	const inAllLooks = async (name) => {
+		for (const width of WIDTHS) {
+			await status.page.setViewport({ width, height: 800 });
+			for (const value of ['light', 'dark']) {
+				await status.page.emulateMediaFeatures([
+					{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' },
+				]);
+				await status.page.evaluate(() => new Promise(requestAnimationFrame));
+				await screenshot(status.page, `status-${name}-${width}-${value}`, { fullPage: true });
+				assert.deepEqual(await status.page.evaluate(misfits), [], `${name} at ${width}`);
+				assert.deepEqual(await status.page.evaluate(faintTexts), [], `${name} in ${value}`);
+			}
+		}
+	};
+
+	const force = async (level) => {
+		const response = await fetch(`${server.url}/v1/admin/media`, { method: 'POST', body: JSON.stringify({ pressure_level: level }),
+			headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' } });
+		assert.equal(response.status, 200, await response.text());
+	};
+
+	const metrics = async () => (await fetch(`${server.url}/metrics`)).text();
+	const untilLevel = (name) => status.until(`the level ${name}`, (wanted) => document.querySelector('#level').textContent === wanted, name);
+	const untilFigure = (label, pattern) => status.until(`${label} ${pattern}`, (wanted, source) =>
+		[...document.querySelectorAll('.tiles div, .counts div')].some(({ children: [name, value] }) =>
+			name.textContent === wanted && new RegExp(source).test(value.textContent)), label, pattern.source);
+
+	it('shows a server at rest, all its inputs and threads', async () => {
+		await untilLevel('nominal');
+		await untilFigure('People', /^0$/);
+		await untilFigure('Nobody.', /^$/);
+		await untilFigure('Packets in', /\/s$/);
+		const text = await metrics();
+		const shards = Number(/^plenum_shards (\d+)$/m.exec(text)[1]);
+		assert.equal(await status.page.$$eval('#shards tbody tr', (rows) => rows.length), shards);
+		const inputs = [...text.matchAll(/^plenum_pressure_input\{input="(\w+)"\}/gm)].map(([, input]) => input);
+		const shown = await status.page.$$eval('#inputs li', (rows) => rows.map(({ title }) => title));
+		assert.deepEqual(shown.map((title) => title.split(':')[0]), inputs);
+		assert.ok(inputs.length > 5 && shown.every((title) => / /.test(title)), `each has words: ${shown}`);
+		await inAllLooks('idle');
+	});
+
+	it('shows a load as it is', async () => {
+		load = spawn(LOAD, ['--url', server.url, '--rooms', ROOMS, '--publishers', PUBLISHERS, '--receivers', RECEIVERS, '--duration', 60]);
+		await untilFigure('People', new RegExp(`^${PEOPLE}$`));
+		await untilFigure('Rooms', new RegExp(`^${ROOMS}$`));
+		await untilFigure('Packets out', /^[1-9].*\/s$/);
+		const people = await status.page.$$eval('#shards tbody td:nth-child(2)', (cells) => cells.map((cell) => Number(cell.textContent)));
+		assert.equal(people.reduce((sum, each) => sum + each, 0), PEOPLE);
+		const [, packets] = await Promise.all([untilFigure('Connecting', /^0$/), status.until('a steady rate', () => {
+			const [cell] = [...document.querySelectorAll('#now div')].filter(({ innerText }) => innerText.startsWith('Packets in'));
+			const rate = Number.parseFloat(cell.lastChild.textContent);
+			return rate > 150 && rate < 260 && rate; // four voices of 50 packets, and checks
+		})]);
+		assert.ok(packets);
+		await inAllLooks('load');
+	});
+
+	it('shows each level, and takes away on its ladder what clients are told', async () => {
+		for (const [level, name] of LEVELS.entries()) {
+			await force(name);
+			await untilLevel(name);
+			await status.until(`${level} rungs`, (taken) =>
+				document.querySelectorAll('#ladder [data-is-taken=true]').length === taken, level);
+			assert.match(await status.page.$eval('#sentence', ({ textContent }) => textContent), /operator/);
+			assert.match(await status.page.title(), new RegExp(`^${name} `));
+		}
+		await inAllLooks('emergency');
+		const told = await status.page.evaluate(async () => {
+			const { join } = await import('/plenum.js');
+			const refusal = await join({ room: 'nowhere', waits: false }).catch((error) => error);
+			return { name: refusal.name, code: refusal.code, level: refusal.level };
+		});
+		assert.deepEqual(told, { name: 'RefusedError', code: 'pressure', level: 4 });
+		await untilFigure('pressure', /^1$/);
+		await untilFigure('Refused in 1 min', /^1$/);
+
+		await force('nominal');
+		await untilLevel('nominal');
+		const steps = await status.page.evaluate(async () => {
+			const { join } = await import('/plenum.js');
+			window.listener = await join({ room: 'load-0' });
+			const { LADDER } = await import('/pressure.js');
+			return LADDER.map((_, level) => ({ actions: [...new Set(LADDER.slice(0, level + 1).flatMap(({ actions }) => actions))].sort(),
+				audioSlots: LADDER[level].audioSlots }));
+		});
+		for (const [level, name] of LEVELS.entries()) {
+			await force(name);
+			const pressure = await status.until(`the client is told ${name}`, (wanted) =>
+				window.listener.pressure.name === wanted && window.listener.pressure, name);
+			assert.deepEqual({ actions: pressure.actions.sort(), audioSlots: pressure.audioSlots }, steps[level], name);
+		}
+		await status.page.evaluate(() => window.listener.leave());
+		await force('nominal');
+		await untilLevel('nominal');
+	});
+
+	it('says that the server is gone, and goes on when it is back', async () => {
+		const { port } = new URL(server.url);
+		await server.kill();
+		await status.until('words', () => /^No answer for \d+ s$/.test(document.querySelector('#fresh').textContent));
+		await inAllLooks('gone');
+		server = await Server.start({ settings: { 'http.listen': `127.0.0.1:${port}` } });
+		await status.until('to be live', () => document.querySelector('#fresh').textContent === 'Live');
+		await untilFigure('People', /^0$/);
+	});
+
+	it('has read /metrics and its own files alone, and met no error', () => {
+		const others = [...asked].filter((path) => path !== '/metrics' && path !== '/v1/ws' && !/^\/\w+\.(html|js|css|svg)$/.test(path));
+		assert.deepEqual(others, []);
+		assert.deepEqual(status.errors, []);
+	});
+});
