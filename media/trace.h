@@ -9,6 +9,7 @@
  *     join_refused    room, source: the shard has no place
  *     connected       room, source: ICE and DTLS are through, media may flow
  *     gone            room, source, why
+ *     pressure        enum pl_pressure_level, cause, score in thousandths: there is another level
  *     tick_late       microseconds: a codec worker begins a step so much too late
  *
  * What they say is for operators: a name or an argument that is here stays.  docs/operating.md has a line of bpftrace for each, and

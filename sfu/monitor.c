@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "media/trace.h"
 #include "sfu/io/clock.h"
 #include "sfu/io/probe.h"
 #include "sfu/io/published.h"
@@ -79,6 +80,8 @@ static void publish(struct pl_monitor *monitor, const struct pl_pressure *pressu
 	struct pl_sfu_pressure *now = &monitor->now;
 	if (pressure->level > now->now.level)
 		now->raised++;
+	if (pressure->level != now->now.level)
+		PL_TRACE(pressure, pressure->level, pl_pressure_input_name(pressure->cause), pressure->score_permille);
 	now->now = *pressure;
 	now->samples++;
 	pl_published_write(monitor->published, now, sizeof *now);

@@ -115,6 +115,7 @@ static void on_forecast_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	const float taken =
 		(float)pl_front_counters(server->front)->sessions / (float)server->config->limits_participants;
 	pl_forecast_feed(&server->forecast, now_us, pressed > taken ? pressed : taken);
+	pl_server_tell_refusals(server); /* the last of a flood */
 	pl_loop_set_timer(server, timer, now_us + FORECAST_US);
 }
 
@@ -198,6 +199,7 @@ void pl_server_after_front(struct pl_server *server)
 		drain(server);
 	}
 	schedule(server);
+	pl_server_tell_refusals(server);
 }
 
 void pl_server_take_events(struct pl_server *server)
@@ -206,11 +208,7 @@ void pl_server_take_events(struct pl_server *server)
 	int taken = 0;
 	while (taken < EVENTS_PER_TURN && pl_sfu_receive(server->sfu, &event)) {
 		taken++;
-		if (event.kind == PL_EVENT_CONNECTED)
-			pl_log(PL_LOG_INFO, "media is connected", PL_LOG_NUMBER("source", event.source));
-		else if (event.kind == PL_EVENT_GONE)
-			pl_log(PL_LOG_INFO, "media is gone", PL_LOG_NUMBER("source", event.source),
-				PL_LOG_TEXT("close", pl_close_text(event.close)));
+		pl_server_tell_event(server, &event);
 		pl_server_before_front(server);
 		pl_front_event(server->front, pl_server_now_us(), &event);
 		drain(server);

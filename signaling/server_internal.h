@@ -1,5 +1,5 @@
 /* What the parts of the server share: server.c (listener, signals), server_loop.c (loop and timers), server_http.c (requests), server_whip.c
- * (those of WHIP and WHEP), server_ws.c (WebSockets), server_silence.c (those that say nothing) and server_front.c (between
+ * (those of WHIP and WHEP), server_ws.c (WebSockets), server_silence.c (those that say nothing), server_tell.c (the log) and server_front.c (between
  * them, the front and the media plane).
  * Thread: signaling. */
 #ifndef PL_SIGNALING_SERVER_INTERNAL_H
@@ -93,6 +93,11 @@ struct pl_server {
 	struct pl_library_opus opus;
 	uint64_t whip_last;
 	struct pl_forecast forecast; /* of the capacity that is used */
+	struct {
+		uint8_t level; /* of the pressure */
+		uint64_t refusals, refused[PL_REFUSAL_COUNT];
+		int64_t refusals_us;
+	} told; /* to the log */
 };
 
 int64_t pl_server_now_us(void);
@@ -143,6 +148,11 @@ void pl_whip_respond(struct pl_server *server, const struct pl_front_output *out
 /* server_admin.c: does what is asked, if it is granted. */
 void pl_admin_answer(
 	struct pl_server *server, const struct pl_front_http_request *http, struct pl_front_admin_answer *answer);
+
+/* server_tell.c: to the log. */
+void pl_server_tell_event(struct pl_server *server, const struct pl_event *event);
+/* Who was refused since the last line about it, if that is a while ago. */
+void pl_server_tell_refusals(struct pl_server *server);
 
 /* server_ws.c */
 PL_MUST_USE bool pl_ws_table_init(struct pl_server *server);

@@ -1,5 +1,6 @@
 """The real server in a process of its own, on ports that nobody else has."""
 
+import json
 import os
 import pathlib
 import re
@@ -10,6 +11,14 @@ import threading
 READY_S_MAX = 20
 STOP_S_MAX = 10
 DEFAULT_BINARY = pathlib.Path(__file__).resolve().parents[2] / "build/release/plenum"
+
+
+def in_words(line):
+    """A line of the log as text, also with log.format=json."""
+    if not line.startswith("{"):
+        return line
+    fields = json.loads(line)
+    return " ".join([fields.pop("msg"), *(f"{key}={value}" for key, value in fields.items())])
 
 
 class Server:
@@ -47,7 +56,7 @@ class Server:
         for line in self.process.stderr:
             self.log.append(line.rstrip("\n"))
             if "ready in " in line:
-                self._ready_line = line
+                self._ready_line = in_words(line)
                 self._is_ready.set()
         self._is_ready.set()
 
