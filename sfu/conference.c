@@ -8,6 +8,7 @@
 #include "sfu/intake.h"
 #include "sfu/membership.h"
 #include "sfu/mixing.h"
+#include "sfu/relieving.h"
 #include "sfu/report.h"
 #include "sfu/spread.h"
 
@@ -96,7 +97,8 @@ void pl_conference_destroy(struct pl_conference **conference)
 
 static bool has_control(const struct pl_conference *c)
 {
-	return pl_queue_first(&c->draining) != NULL || pl_queue_first(&c->reporting) != NULL;
+	return pl_queue_first(&c->draining) != NULL || pl_queue_first(&c->reporting) != NULL ||
+	       pl_queue_first(&c->parting) != NULL;
 }
 
 static bool is_drained(const struct pl_conference *c)
@@ -187,17 +189,25 @@ static void wake(struct pl_conference *c, struct pl_participant *p, int64_t now_
 		pl_queue_push(&c->reporting, &p->reporting, p);
 }
 
+static void look(struct pl_conference *c, struct pl_room *room, int64_t now_us)
+{
+	pl_room_look(room, now_us);
+	if (pl_room_should_move(room))
+		pl_relieving_move(c, room, now_us);
+}
+
 void pl_conference_tick(struct pl_conference *c, int64_t now_us)
 {
 	PL_ASSERT(is_drained(c));
 	for (struct pl_timer *timer; (timer = pl_timers_take(&c->timers, now_us)) != NULL;) {
 		if (timer->kind == PL_TIMER_ROOM)
-			pl_room_look(timer->owner, now_us);
+			look(c, timer->owner, now_us);
 		else
 			wake(c, timer->owner, now_us);
 	}
 	if (pl_queue_first(&c->spreading) != NULL && c->spread_retry_us <= now_us)
 		pl_spread_retry(c, now_us);
+	pl_relieving_tick(c, now_us);
 	/* What the timers woke goes out first. */
 	if (!has_control(c))
 		count_drop(c, pl_intake_handshake(c, now_us));
@@ -210,7 +220,7 @@ bool pl_conference_has_handshakes(const struct pl_conference *c)
 
 int64_t pl_conference_deadline(const struct pl_conference *c)
 {
-	if (pl_conference_has_handshakes(c))
+	if (pl_conference_has_handshakes(c) || pl_relieving_is_due(c))
 		return INT64_MIN;
 	const int64_t timer_us = pl_timers_deadline(&c->timers);
 	const bool is_spreading = pl_queue_first(&c->spreading) != NULL;
@@ -281,6 +291,30 @@ static void send_report(struct pl_conference *c, struct pl_participant *p, int64
 	count_sent(c, 1, size);
 }
 
+static void send_parting(struct pl_conference *c, struct pl_participant *p, int64_t now_us, struct pl_egress *egress)
+{
+	uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
+	struct pl_bytes payload;
+	const struct pl_path *path = pl_transport_path(&p->transport);
+	struct pl_srtp *session = pl_transport_srtp(&p->transport);
+	const size_t header_size =
+		path != NULL && session != NULL ? pl_participant_part(p, now_us, header, &payload) : 0;
+	if (header_size == 0) {
+		pl_queue_remove(&c->parting, &p->parting);
+		return;
+	}
+	const size_t size =
+		pl_srtp_protect_rtp(session, (struct pl_bytes){ header, header_size }, payload, pl_egress_room(egress));
+	if (size == 0) {
+		count_drop(c, PL_DROP_SRTP_SPENT);
+		return;
+	}
+	pl_egress_push(egress, path, size);
+	pl_conference_note_media(c, p, now_us);
+	c->counters.rtp_out++;
+	count_sent(c, 1, size);
+}
+
 enum pl_conference_drained pl_conference_drain(
 	struct pl_conference *c, int64_t now_us, struct pl_egress *egress, bool with_events, struct pl_event *event)
 {
@@ -294,6 +328,8 @@ enum pl_conference_drained pl_conference_drain(
 			drain_transport(c, p, now_us, egress);
 		else if ((p = pl_queue_first(&c->reporting)) != NULL)
 			send_report(c, p, now_us, egress);
+		else if ((p = pl_queue_first(&c->parting)) != NULL)
+			send_parting(c, p, now_us, egress);
 	}
 	return with_events && pl_events_next(c, event) ? PL_CONFERENCE_EVENT : PL_CONFERENCE_DONE;
 }
@@ -316,4 +352,10 @@ struct pl_conference_counters pl_conference_counters(const struct pl_conference 
 unsigned pl_conference_pool_permille(struct pl_conference *c)
 {
 	return (unsigned)((uint64_t)pl_pool_used_lately(&c->pool) * 1000 / c->pool.capacity);
+}
+
+void pl_conference_relieve(struct pl_conference *c, const struct pl_relief *relief)
+{
+	c->relief = *relief;
+	c->relief_left = c->rooms_used;
 }

@@ -9,6 +9,7 @@
 #include "media/rng.h"
 #include "sfu/cross.h"
 #include "sfu/egress.h"
+#include "sfu/relief.h"
 #include "sfu/types.h"
 
 struct pl_conference;
@@ -45,6 +46,7 @@ struct pl_conference_counters {
 	uint64_t copied;                                  /* of them, into this shard's own memory */
 	uint64_t pool_low;                                /* times that the packet pool became low */
 	uint32_t participants, rooms;                     /* now */
+	uint32_t rooms_moved;                             /* now: where PL_AUDIO_AUTO is the mix */
 	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */
 };
 
@@ -76,6 +78,10 @@ void pl_conference_cross(struct pl_conference *c, int64_t now_us, uint8_t from, 
 
 /* The receiver of a message is done with it: its packet loses the port's reference. */
 void pl_conference_release(struct pl_conference *c, struct pl_packet *packet);
+
+/* What is taken from listeners from now on, or given back: by the next ticks, room by room.  What a listener loses ends with a frame of
+ * silence.  Rooms are moved to the mix one after the other, so that it shows whether the codec workers have the time for it. */
+void pl_conference_relieve(struct pl_conference *c, const struct pl_relief *relief);
 
 /* Something must go out before the next datagram is fed. */
 bool pl_conference_must_drain(const struct pl_conference *c);

@@ -42,6 +42,7 @@ struct pl_conference {
 	struct pl_timers timers;
 	struct pl_queue draining;  /* participants whose transport may have outputs */
 	struct pl_queue reporting; /* participants whose report is due */
+	struct pl_queue parting;   /* participants with slots that end with silence */
 	struct pl_notices notices;
 	struct pl_pool pool;
 	uint8_t *pool_memory; /* our own, when the caller gave none */
@@ -51,7 +52,10 @@ struct pl_conference {
 	struct pl_table remotes_by_track;
 	struct pl_queue spreading; /* rooms that have something to tell other shards, or wait for home's answer */
 	int64_t spread_retry_us;
-	uint32_t openings; /* how many OPENs were told */
+	struct pl_relief relief;
+	uint32_t relief_left; /* so many of rooms, from the first on, may have another one yet */
+	int64_t move_us;      /* when a room may move to the mix */
+	uint32_t openings;    /* how many OPENs were told */
 	struct {
 		uint32_t room, source;
 	} refused[PL_REFUSED_MAX];

@@ -23,7 +23,8 @@ enum pl_cross_kind {
 	PL_CROSS_CLOSE,  /* it has none any more */
 	PL_CROSS_HEAR,   /* packet: of a member that publishes there */
 	PL_CROSS_SILENT, /* track: is muted, has ended or is gone; 0: all of the sender's */
-	PL_CROSS_RANKING, /* packet: its payload is count of struct pl_cross_speaker, best first: who is heard from now on */
+	PL_CROSS_RANKING, /* packet: its payload is count of struct pl_cross_speaker, best first: who is heard from now on.
+	                   * is_moved: members of PL_AUDIO_AUTO hear the mix */
 	PL_CROSS_FORWARD, /* packet: to everybody who hears its track */
 
 	PL_CROSS_MIX_OPEN, /* groups, fresh: there are listeners of these groups now; again when that changes.  0: the mix
@@ -42,7 +43,10 @@ struct pl_cross_speaker {
 
 struct pl_cross {
 	uint8_t kind; /* enum pl_cross_kind */
-	uint8_t slots;
+	union {
+		uint8_t slots;
+		bool is_moved; /* RANKING */
+	};
 	uint8_t groups; /* bit i: of enum pl_mix_group i */
 	union {
 		uint8_t count; /* RANKING */

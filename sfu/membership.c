@@ -35,6 +35,8 @@ struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id,
 	room->home = home;
 	room->speakers.is_replica = room->speakers.notes_silenced = home != c->config.shard;
 	room->mix_talkers = c->config.mix_talkers != 0 ? c->config.mix_talkers : PL_MIX_TALKERS;
+	room->moves = c->relief.moves;
+	room->speakers.slots_cap = c->relief.audio_slots;
 	pl_table_insert(&c->rooms_by_id, &room->by_id, room_hash(c, id), room);
 	c->counters.rooms++;
 	return room;
@@ -47,6 +49,7 @@ void pl_membership_look(struct pl_conference *c, struct pl_room *room)
 	pl_queue_remove(&c->spreading, &room->spreading);
 	pl_table_remove(&c->rooms_by_id, &room->by_id);
 	pl_forward_drop(&c->forward, room);
+	c->counters.rooms_moved -= room->is_moved;
 	pl_room_fini(room);
 	room->next_free = c->free_rooms;
 	c->free_rooms = room;
@@ -91,6 +94,7 @@ static void detach(struct pl_conference *c, struct pl_participant *p, int64_t no
 	pl_directory_close(&c->directory, p);
 	pl_timers_set(&c->timers, &p->timer, INT64_MAX);
 	pl_queue_remove(&c->reporting, &p->reporting);
+	pl_queue_remove(&c->parting, &p->parting);
 	pl_queue_remove(&c->notices.participants, &p->telling);
 	p->tell_connected = p->tell_slots = false;
 	c->counters.participants--;

@@ -11,6 +11,8 @@ enum {
 	LOSS_BAD_MS = 5000,
 	LOSS_GOOD_MS = 30000,
 	COMFORT_NOISE_PAYLOAD_TYPE = 13,
+	/* A talker that has sent nothing for longer than the longest usual frame has ended its sound itself. */
+	PARTING_LATEST_US = 70000,
 };
 
 static bool is_used(const struct pl_track *track)
@@ -345,8 +347,8 @@ void pl_participant_choose_mix(struct pl_participant *p)
 	if (first < 0)
 		return;
 	const struct pl_slot_spec *spec = &p->slot[first].spec;
-	const bool is_alone = p->audio_mode == PL_AUDIO_AUTO && pl_slots_audio_count(&p->slots) == 1;
-	const bool is_mixed = p->audio_mode == PL_AUDIO_MIXED || is_alone || takes_no_talkers(p);
+	const bool is_auto = p->audio_mode == PL_AUDIO_AUTO && (p->is_moved || pl_slots_audio_count(&p->slots) == 1);
+	const bool is_mixed = p->audio_mode == PL_AUDIO_MIXED || is_auto || takes_no_talkers(p);
 	/* Opus in a slot for G.711 would be noise: without a worker that one is silent. */
 	if (spec->coding != PL_CODING_OPUS || (p->can_mix && is_mixed))
 		p->slots.mix = (uint8_t)(choose_group(p, spec) + 1);
@@ -392,10 +394,22 @@ void pl_participant_apply(struct pl_participant *p, const struct pl_description 
 	pl_participant_choose_mix(p);
 }
 
+enum content { NOTHING, TALKER, MIX };
+
+static enum content content_of(const struct pl_slots *slots, uint8_t slot)
+{
+	if (slots->track[slot] == 0)
+		return NOTHING;
+	return PL_MIX_IS_TRACK(slots->track[slot]) ? MIX : TALKER;
+}
+
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us)
 {
 	const int first = pl_slots_audio_first(&p->slots);
 	const bool was_mixed = first >= 0 && PL_MIX_IS_TRACK(p->slots.track[first]);
+	enum content before[PL_SLOTS_MAX];
+	for (uint8_t i = 0; i < p->slots.count; i++)
+		before[i] = content_of(&p->slots, i);
 	const uint32_t changed = pl_slots_update(&p->slots, speakers, p->source, now_us);
 	for (uint8_t i = 0; i < p->slots.count; i++) {
 		/* Two talkers may have chosen the same SSRC, so the rewriter cannot see every change by itself.  All groups of a
@@ -405,8 +419,38 @@ bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *sp
 		p->slot[i].start_wait = PL_SLOT_START_WAIT;
 		if (i != first || !was_mixed || !PL_MIX_IS_TRACK(p->slots.track[i]))
 			pl_rewrite_reset_source(&p->slot[i].rewrite);
+		if (before[i] != NOTHING && before[i] != content_of(&p->slots, i))
+			p->ended = (uint16_t)(p->ended | 1u << i);
 	}
 	return changed != 0;
+}
+
+size_t pl_participant_part(struct pl_participant *p, int64_t now_us, uint8_t header[static PL_RTP_TEMPLATE_SIZE_MAX],
+	struct pl_bytes *payload)
+{
+	/* RFC 6716: 20 ms of CELT in mono, all of it silence. */
+	static const uint8_t silence[] = { 0xf8, 0xff, 0xfe };
+	while (p->ended != 0) {
+		const int i = __builtin_ctz(p->ended);
+		struct pl_slot *slot = &p->slot[i];
+		p->ended &= (uint16_t)(p->ended - 1);
+		/* Asked like that, because it may be INT64_MIN. */
+		if (slot->spec.coding != PL_CODING_OPUS || p->slots.last[i] == 0 ||
+			slot->rewrite.sent_last_us < now_us - PARTING_LATEST_US)
+			continue;
+		struct pl_rtp rtp = { .ssrc = slot->spec.ssrc };
+		pl_rewrite_follow(&slot->rewrite, now_us, &rtp);
+		pl_rewrite_reset_source(&slot->rewrite);
+		slot->packets++;
+		slot->octets += sizeof silence;
+		const struct pl_rtp_stamp stamp = {
+			.seq = rtp.seq, .ts = rtp.ts, .csrc = p->slots.last[i], .has_level = true, .level = 127
+		};
+		pl_rtp_template_write(&slot->header, &stamp, header);
+		*payload = (struct pl_bytes){ silence, sizeof silence };
+		return slot->header.size;
+	}
+	return 0;
 }
 
 void pl_participant_fall_silent(struct pl_participant *p, struct pl_speakers *speakers)

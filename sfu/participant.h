@@ -92,7 +92,10 @@ struct pl_participant {
 	uint8_t retired_next; /* the one that yields when all are used: the oldest */
 	enum pl_audio_mode audio_mode;
 	enum pl_mix_group mix_wish;
-	bool can_mix; /* there are codec workers */
+	bool can_mix;  /* there are codec workers */
+	bool is_moved; /* as its room has it: PL_AUDIO_AUTO is the mix now */
+	uint16_t
+		ended; /* bit i: a talker flows into slot i no more, and no other does; whoever asks clears it before */
 	/* What its audio slots take at most of Opus, so far as they say and a mix can keep to it; 0: anything. */
 	uint32_t bitrate_max_bps;
 	uint8_t frame_max_ms;
@@ -112,7 +115,7 @@ struct pl_participant {
 	} by_path[PL_ICE_PATHS_MAX];
 
 	struct pl_timer timer;
-	struct pl_queue_node draining, reporting, telling;
+	struct pl_queue_node draining, reporting, telling, parting;
 	struct pl_handshakes_of handshakes; /* its datagrams that wait for their turn */
 };
 
@@ -164,6 +167,12 @@ void pl_track_mute(struct pl_track *track, bool is_muted, struct pl_speakers *sp
 
 /* Fits its slots to the room's choice.  Returns true when the map changed. */
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us);
+
+/* Takes the next of its slots in p->ended off it, and writes the frame of silence that its receiver's decoder fades out with: what
+ * breaks off in the middle of a word is guessed on for a while, and sounds like it.  header: PL_RTP_TEMPLATE_SIZE_MAX bytes,
+ * of which the size is returned; 0: there is none that anything was sent to lately.  *payload: of a constant. */
+size_t pl_participant_part(struct pl_participant *p, int64_t now_us, uint8_t header[static PL_RTP_TEMPLATE_SIZE_MAX],
+	struct pl_bytes *payload);
 
 /* Frees its places on air, when it leaves. */
 void pl_participant_fall_silent(struct pl_participant *p, struct pl_speakers *speakers);

@@ -80,7 +80,8 @@ uint8_t pl_room_slots_max(const struct pl_room *room)
 	uint8_t slots = PL_SLOTS_MAX;
 	while (slots > 0 && room->members_by_slots[slots] == 0)
 		slots--;
-	return slots;
+	const uint8_t cap = room->speakers.slots_cap;
+	return cap != 0 && cap < slots ? cap : slots;
 }
 
 /* A member's slots are what they are: until uncount. */
@@ -130,6 +131,7 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 	room->last = p;
 	room->member_count++;
 	p->frame_ms = room->frame_ms;
+	p->is_moved = room->is_moved;
 	pl_participant_choose_mix(p);
 	settle(room, p, now_us, 0);
 }
@@ -169,6 +171,32 @@ void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t no
 	uncount(room, p);
 	pl_participant_choose_mix(p);
 	settle(room, p, now_us, was);
+}
+
+void pl_room_relieve(struct pl_room *room, int64_t now_us, const struct pl_relief *relief, bool is_moved)
+{
+	room->moves = relief->moves;
+	room->is_moved = is_moved;
+	for (struct pl_participant *p = room->first; p != NULL; p = p->room_next) {
+		const uint8_t was = p->slots.mix;
+		uncount(room, p);
+		p->is_moved = is_moved;
+		p->ended = 0;
+		pl_participant_choose_mix(p);
+		count(room, p);
+		if (p->slots.mix != was)
+			pl_room_note_fresh(room, p);
+	}
+	room->speakers.slots_cap = relief->audio_slots;
+	pl_room_resize(room);
+	room->speakers.generation++;
+	pl_room_refit(room, now_us);
+}
+
+bool pl_room_should_move(const struct pl_room *room)
+{
+	return room->moves == PL_RELIEF_AUTO_TO_MIX && !room->is_moved && !room->speakers.is_replica &&
+	       room->top_count >= 2;
 }
 
 void pl_room_note_frame(struct pl_room *room, int64_t now_us, const struct pl_packet *packet)

@@ -5,6 +5,7 @@
 
 #include "sfu/cross.h"
 #include "sfu/participant.h"
+#include "sfu/relief.h"
 
 enum { PL_ROOM_SPEAKERS_GAP_MS = 200 }; /* between two speaker lists */
 
@@ -24,6 +25,8 @@ struct pl_room {
 	uint8_t groups;      /* bit i: enum pl_mix_group i has listeners: here, and at home those of replicas, too */
 	uint8_t fresh;       /* bit i: enum pl_mix_group i has got a listener, and that is not told yet */
 	uint8_t mix_talkers; /* in the mix */
+	uint8_t moves;       /* enum pl_relief_auto */
+	bool is_moved;       /* home decides: members of PL_AUDIO_AUTO hear the mix */
 	uint32_t members_framed; /* how many take frames of some length at most */
 	uint8_t frame_ms;        /* the longest that talkers were seen to send while there was one of those */
 	struct pl_speakers speakers;
@@ -87,6 +90,13 @@ void pl_room_remove(struct pl_room *room, struct pl_participant *p, int64_t now_
 /* A member's tracks and slots change to the description; everybody's slots are fitted. */
 void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_us,
 	const struct pl_description *description, struct pl_rng *rng);
+
+/* Takes from its members what relief says, or gives it back; is_moved: that, and members of PL_AUDIO_AUTO hear the mix.  Which slots
+ * were emptied by it is in each member's `ended`. */
+void pl_room_relieve(struct pl_room *room, int64_t now_us, const struct pl_relief *relief, bool is_moved);
+
+/* Home: two or more talk, and it would relieve the shard if their listeners heard the mix. */
+bool pl_room_should_move(const struct pl_room *room);
 
 /* A member that hears a mix begins to: its transport is connected, or it has heard something else before. */
 void pl_room_note_fresh(struct pl_room *room, const struct pl_participant *p);

@@ -225,6 +225,7 @@ static void take_relief(struct pl_shard *shard)
 	const struct pl_relief relief = pl_relief_from(word);
 	shard->gather.window_us =
 		relief.coalesce_us > shard->config.coalesce_us ? relief.coalesce_us : shard->config.coalesce_us;
+	pl_conference_relieve(shard->conference, &relief);
 }
 
 /* What is due, and steps of handshakes for as long as they may keep packets waiting.  Returns the time. */
@@ -299,6 +300,7 @@ static void add_conference(struct pl_conference_counters *sum, const struct pl_c
 	sum->packets_used_max += add->packets_used_max;
 	sum->participants += add->participants;
 	sum->rooms += add->rooms;
+	sum->rooms_moved += add->rooms_moved;
 	for (size_t i = 0; i < PL_DROP_COUNT; i++)
 		sum->drop[i] += add->drop[i];
 }

@@ -49,7 +49,8 @@ uint8_t pl_slots_talkers_max(const struct pl_slots *slots)
 static uint8_t choose(const struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self,
 	const struct pl_speaker *wanted[static PL_SLOTS_MAX])
 {
-	const uint8_t room = pl_slots_talkers_max(slots);
+	const uint8_t places = pl_slots_talkers_max(slots), cap = speakers->slots_cap;
+	const uint8_t room = cap != 0 && cap < places ? cap : places;
 	uint8_t count = 0;
 	for (uint8_t i = 0; i < speakers->count && count < room; i++) {
 		if (speakers->on_air[i]->source != self)

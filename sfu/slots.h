@@ -31,7 +31,7 @@ uint8_t pl_slots_talkers_max(const struct pl_slots *slots);
 void pl_slots_carry(struct pl_slots *slots, uint8_t to, const struct pl_slots *old, uint8_t from);
 
 /* Fits the slots to the room's choice.  self: the listener's own source id.  When there are more sources on air
- * than slots the best in the ranking are kept.  Returns a mask of the slots that changed. */
+ * than slots, or than speakers->slots_cap, the best in the ranking are kept.  Returns a mask of the slots that changed. */
 uint32_t pl_slots_update(struct pl_slots *slots, const struct pl_speakers *speakers, uint32_t self, int64_t now_us);
 
 /* Returns the slot that a track, not 0, or a mix flows into, or -1. */

@@ -43,6 +43,7 @@ struct pl_speakers {
 	uint32_t dominant;                               /* source, 0 for none */
 	int64_t dominant_us;                             /* since when */
 	uint32_t generation;                             /* rises when the ranking changes */
+	uint8_t slots_cap; /* how many of these a listener hears at most, whatever slots it has; 0: as many as it has slots */
 	bool is_replica; /* another shard chooses (sfu/spread.h): on_air is what it told */
 	/* What is removed here is to be told elsewhere: by a replica to its home, by home to a codec worker. */
 	bool notes_silenced;

@@ -5,6 +5,7 @@
 #include "sfu/intake.h"
 #include "sfu/membership.h"
 #include "sfu/mixing.h"
+#include "sfu/relieving.h"
 
 _Static_assert(PL_SFU_SHARDS_MAX <= 64, "masks have a bit for each shard");
 _Static_assert(
@@ -50,9 +51,11 @@ static int64_t tell_ranking(struct pl_conference *c, struct pl_room *room)
 		speaker[i] = (struct pl_cross_speaker){ s->on_air[i]->source, s->on_air[i]->track };
 	memcpy(packet->data, speaker, s->count * sizeof speaker[0]);
 	packet->payload = (struct pl_bytes){ packet->data, s->count * sizeof speaker[0] };
-	const struct pl_cross message = {
-		.kind = PL_CROSS_RANKING, .count = s->count, .room = room->id, .packet = packet
-	};
+	const struct pl_cross message = { .kind = PL_CROSS_RANKING,
+		.is_moved = room->is_moved,
+		.count = s->count,
+		.room = room->id,
+		.packet = packet };
 	for (uint64_t left = room->untold; left != 0; left &= left - 1) {
 		if (pl_spread_push(c, first_of(left), &message))
 			room->untold &= ~bit(first_of(left));
@@ -371,13 +374,16 @@ static enum pl_drop take_relay(
 	return PL_DROP_NONE;
 }
 
-static void take_ranking(struct pl_room *room, int64_t now_us, const struct pl_cross *message)
+static void take_ranking(struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_cross *message)
 {
 	struct pl_cross_speaker speaker[PL_SPEAKERS_CAPACITY];
 	PL_ASSERT(message->count <= PL_SPEAKERS_CAPACITY);
 	memcpy(speaker, message->packet->payload.data, message->count * sizeof speaker[0]);
-	if (room != NULL)
-		pl_room_rank(room, now_us, speaker, message->count);
+	if (room == NULL)
+		return;
+	pl_room_rank(room, now_us, speaker, message->count);
+	if (message->is_moved != room->is_moved)
+		pl_relieving_apply(c, room, now_us, message->is_moved);
 }
 
 /* From another node even a single shard copies: each member's packet would be read across. */
@@ -388,7 +394,7 @@ static enum pl_drop take_at_replica(
 	if (message->kind == PL_CROSS_FORWARD && is_far && (room != NULL || message->relay != 0))
 		return take_relay(c, room, now_us, message);
 	if (message->kind == PL_CROSS_RANKING) {
-		take_ranking(room, now_us, message);
+		take_ranking(c, room, now_us, message);
 		return PL_DROP_NONE;
 	}
 	/* Home goes on until it has heard that the last member here has left. */

@@ -16,6 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { SHARDS = 3, PEOPLE = 9, ROOMS = 2, RING = 4, RING_MEDIA = 3, SETTLE_ROUNDS = 64, MS = 1000 };
+enum { RELIEF_FIRST = 24 }; /* of the arguments of STEP_TIME: the ladder takes something, or gives it back */
 enum { STEP_JOIN, STEP_LEAVE, STEP_MUTE, STEP_TALK, STEP_TALK_MORE, STEP_ONE, STEP_ALL, STEP_TIME };
 
 struct link {
@@ -106,8 +107,11 @@ static void deliver(struct world *w, uint8_t from, uint8_t to, uint8_t count)
 {
 	struct link *link = &w->shard[from].to[to];
 	const uint8_t taken = count < link->count ? count : link->count;
-	for (uint8_t i = 0; i < taken; i++)
+	for (uint8_t i = 0; i < taken; i++) {
 		pl_conference_cross(w->shard[to].conference, w->now_us, from, &link->message[i]);
+		if (pl_conference_must_drain(w->shard[to].conference))
+			drain(w, w->shard[to].conference);
+	}
 	drain(w, w->shard[to].conference);
 	for (uint8_t i = 0; i < taken; i++) {
 		if (pl_cross_has_packet(&link->message[i]))
@@ -212,6 +216,17 @@ static bool is_telling(const struct world *w)
 			return true;
 	}
 	return false;
+}
+
+/* number: below 6: slots for no, one, or two talkers, and who has not chosen moves to the mix or not. */
+static void relieve(struct world *w, unsigned number)
+{
+	const struct pl_relief relief = {
+		.audio_slots = (uint8_t)(number % 3),
+		.moves = number < 3 ? PL_RELIEF_AUTO_STAYS : PL_RELIEF_AUTO_TO_MIX,
+	};
+	for (uint8_t i = 0; i < SHARDS; i++)
+		pl_conference_relieve(w->shard[i].conference, &relief);
 }
 
 /* All that is to be told arrives, in bounded time. */
@@ -320,6 +335,8 @@ static void step(struct world *w, uint8_t byte)
 		deliver_all(w);
 		break;
 	case STEP_TIME:
+		if (argument >= RELIEF_FIRST && argument < RELIEF_FIRST + 6)
+			relieve(w, argument - RELIEF_FIRST);
 		pass(w, argument < 30 ? 10 * argument : 20000);
 		break;
 	}
@@ -371,6 +388,7 @@ static void check_nothing_left(const struct pl_conference *c)
 {
 	const struct pl_conference_counters counters = pl_conference_counters(c);
 	PL_ASSERT(counters.participants == 0 && counters.rooms == 0 && counters.packets_used == 0);
+	PL_ASSERT(counters.rooms_moved == 0);
 	uint32_t remotes = 0;
 	for (const struct pl_remote *remote = c->free_remotes; remote != NULL; remote = remote->next)
 		remotes++;

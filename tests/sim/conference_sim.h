@@ -194,6 +194,9 @@ void pl_sim_send_rtcp(struct pl_sim_peer *p, struct pl_bytes packet);
 /* Bare bytes from any address to the server, right away. */
 void pl_sim_inject(struct pl_sim *sim, const struct pl_addr *from, struct pl_bytes datagram);
 
+/* The ladder takes this from all shards' listeners from now on. */
+void pl_sim_relieve(struct pl_sim *sim, const struct pl_relief *relief);
+
 /* Lets so much time pass. */
 void pl_sim_run(struct pl_sim *sim, int64_t ms);
 
