@@ -22,6 +22,7 @@ enum pl_err pl_waker_init(struct pl_waker *waker)
 	waker->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (waker->event_fd < 0)
 		return PL_ERR_SOCKET;
+	pthread_mutex_init(&waker->rings_lock, NULL); /* cannot fail */
 	/* Asleep until the consumer looks for the first time: a message before that is not missed. */
 	atomic_init(&waker->is_sleeping, 1);
 	return PL_ERR_NONE;
@@ -30,6 +31,7 @@ enum pl_err pl_waker_init(struct pl_waker *waker)
 void pl_waker_fini(struct pl_waker *waker)
 {
 	PL_ASSERT(waker->rings == NULL);
+	pthread_mutex_destroy(&waker->rings_lock);
 	close(waker->event_fd);
 }
 
@@ -76,17 +78,22 @@ enum pl_err pl_ring_init(struct pl_ring *ring, struct pl_waker *waker, size_t ca
 	if (ring->messages == NULL)
 		return PL_ERR_NO_MEMORY;
 	ring->waker = waker;
+	pthread_mutex_lock(&waker->rings_lock);
 	ring->next = waker->rings;
 	waker->rings = ring;
+	pthread_mutex_unlock(&waker->rings_lock);
 	return PL_ERR_NONE;
 }
 
 void pl_ring_fini(struct pl_ring *ring)
 {
-	struct pl_ring **link = &ring->waker->rings;
+	struct pl_waker *waker = ring->waker;
+	pthread_mutex_lock(&waker->rings_lock);
+	struct pl_ring **link = &waker->rings;
 	while (*link != ring)
 		link = &(*link)->next;
 	*link = ring->next;
+	pthread_mutex_unlock(&waker->rings_lock);
 	free(ring->messages);
 }
 

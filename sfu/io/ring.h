@@ -2,10 +2,12 @@
  * many rings has one waker for all of them; its eventfd is written only when the reader may be asleep, so a busy pair
  * makes no system call.
  * Thread: pl_ring_push and pl_ring_room from the one producer; all else but pl_waker_poke from the one consumer, or
- * before and after the other thread's life. */
+ * before and after the other thread's life.  Rings of one waker may be made and ended by many threads at the same time, while
+ * its consumer neither sleeps nor is about to. */
 #ifndef PL_SFU_IO_RING_H
 #define PL_SFU_IO_RING_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "media/base.h"
@@ -19,7 +21,8 @@ struct pl_waker {
 	_Alignas(64) atomic_uint is_sleeping;
 	/* Constant after init. */
 	_Alignas(64) int event_fd;
-	struct pl_ring *rings; /* the consumer's, linked by next; it alone looks at the list */
+	struct pl_ring *rings;      /* linked by next; the consumer alone looks at the list */
+	pthread_mutex_t rings_lock; /* of who makes or ends a ring */
 };
 
 struct pl_ring {

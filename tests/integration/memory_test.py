@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from plenum_server import Server
-from raw_http import metrics, until
+from raw_http import metrics
 
 WARM_UP = 10  # what the first participants cost includes what is made once
 ROOMS, TALKERS = 200, 4  # calls of four, all talk and listen
@@ -29,7 +29,7 @@ def resident_kb(pid):
 def load(server, rooms, seconds):
     return subprocess.Popen(
         [os.environ["PLENUM_LOAD"], "--url", server.url, "--rooms", str(rooms), "--publishers", str(TALKERS), "--publishers-listen",
-         "--receivers", "0", "--rate", "5", "--ramp", "200", "--duration", str(seconds), "--max-loss", "100"],
+         "--receivers", "0", "--rate", "5", "--ramp", "100", "--duration", str(seconds), "--max-loss", "100"],
         stdout=subprocess.PIPE, text=True)
 
 
@@ -41,12 +41,11 @@ def wait_until(server, seconds, kb_max):
     return kb
 
 
-def until_all_are_in(server):
-    def are_in():
-        now = metrics(server)
-        return now["plenum_sessions"] == ROOMS * TALKERS and now["plenum_sessions_connecting"] == 0
-
-    until(are_in, "all are connected", JOINED_S_MAX)
+def wait_until_all_are_in(server):
+    end = time.monotonic() + JOINED_S_MAX
+    while (now := metrics(server))["plenum_sessions"] != ROOMS * TALKERS or now["plenum_sessions_connecting"] > 0:
+        assert time.monotonic() < end, f"of {ROOMS * TALKERS} there are {now['plenum_sessions']} after {JOINED_S_MAX} s"
+        time.sleep(0.5)
 
 
 def finish(process, status):
@@ -62,7 +61,7 @@ def main():
         time.sleep(LEFT_S)
         before = resident_kb(server.pid)
         process = load(server, ROOMS, 2 * SETTLED_S_MAX)
-        until_all_are_in(server)
+        wait_until_all_are_in(server)
         joined = resident_kb(server.pid)
         settled = wait_until(server, SETTLED_S_MAX, before + KB_MAX * clients)
         process.send_signal(signal.SIGINT)

@@ -9,7 +9,7 @@
 
 #include "sfu/io/ring.h"
 
-enum { STRESS_MESSAGES = 200000, PRODUCERS = 5 };
+enum { STRESS_MESSAGES = 200000, PRODUCERS = 5, MADE = 2000 };
 
 static struct pl_waker waker;
 static uint64_t messages_each; /* that a producer of the stress sends */
@@ -248,6 +248,49 @@ static void test_ring_no_wake_up_is_lost_among_many(void **state)
 	}
 }
 
+/* Makes and ends a ring again and again, and leaves the last one. */
+static void *make_rings(void *argument)
+{
+	struct pl_ring *ring = argument;
+	for (int round = 0; round < MADE; round++) {
+		if (pl_ring_init(ring, &waker, 16, sizeof(uint64_t)) != PL_ERR_NONE)
+			return NULL;
+		if (round + 1 < MADE)
+			pl_ring_fini(ring);
+	}
+	return ring;
+}
+
+/* The media threads of a start are made at the same time, and each tells signaling by a ring of its own: a ring that was lost
+ * there would be a thread that nobody hears of again. */
+static void test_ring_none_is_lost_when_many_are_made_at_once(void **state)
+{
+	(void)state;
+	struct pl_ring ring[PRODUCERS];
+	pthread_t maker[PRODUCERS];
+	for (int i = 0; i < PRODUCERS; i++)
+		assert_int_equal(pthread_create(&maker[i], NULL, make_rings, &ring[i]), 0);
+	for (int i = 0; i < PRODUCERS; i++) {
+		void *made;
+		pthread_join(maker[i], &made);
+		assert_ptr_equal(made, &ring[i]);
+	}
+	int count = 0;
+	for (const struct pl_ring *each = waker.rings; each != NULL; each = each->next)
+		count++;
+	assert_int_equal(count, PRODUCERS);
+	for (int i = 0; i < PRODUCERS; i++) {
+		const uint64_t message = 0;
+		uint64_t got;
+		assert_true(pl_waker_prepare_sleep(&waker));
+		assert_true(pl_ring_push(&ring[i], &message));
+		assert_false(pl_waker_prepare_sleep(&waker));
+		assert_true(pl_ring_pop(&ring[i], &got));
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		pl_ring_fini(&ring[i]);
+}
+
 /* What is looked at stays until it is taken, and what was taken is the producer's again, in order, over many wraps. */
 static void test_ring_peeked_messages_stay(void **state)
 {
@@ -345,6 +388,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ring_room_is_never_overstated, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_between_threads, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_no_wake_up_is_lost_among_many, start, stop),
+		cmocka_unit_test_setup_teardown(test_ring_none_is_lost_when_many_are_made_at_once, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_peeked_messages_stay, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_lent_packets_come_back_read, start, stop),
 	};
