@@ -41,11 +41,14 @@ def wait_until(server, seconds, kb_max):
     return kb
 
 
-def wait_until_all_are_in(server):
-    end = time.monotonic() + JOINED_S_MAX
+def peak_until_all_are_in(server):
+    """The most that was resident meanwhile."""
+    end, peak = time.monotonic() + JOINED_S_MAX, 0
     while (now := metrics(server))["plenum_sessions"] != ROOMS * TALKERS or now["plenum_sessions_connecting"] > 0:
         assert time.monotonic() < end, f"of {ROOMS * TALKERS} there are {now['plenum_sessions']} after {JOINED_S_MAX} s"
-        time.sleep(0.5)
+        peak = max(peak, resident_kb(server.pid))
+        time.sleep(0.2)
+    return max(peak, resident_kb(server.pid))
 
 
 def finish(process, status):
@@ -61,8 +64,7 @@ def main():
         time.sleep(LEFT_S)
         before = resident_kb(server.pid)
         process = load(server, ROOMS, 2 * SETTLED_S_MAX)
-        wait_until_all_are_in(server)
-        joined = resident_kb(server.pid)
+        joined = peak_until_all_are_in(server)
         settled = wait_until(server, SETTLED_S_MAX, before + KB_MAX * clients)
         process.send_signal(signal.SIGINT)
         finish(process, status=1)  # as one who is interrupted
