@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage, TONES } from './lib/call_page.js';
+import { longestRun } from './lib/ear.js';
 import { Proxy } from './lib/proxy.js';
 import { Server } from './lib/server.js';
 
@@ -29,16 +30,6 @@ function speakOnlyPcmu() {
 			.filter(({ mimeType }) => mimeType === 'audio/PCMU'));
 		return transceiver;
 	};
-}
-
-/** How many neighbours at most satisfy it. */
-function longestRun(values, isIn) {
-	let [longest, now] = [0, 0];
-	for (const value of values) {
-		now = isIn(value) ? now + 1 : 0;
-		longest = Math.max(longest, now);
-	}
-	return longest;
 }
 
 describe('a mixed call', { timeout: 180000 }, () => {

@@ -4,7 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage, TONES } from './lib/call_page.js';
+import { longestRun } from './lib/ear.js';
 import { faintTexts, misfits } from './lib/looks.js';
+import { Proxy } from './lib/proxy.js';
 import { Server } from './lib/server.js';
 
 const ROOM = 'library';
@@ -12,6 +14,11 @@ const [ANN_HZ, BOB_HZ] = TONES;
 const ADMIN_TOKEN = 'a-token-for-the-tests-alone';
 const REFUSALS = 2; // until a place is made: a page that asks once only would not be found out by one
 const WAIT_MS_MAX = 30000;
+const STEP_MS = 20;        // of ear.watch()
+const WATCH_MS = 9000;
+const SETTLE_MS = 1000;
+const CUT_MS = 2500;
+const QUIET_MS_MAX = 200;  // a machine that stutters is silent for as long; a call that began anew for much longer
 const PHONE = { width: 320, height: 568 };
 const DESK = { width: 1000, height: 700 };
 
@@ -144,13 +151,15 @@ describe('a server without a place for another WebSocket', { timeout: 60000 }, (
 
 describe('a pressed server', { timeout: 120000 }, () => {
 	let server;
+	let proxy;
 	let browsers;
 	let ann, bob, cat;
 
 	before(async () => {
 		server = await Server.start({ settings: { 'admin.token': ADMIN_TOKEN } });
 		browsers = await Promise.all([openChromium({ toneHz: ANN_HZ }), openChromium({ toneHz: BOB_HZ }), openChromium()]);
-		ann = await CallPage.open(browsers[0], server.url);
+		proxy = await Proxy.start(server.url);
+		ann = await CallPage.open(browsers[0], proxy.url);
 		bob = await CallPage.open(browsers[1], server.url);
 		cat = await CallPage.open(browsers[2], server.url);
 		await ann.join({ name: 'Ann', room: ROOM });
@@ -160,6 +169,7 @@ describe('a pressed server', { timeout: 120000 }, () => {
 
 	after(async () => {
 		await Promise.all((browsers ?? []).map((browser) => browser.close()));
+		await proxy?.stop();
 		await server?.stop();
 	});
 
@@ -193,6 +203,28 @@ describe('a pressed server', { timeout: 120000 }, () => {
 		await cat.click('#listen-only');
 		await untilWaiting(cat, /too busy to take anybody in/);
 		await screenshot(cat.page, 'waiting-pressure');
+	});
+
+	it('lets whoever lost the WebSocket go on, and the sound never stops', async () => {
+		const listening = Promise.all([[ann, BOB_HZ], [bob, ANN_HZ]].map(([page, hz]) => page.page.evaluate(
+			(tone, ms) => window.ear.watch([tone], ms, async () => {}), hz, WATCH_MS)));
+		await bob.watchPeers();
+		await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+		proxy.cut();
+		await ann.untilBanner(/you still hear each other/);
+		await new Promise((resolve) => setTimeout(resolve, CUT_MS));
+		proxy.mend();
+		await ann.untilConnected();
+		await ann.untilNoBanner();
+		const quietMs = (await listening).map(([{ median, shares }]) => {
+			assert.ok(median > 0.05, 'there was a voice to miss');
+			return longestRun(shares.slice(SETTLE_MS / STEP_MS), (share) => share < 0.3) * STEP_MS;
+		});
+		figure(`a WebSocket cut for ${CUT_MS} ms under pressure: the longest silence was ${quietMs} ms`);
+		assert.ok(Math.max(...quietMs) <= QUIET_MS_MAX, `silences of ${quietMs} ms`);
+		assert.deepEqual(await bob.comings(), [], 'nobody saw her leave or come back');
+		assert.equal(await cat.page.$eval('#waiting', ({ hidden }) => hidden), false, 'others are still kept waiting');
+		await untilStrip(ann, /limit/);
 	});
 
 	it('gives all back, says so, and takes in who waited', async () => {

@@ -128,3 +128,13 @@ export function installEar() {
 		},
 	};
 }
+
+/** How many neighbours at most satisfy it: of what `watch()` tells. */
+export function longestRun(values, isIn) {
+	let [longest, now] = [0, 0];
+	for (const value of values) {
+		now = isIn(value) ? now + 1 : 0;
+		longest = Math.max(longest, now);
+	}
+	return longest;
+}
