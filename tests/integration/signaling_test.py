@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 
+from minimal_offer import offer
 from peer import run
 from plenum_server import Server
 from plenum_ws import BINARY, TEXT, HandshakeError, PlenumSocket, WebSocket
@@ -21,18 +22,6 @@ WELCOME = {"t", "id", "v", "session", "ticket", "ttl_ms", "n", "resumed", "you",
            "ice", "limits", "pressure"}
 LIMITS = {"message_bytes": 65536, "data_bytes": 16384, "attrs_bytes": 4096, "name_bytes": 128, "slots": 16, "tracks": 8}
 EMPTY = {"peer": None, "track": None, "source": None, "mix": None}
-
-
-def offer(directions=("sendonly", "recvonly", "recvonly"), ufrag="abcd", hexadecimal="AB", setup="actpass"):
-    """What the page says an offer must have, and nothing else."""
-    mids = " ".join(map(str, range(len(directions))))
-    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {mids}",
-             f"a=ice-ufrag:{ufrag}", "a=ice-pwd:" + "p" * 22, "a=fingerprint:sha-256 " + ":".join([hexadecimal] * 32),
-             f"a=setup:{setup}"]
-    for mid, direction in enumerate(directions):
-        lines += ["m=audio 9 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a={direction}", "a=rtcp-mux",
-                  "a=rtpmap:111 opus/48000/2"]
-    return "\r\n".join(lines) + "\r\n"
 
 
 async def connect(server):
