@@ -94,6 +94,8 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 	pl_front_list_init(&f->waiting);
 	pl_front_list_init(&f->away);
 	pl_front_list_init(&f->http);
+	pl_front_list_init(&f->quiet);
+	pl_front_list_init(&f->asked);
 	if (init_tables(f))
 		return PL_ERR_NONE;
 	pl_front_destroy(front);
@@ -348,6 +350,7 @@ void pl_front_tick(struct pl_front *front, int64_t now_us)
 		pl_front_session_destroy(front, session, "lost");
 	}
 	pl_front_tick_pressure(front);
+	pl_front_tick_asking(front);
 }
 
 int64_t pl_front_deadline(const struct pl_front *front)
@@ -357,7 +360,7 @@ int64_t pl_front_deadline(const struct pl_front *front)
 	const int64_t join_us = connection != NULL ? join_deadline(connection) : INT64_MAX;
 	const int64_t resume_us = session != NULL ? resume_deadline(session) : INT64_MAX;
 	const int64_t times[] = { join_us, resume_us, pl_front_deadline_of_leaves(front),
-		pl_front_deadline_of_pressure(front) };
+		pl_front_deadline_of_pressure(front), pl_front_deadline_of_asking(front) };
 	int64_t first_us = INT64_MAX;
 	for (size_t i = 0; i < PL_COUNT(times); i++)
 		first_us = times[i] < first_us ? times[i] : first_us;

@@ -57,6 +57,14 @@ enum {
 	PL_FRONT_RATE_ERRORS_BURST = 200, /* more `err rate` than this, and it is `bye rate` */
 	PL_FRONT_DATA_PER_S = 50,         /* of a session */
 	PL_FRONT_DATA_BURST = 100,
+	PL_FRONT_MOVE_SPREAD_MS =
+		10000, /* those who are to move are sent off within it, or within half of their time */
+	/* In an emergency: so often a part of those who have never talked is asked to go, one of so many of all sessions and one more, and
+	 * has so long for it. */
+	PL_FRONT_ASK_MS = 1000,
+	PL_FRONT_ASK_PART = 50,
+	PL_FRONT_ASK_LOOKS = 1024, /* at those who may be away, in one go */
+	PL_FRONT_MOVE_MS = 10000,
 	PL_FRONT_DEGRADED_GAP_MS = 1000, /* between two `degraded`: the newest level is told */
 	PL_FRONT_RESTARTS_PER_S = 2,     /* of ICE, of an HTTP session */
 	PL_FRONT_RESTARTS_BURST = 10,
@@ -124,6 +132,13 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
  * `err busy`; a LEAVE waits inside, and the deadline looks for room again.  Not an input: may be called at any time. */
 void pl_front_set_commands_free(struct pl_front *front, uint8_t shard, size_t commands_free);
 
+/* Why no new participant is taken now, whoever asks: "shutdown", "draining", "pressure"; NULL: they are. */
+const char *pl_front_unready(const struct pl_front *front);
+
+/* From now on only those who are in are taken, by resume; all are told until when.  May be called again, with another deadline.  What
+ * happens at the deadline, or when no session is left, is the caller's: pl_front_shutdown. */
+void pl_front_drain(struct pl_front *front, int64_t now_us, int64_t deadline_us);
+
 /* Tells everyone `bye shutdown` and closes; all sessions end. */
 void pl_front_shutdown(struct pl_front *front, int64_t now_us);
 
@@ -139,6 +154,7 @@ struct pl_front_counters {
 	uint32_t waiting;                      /* of the connections: those that have not joined */
 	uint64_t joins, resumes, refusals, messages_in, messages_out, faults[PL_FAULT_COUNT];
 	uint64_t refused[PL_REFUSAL_COUNT]; /* the refusals by reason */
+	uint64_t asked_to_go;               /* sessions ended in an emergency */
 	uint64_t waiting_displaced;         /* connections closed before they had joined, for others that came */
 	uint64_t rates_displaced;           /* askers whose rate was forgotten for others that came */
 };

@@ -9,6 +9,7 @@
 
 #define ADMIN_PATH "/v1/admin"
 #define MEDIA_PATH ADMIN_PATH "/media"
+#define DRAIN_PATH ADMIN_PATH "/drain"
 #define JSON_TYPE  "application/json"
 
 enum { BODY_MAX = 1024, HEAD_SIZE = 128 };
@@ -199,6 +200,27 @@ static bool read_wish(struct pl_front *front, const char *key, const json_t *val
 		"%.32s: there is no such key; simd, load_step, worker and pressure_level are", key);
 }
 
+static bool read_drain(
+	struct pl_front *front, json_t *object, struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer)
+{
+	const char *key;
+	json_t *value;
+	wish->drain_s = PL_ADMIN_DRAIN_DEFAULT;
+	json_object_foreach(object, key, value)
+	{
+		const json_int_t seconds = json_integer_value(value);
+		if (strcmp(key, "deadline_s") != 0)
+			return fail(
+				front, answer, PL_FAULT_BAD_FIELD, "%.32s: there is no such key; deadline_s is", key);
+		if (!json_is_integer(value) || seconds < 0 || seconds > PL_ADMIN_DRAIN_S_MAX)
+			return fail(front, answer, PL_FAULT_BAD_FIELD, "deadline_s: it must be an integer from 0 to %d",
+				PL_ADMIN_DRAIN_S_MAX);
+		wish->drain_s = (uint32_t)seconds;
+	}
+	wish->has_drain = true;
+	return true;
+}
+
 /* All or nothing: a key that is not known, a misspelt one perhaps, changes nothing. */
 static bool read_wishes(
 	struct pl_front *front, json_t *object, struct pl_front_admin_wish *wish, struct pl_front_admin_answer *answer)
@@ -207,6 +229,8 @@ static bool read_wishes(
 	json_t *value;
 	if (!json_is_object(object))
 		return fail(front, answer, PL_FAULT_BAD_JSON, "an object is needed, such as {\"simd\": \"plain\"}");
+	if (wish->is_about_drain)
+		return read_drain(front, object, wish, answer);
 	json_object_foreach(object, key, value)
 	{
 		if (!read_wish(front, key, value, wish, answer))
@@ -259,8 +283,9 @@ bool pl_front_admin_read(struct pl_front *front, int64_t now_us, const struct pl
 		return fail(front, answer, PL_FAULT_NO_ADMIN, "the admin API is off; set admin.token to turn it on");
 	if (!is_granted(front, http))
 		return refuse(front, now_us, answer);
-	if (strcmp(http->path, MEDIA_PATH) != 0)
-		return fail(front, answer, PL_FAULT_NO_PATH, "there is " MEDIA_PATH);
+	wish->is_about_drain = strcmp(http->path, DRAIN_PATH) == 0;
+	if (!wish->is_about_drain && strcmp(http->path, MEDIA_PATH) != 0)
+		return fail(front, answer, PL_FAULT_NO_PATH, "there are " MEDIA_PATH " and " DRAIN_PATH);
 	if (http->method == PL_FRONT_HTTP_GET)
 		return true;
 	if (http->method == PL_FRONT_HTTP_POST)
@@ -269,6 +294,21 @@ bool pl_front_admin_read(struct pl_front *front, int64_t now_us, const struct pl
 }
 
 /* ---- what is told ---- */
+
+void pl_front_admin_show_drain(
+	const struct pl_front *front, bool is_draining, int64_t deadline_ms, struct pl_front_admin_answer *answer)
+{
+	struct pl_front_writer w;
+	pl_front_write_begin_part(&w);
+	pl_front_write_open(&w, NULL, '{');
+	pl_front_write_bool(&w, "draining", is_draining);
+	if (is_draining)
+		pl_front_write_int(&w, "deadline_ms", deadline_ms);
+	pl_front_write_int(&w, "sessions", front->counters.sessions);
+	pl_front_write_close(&w, '}');
+	*answer = (struct pl_front_admin_answer){ 200, text_of("Content-Type: " JSON_TYPE "\r\n"),
+		pl_front_write_end_part(&w) };
+}
 
 static void write_worker(struct pl_front_writer *w, size_t index, const struct pl_front_admin_worker *worker)
 {

@@ -27,6 +27,9 @@ struct pl_front_admin_answer {
 
 /* What a granted request wants beyond being told. */
 struct pl_front_admin_wish {
+	bool is_about_drain; /* else about media; the rest is of either */
+	bool has_drain;
+	uint32_t drain_s; /* PL_ADMIN_DRAIN_DEFAULT: as the configuration says */
 	bool has_simd;
 	enum pl_simd simd; /* one that this machine has */
 	bool has_load_step;
@@ -35,6 +38,8 @@ struct pl_front_admin_wish {
 	bool has_pressure_level;
 	uint8_t pressure_level; /* PL_PRESSURE_LEVELS: as the load asks for */
 };
+
+enum { PL_ADMIN_DRAIN_S_MAX = 86400, PL_ADMIN_DRAIN_DEFAULT = 86401 };
 
 /* True for paths below /v1/admin. */
 bool pl_front_admin_is_path(const char *path);
@@ -61,6 +66,10 @@ struct pl_front_admin_media {
 	size_t worker_count;
 	const struct pl_front_admin_worker *worker;
 };
+
+/* How draining stands; deadline_ms: from now, when it drains. */
+void pl_front_admin_show_drain(
+	const struct pl_front *front, bool is_draining, int64_t deadline_ms, struct pl_front_admin_answer *answer);
 
 void pl_front_admin_show(const struct pl_front_admin_media *media, struct pl_front_admin_answer *answer);
 

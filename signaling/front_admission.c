@@ -110,6 +110,8 @@ static enum pl_refusal look(struct pl_front *front, const struct pl_front_room *
 	const struct pl_front_config *config = &front->config;
 	if (front->is_shut_down)
 		return PL_REFUSAL_SHUTDOWN;
+	if (front->is_draining)
+		return PL_REFUSAL_DRAINING;
 	if (front->counters.sessions >= config->participants_max) {
 		refused->limit = config->participants_max;
 		return PL_REFUSAL_SERVER_FULL;
@@ -135,11 +137,26 @@ static enum pl_refusal look(struct pl_front *front, const struct pl_front_room *
 	return is_too_often(front, asker, refused) ? PL_REFUSAL_RATE : PL_REFUSAL_NONE;
 }
 
+const char *pl_front_unready(const struct pl_front *front)
+{
+	if (front->is_shut_down)
+		return pl_refusal_code(PL_REFUSAL_SHUTDOWN);
+	if (front->is_draining)
+		return pl_refusal_code(PL_REFUSAL_DRAINING);
+	const bool is_pressed = pl_pressure_ladder(front->pressure.level)->refuses_joins;
+	return is_pressed ? pl_refusal_code(PL_REFUSAL_PRESSURE) : NULL;
+}
+
 /* ---- when to come back ---- */
 
 static uint32_t draw(struct pl_front *front, uint32_t min, uint32_t max)
 {
 	return min + pl_front_random_id(front) % (max - min);
+}
+
+uint32_t pl_front_draw_retry_ms(struct pl_front *front)
+{
+	return draw(front, PL_FRONT_RETRY_MS_MIN, PL_FRONT_RETRY_MS_MAX);
 }
 
 static uint32_t retry_ms(struct pl_front *front, const struct pl_front_refused *refused)
@@ -150,7 +167,7 @@ static uint32_t retry_ms(struct pl_front *front, const struct pl_front_refused *
 	case PL_REFUSAL_RATE:
 		return refused->retry_after_ms + draw(front, 0, PL_FRONT_RETRY_MS_MIN);
 	default:
-		return draw(front, PL_FRONT_RETRY_MS_MIN, PL_FRONT_RETRY_MS_MAX);
+		return pl_front_draw_retry_ms(front);
 	}
 }
 

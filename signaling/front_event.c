@@ -212,7 +212,10 @@ void pl_front_tell_untold(struct pl_front *front, struct pl_front_session *sessi
 	}
 	if (session->is_pressure_untold)
 		pl_front_tell_degraded(front, session);
+	if (session->is_drain_untold)
+		pl_front_tell_drain(front, session);
 	session->is_slots_untold = session->is_speakers_untold = session->is_pressure_untold = false;
+	session->is_drain_untold = false;
 }
 
 static void take_slots(struct pl_front *front, struct pl_front_session *session, const struct pl_event *event)
@@ -236,6 +239,11 @@ static void take_speakers(struct pl_front *front, struct pl_front_room *room, co
 	room->top_count = event->speakers.count;
 	memcpy(room->top, event->speakers.top, room->top_count * sizeof room->top[0]);
 	room->dominant = event->speakers.dominant;
+	for (uint8_t i = 0; i < room->top_count; i++) {
+		struct pl_front_session *talker = pl_front_session_by_source(front, room->top[i]);
+		if (talker != NULL)
+			pl_front_session_talks(talker);
+	}
 	struct pl_front_text *text = write_speakers(front, room);
 	for (struct pl_front_session *s = pl_front_room_next(room, NULL); s != NULL; s = pl_front_room_next(room, s)) {
 		if (s->connection != NULL)

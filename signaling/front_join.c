@@ -151,6 +151,7 @@ static void join_anew(struct pl_front *front, struct pl_front_connection *connec
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, request, &description);
 	pl_front_session_attach(front, session, connection);
+	pl_front_list_push(&front->quiet, &session->quiet, session);
 	welcome(front, session, request, false, false);
 	pl_front_tell_peer(front, session, "join", session);
 	room = session->room;

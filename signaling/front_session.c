@@ -153,6 +153,7 @@ void pl_front_session_destroy(struct pl_front *front, struct pl_front_session *s
 	pl_front_table_remove(&front->sessions_by_source, &session->by_source);
 	pl_front_list_remove(&session->member);
 	pl_front_list_remove(&session->away);
+	pl_front_list_remove(&session->quiet);
 	pl_front_session_set_connecting(front, session, false);
 	pl_front_room_goes(front, room, session->shard);
 	if (reason != NULL)
@@ -180,6 +181,8 @@ struct pl_front_session *pl_front_bye(struct pl_front *front, struct pl_front_co
 	pl_front_write_string(&w, "code", code);
 	pl_front_write_string(&w, "msg", msg);
 	pl_front_write_bool(&w, "resumable", is_resumable);
+	if (close_code == PL_FRONT_CLOSE_TRY_AGAIN || close_code == PL_FRONT_CLOSE_GOING_AWAY)
+		pl_front_write_int(&w, "retry_after_ms", pl_front_draw_retry_ms(front));
 	pl_front_reply(front, connection, &w);
 	pl_front_close(front, connection, close_code);
 	connection->session = NULL;

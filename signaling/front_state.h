@@ -83,7 +83,10 @@ struct pl_front_session {
 	uint32_t kept_count;
 	size_t kept_bytes;
 	/* What changed while nobody was there to be told: only the last state of it matters. */
-	bool is_slots_untold, is_speakers_untold, is_pressure_untold;
+	bool is_slots_untold, is_speakers_untold, is_pressure_untold, is_drain_untold;
+	/* Of front->quiet, the newest last, while it has a WebSocket and has never talked; or of front->asked, the longest first. */
+	struct pl_front_link quiet;
+	int64_t asked_until_us;
 	int64_t data_us, restarts_us; /* see pl_front_may */
 	/* Over HTTP, of the m-line that has the bundle's transport. */
 	char tagged_mid[PL_RTP_MID_MAX + 1];
@@ -109,7 +112,10 @@ struct pl_front {
 	struct pl_front_counters counters;
 	struct pl_front_table connections, sessions_by_id, sessions_by_source, rooms_by_name, rooms_by_id;
 	struct pl_front_link all_connections, waiting, away, http;
-	bool is_shut_down;
+	struct pl_front_link quiet, asked;
+	bool is_shut_down, is_draining;
+	int64_t drained_us;             /* while draining: when it ends */
+	int64_t ask_next_us;            /* in an emergency */
 	int64_t now_us;                 /* of the last input */
 	int64_t admin_wrong_us;         /* see pl_front_may */
 	uint32_t room_last, track_last; /* ids */
@@ -271,6 +277,8 @@ void pl_front_write_slots(
 /* Whether one more may join room, NULL for a new one.  False: *refused says why not, and it is counted. */
 PL_MUST_USE bool pl_front_admit(struct pl_front *front, const struct pl_front_room *room,
 	const struct pl_front_asker *asker, struct pl_front_refused *refused);
+/* When those may come back who were sent away. */
+uint32_t pl_front_draw_retry_ms(struct pl_front *front);
 /* When to come back, and the figures. */
 void pl_front_write_refused(
 	const struct pl_front *front, struct pl_front_writer *w, const struct pl_front_refused *refused);
@@ -283,6 +291,15 @@ void pl_front_write_pressure(const struct pl_front *front, struct pl_front_write
 void pl_front_tell_degraded(struct pl_front *front, struct pl_front_session *session);
 void pl_front_tick_pressure(struct pl_front *front);
 int64_t pl_front_deadline_of_pressure(const struct pl_front *front);
+
+/* ---- front_drain.c ---- */
+
+/* That, and until when, the server drains. */
+void pl_front_tell_drain(struct pl_front *front, struct pl_front_session *session);
+/* Its voice was heard: it is never asked to go. */
+void pl_front_session_talks(struct pl_front_session *session);
+void pl_front_tick_asking(struct pl_front *front);
+int64_t pl_front_deadline_of_asking(const struct pl_front *front);
 
 /* ---- front_mode.c ---- */
 

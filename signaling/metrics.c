@@ -61,6 +61,7 @@ static void put_phases(struct pl_text *w, const struct pl_phases *phases)
 	X(joins, "plenum_joins_total", "counter", "sessions begun")                                       \
 	X(resumes, "plenum_resumes_total", "counter", "sessions taken over by a new connection")          \
 	X(waiting, "plenum_websockets_waiting", "gauge", "of them, those that have not joined")           \
+	X(asked_to_go, "plenum_asked_to_go_total", "counter", "sessions ended in an emergency")           \
 	X(waiting_displaced, "plenum_websockets_displaced_total", "counter",                              \
 		"connections closed before they had joined, for others that came")                        \
 	X(rates_displaced, "plenum_rates_displaced_total", "counter",                                     \
@@ -184,7 +185,8 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_process(&writer, &metrics->process);
 	put_build(&writer, metrics->opus);
 	put_phases(&writer, metrics->phases);
-	pl_metrics_whole(&writer, "plenum_ready", "gauge", "1 while new sessions are taken, 0 while the server ends",
+	pl_metrics_whole(&writer, "plenum_ready", "gauge",
+		"1 while new sessions are taken, 0 while the server drains, ends, or refuses them under pressure",
 		!metrics->is_ending);
 	pl_metrics_whole(
 		&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);

@@ -77,15 +77,6 @@ static void end_again(struct pl_server *server)
 /* The listener stays open, so that /ready can say 503 while the last goodbyes are on their way. */
 static void begin_end(struct pl_server *server)
 {
-	struct signalfd_siginfo info;
-	if (read(lws_get_socket_fd(server->signals), &info, sizeof(info)) != sizeof(info))
-		return;
-	if (server->is_ending) {
-		end_again(server);
-		return;
-	}
-	pl_log(PL_LOG_INFO, "ends", PL_LOG_NUMBER("signal", info.ssi_signo),
-		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
 	server->is_ending = true;
 	server->ending_us = pl_server_now_us();
 	pl_server_before_front(server);
@@ -111,6 +102,57 @@ static void on_left_out(void *context)
 {
 	struct pl_server *server = context;
 	pl_loop_set_timer(server, &server->log_timer, pl_server_now_us() + LOG_FLUSH_US);
+}
+
+/* Nobody is left, or the time is over. */
+static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct pl_server *server = timer->data;
+	if (server->is_ending)
+		return;
+	pl_log(PL_LOG_INFO, "has drained", PL_LOG_NUMBER("sessions", pl_front_counters(server->front)->sessions));
+	begin_end(server);
+}
+
+/* The listener stays open: those who are in may resume, and /ready says 503. */
+void pl_server_drain(struct pl_server *server, uint32_t seconds)
+{
+	if (server->is_ending)
+		return;
+	const int64_t now_us = pl_server_now_us();
+	server->is_draining = true;
+	server->drained_us = now_us + seconds * INT64_C(1000000);
+	pl_log(PL_LOG_INFO, "drains", PL_LOG_NUMBER("deadline_s", seconds),
+		PL_LOG_NUMBER("sessions", pl_front_counters(server->front)->sessions));
+	pl_loop_set_timer(server, &server->drain_timer, server->drained_us);
+	pl_server_before_front(server);
+	pl_front_drain(server->front, now_us, server->drained_us);
+	pl_server_after_front(server);
+}
+
+/* SIGTERM comes from a supervisor that means all of its calls, SIGINT from somebody at the keyboard who waits; and whoever asks twice
+ * does not want to wait. */
+static void take_signal(struct pl_server *server)
+{
+	struct signalfd_siginfo info;
+	if (read(lws_get_socket_fd(server->signals), &info, sizeof(info)) != sizeof(info))
+		return;
+	if (server->is_ending) {
+		end_again(server);
+		return;
+	}
+	if (server->is_draining && pl_server_now_us() - server->drain_signal_us < SAME_END_US)
+		return;
+	pl_log(PL_LOG_INFO, "ends", PL_LOG_NUMBER("signal", info.ssi_signo),
+		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
+	server->drain_signal_us = pl_server_now_us();
+	if (info.ssi_signo == SIGTERM && !server->is_draining && server->config->drain_deadline_s > 0 &&
+		pl_front_counters(server->front)->sessions > 0)
+		pl_server_drain(server, server->config->drain_deadline_s);
+	else
+		begin_end(server);
 }
 
 static void on_accept_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -161,7 +203,7 @@ static void on_descriptor(struct pl_server *server, struct lws *wsi)
 	else if (wsi == server->events)
 		pl_server_take_events(server);
 	else if (wsi == server->signals)
-		begin_end(server);
+		take_signal(server);
 }
 
 static void on_descriptor_closed(struct pl_server *server, struct lws *wsi)
@@ -357,6 +399,7 @@ enum pl_err pl_server_create(
 		goto fail;
 	}
 	pl_loop_init_timer(server, &server->end_timer, on_end_timer);
+	pl_loop_init_timer(server, &server->drain_timer, on_drain_timer);
 	pl_loop_init_timer(server, &server->accept_timer, on_accept_timer);
 	pl_loop_init_timer(server, &server->log_timer, on_log_timer);
 	pl_log_watch(on_left_out, server);

@@ -28,7 +28,8 @@ PL_MUST_USE enum pl_err pl_server_create(
 	struct pl_server **server, const struct pl_server_config *config, char error[static PL_SERVER_ERROR_SIZE]);
 
 /* Serves until SIGINT or SIGTERM, then tells all clients, and returns when they have closed or after
- * PL_SERVER_END_MS_MAX.  A second signal ends the process at once. */
+ * PL_SERVER_END_MS_MAX.  After SIGTERM, or when the admin API asks for it, it first drains: until nobody is in a room or
+ * drain.deadline_s have passed.  One signal more ends the draining, the next one the process at once. */
 void pl_server_run(struct pl_server *server);
 
 void pl_server_destroy(struct pl_server **server);

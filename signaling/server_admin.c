@@ -66,6 +66,14 @@ void pl_admin_answer(
 	struct pl_front_admin_wish wish;
 	if (!pl_front_admin_read(server->front, pl_server_now_us(), http, &wish, answer))
 		return;
+	if (wish.has_drain)
+		pl_server_drain(server,
+			wish.drain_s == PL_ADMIN_DRAIN_DEFAULT ? server->config->drain_deadline_s : wish.drain_s);
+	if (wish.is_about_drain) {
+		const int64_t left_us = server->drained_us - pl_server_now_us();
+		pl_front_admin_show_drain(server->front, server->is_draining, left_us > 0 ? left_us / 1000 : 0, answer);
+		return;
+	}
 	if (wish.has_simd)
 		set_simd(server, wish.simd);
 	if (wish.has_load_step)

@@ -14,6 +14,9 @@ enum { TRIM_US = 30000000, SLACK_US = 1000000 };
 /* Between two looks at the connections, the timers and the signals: some milliseconds. */
 enum { EVENTS_PER_TURN = 256 };
 
+/* From the end of the last session until a server that drains ends: for answers that are on their way. */
+enum { LAST_WORDS_US = 100000 };
+
 enum { FORECAST_US = 5000000 }; /* a minute's mean is of twelve looks */
 
 _Static_assert(
@@ -200,6 +203,12 @@ void pl_server_after_front(struct pl_server *server)
 	}
 	schedule(server);
 	pl_server_tell_refusals(server);
+	/* Not from here: whoever has just gone is still on its way out. */
+	if (server->is_draining && !server->is_ending && !server->is_drained &&
+		pl_front_counters(server->front)->sessions == 0) {
+		server->is_drained = true;
+		pl_loop_set_timer(server, &server->drain_timer, pl_server_now_us() + LAST_WORDS_US);
+	}
 }
 
 void pl_server_take_events(struct pl_server *server)

@@ -180,7 +180,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.http_requests = server->http_requests,
 		.http_refused = server->refused,
 		.opus = &server->opus,
-		.is_ending = server->is_ending,
+		.is_ending = pl_front_unready(server->front) != NULL,
 		.phases = server->phases,
 	};
 	pl_log_count(&log);
@@ -264,6 +264,19 @@ static bool takes_websockets(const struct pl_server *server)
 	return !server->is_ending && server->ws_free_count > 0;
 }
 
+static int respond_ready(struct pl_server *server, struct lws *wsi, struct pl_session *session)
+{
+	static const char type[] = "text/plain; charset=utf-8";
+	static const struct pl_http_answer ready = { .status = "200 OK", .type = type };
+	static const struct pl_http_answer unready = {
+		.status = "503 Service Unavailable", .type = type, .extra = "Retry-After: 5\r\n"
+	};
+	const char *why = pl_front_unready(server->front);
+	char text[32];
+	snprintf(text, sizeof(text), "%s\n", why != NULL ? why : "ok");
+	return respond_text(wsi, session, why != NULL ? &unready : &ready, text);
+}
+
 int pl_http_request(
 	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size)
 {
@@ -299,8 +312,7 @@ int pl_http_request(
 	if (strcmp(path, "/live") == 0)
 		return respond_text(wsi, session, &plain, "ok\n");
 	if (strcmp(path, "/ready") == 0)
-		return respond_text(
-			wsi, session, server->is_ending ? &ending : &plain, server->is_ending ? "ending\n" : "ok\n");
+		return respond_ready(server, wsi, session);
 	if (strcmp(path, "/metrics") == 0)
 		return respond_metrics(server, wsi, session);
 	if (strcmp(path, "/v1/ws") == 0 && takes_websockets(server))

@@ -69,13 +69,15 @@ struct pl_server {
 	uint32_t open_count; /* of wsi, those three included */
 	uint32_t own_count;  /* of them, before anybody came */
 	uint64_t http_requests, refused;
-	ev_timer front_timer, end_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer,
+	ev_timer front_timer, end_timer, drain_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer,
 		forecast_timer, beat;
-	int64_t front_timer_us; /* when it is due; INT64_MAX: never */
-	int64_t changed_us;     /* the last time that somebody came or went */
-	bool is_trim_coming;    /* trim_timer is set */
-	bool is_ending, is_over;
-	int64_t ending_us; /* when that began */
+	int64_t front_timer_us;                           /* when it is due; INT64_MAX: never */
+	int64_t changed_us;                               /* the last time that somebody came or went */
+	bool is_trim_coming;                              /* trim_timer is set */
+	bool is_draining, is_drained, is_ending, is_over; /* drained: nobody is left */
+	int64_t drained_us;                               /* when draining ends */
+	int64_t drain_signal_us;                          /* the last signal */
+	int64_t ending_us;                                /* when that began */
 
 	struct pl_ws **ws; /* by index */
 	uint32_t *ws_free; /* indexes */
@@ -101,6 +103,9 @@ struct pl_server {
 };
 
 int64_t pl_server_now_us(void);
+
+/* server.c: takes no new joins until the last has gone, or seconds have passed, and ends then. */
+void pl_server_drain(struct pl_server *server, uint32_t seconds);
 
 /* server_loop.c */
 PL_MUST_USE bool pl_loop_init(struct pl_server *server);

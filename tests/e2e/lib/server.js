@@ -12,7 +12,7 @@ export class Server {
 	/** @param {{settings?: Record<string, string>}} [options] settings: keys of the configuration over the test's own. */
 	static async start({ settings = {} } = {}) {
 		// A machine that runs browsers is under pressure: what a server takes away then is the matter of tests of their own.
-		const all = { 'http.listen': '127.0.0.1:0', 'media.port': '0', 'pressure.level': 'nominal', ...settings };
+		const all = { 'http.listen': '127.0.0.1:0', 'media.port': '0', 'pressure.level': 'nominal', 'drain.deadline_s': '0', ...settings };
 		const args = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
 		const server = new Server(spawn(process.env.PLENUM_SERVER ?? DEFAULT_BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
 		await server.#ready();
