@@ -133,7 +133,7 @@ void pl_server_drain(struct pl_server *server, uint32_t seconds)
 }
 
 /* SIGTERM comes from a supervisor that means all of its calls, SIGINT from somebody at the keyboard who waits; and whoever asks twice
- * does not want to wait. */
+ * does not want to wait.  After a drain that the admin API began, as a container's preStop hook may, SIGTERM is the first request. */
 static void take_signal(struct pl_server *server)
 {
 	struct signalfd_siginfo info;
@@ -143,16 +143,19 @@ static void take_signal(struct pl_server *server)
 		end_again(server);
 		return;
 	}
-	if (server->is_draining && pl_server_now_us() - server->drain_signal_us < SAME_END_US)
+	const int64_t now_us = pl_server_now_us();
+	const bool is_first = server->signal_us == 0;
+	if (!is_first && now_us - server->signal_us < SAME_END_US)
 		return;
+	server->signal_us = now_us;
 	pl_log(PL_LOG_INFO, "ends", PL_LOG_NUMBER("signal", info.ssi_signo),
 		PL_LOG_NUMBER("websockets", server->ws_max - server->ws_free_count));
-	server->drain_signal_us = pl_server_now_us();
-	if (info.ssi_signo == SIGTERM && !server->is_draining && server->config->drain_deadline_s > 0 &&
-		pl_front_counters(server->front)->sessions > 0)
-		pl_server_drain(server, server->config->drain_deadline_s);
-	else
+	const bool may_drain = is_first && info.ssi_signo == SIGTERM && server->config->drain_deadline_s > 0 &&
+			       pl_front_counters(server->front)->sessions > 0;
+	if (!may_drain)
 		begin_end(server);
+	else if (!server->is_draining)
+		pl_server_drain(server, server->config->drain_deadline_s);
 }
 
 static void on_accept_timer(struct ev_loop *loop, ev_timer *timer, int events)

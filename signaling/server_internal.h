@@ -76,7 +76,7 @@ struct pl_server {
 	bool is_trim_coming;                              /* trim_timer is set */
 	bool is_draining, is_drained, is_ending, is_over; /* drained: nobody is left */
 	int64_t drained_us;                               /* when draining ends */
-	int64_t drain_signal_us;                          /* the last signal */
+	int64_t signal_us;                                /* of the last signal; 0: none has come */
 	int64_t ending_us;                                /* when that began */
 
 	struct pl_ws **ws; /* by index */
