@@ -229,7 +229,7 @@ def paths_are_named():
     assert len(code) >= 4
     page = set(re.findall(r"^\| `GET (/[\w/.]*)` \|", section("HTTP"), re.M))
     files = {path for path in page if (ROOT / "web-demo" / path[1:]).is_file()}
-    assert files == {"/plenum.js", "/whip.html"}
+    assert files == {"/plenum.js", "/status.html", "/whip.html"}
     same("paths", code, page - files - {"/"})
 
 
