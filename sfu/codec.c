@@ -61,6 +61,7 @@ struct pl_codec {
 
 	struct pl_packet *lost; /* where frames go when there is no buffer */
 	struct pl_codec_counters counters;
+	struct pl_histogram lateness;
 };
 
 /* ---- memory ---- */
@@ -363,6 +364,7 @@ static void begin_step(struct pl_codec *c, int64_t now_us)
 	if (c->left == 0)
 		return;
 	c->counters.steps++;
+	pl_histogram_note(&c->lateness, late_us);
 	if (late_us > PL_CODEC_STEP_US) {
 		c->counters.late++;
 		PL_TRACE(tick_late, late_us);
@@ -506,6 +508,11 @@ struct pl_codec_counters pl_codec_counters(struct pl_codec *c)
 	counters.transcoders = c->transcoders.used;
 	counters.packets_used = pl_pool_used(&c->pool);
 	return counters;
+}
+
+const struct pl_histogram *pl_codec_lateness(const struct pl_codec *c)
+{
+	return &c->lateness;
 }
 
 unsigned pl_codec_pool_permille(struct pl_codec *c)

@@ -12,6 +12,7 @@
 
 #include "media/mixer.h"
 #include "sfu/cross.h"
+#include "sfu/histogram.h"
 
 enum {
 	PL_CODEC_PHASES = 4,
@@ -82,6 +83,9 @@ void pl_codec_count_drop(struct pl_codec *c, enum pl_drop drop);
 
 /* With the gauges of now; the next late_us_max begins here. */
 struct pl_codec_counters pl_codec_counters(struct pl_codec *c);
+
+/* How late the steps were in which a room was due. */
+const struct pl_histogram *pl_codec_lateness(const struct pl_codec *c);
 
 /* The most packet buffers that were in use at a time, of all, since this was asked last. */
 unsigned pl_codec_pool_permille(struct pl_codec *c);

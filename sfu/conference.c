@@ -264,6 +264,7 @@ static void drain_transport(struct pl_conference *c, struct pl_participant *p, i
 		pl_membership_finish(c, p, now_us, o.close);
 	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
+		pl_histogram_note(&c->joins, now_us - p->joined_us);
 		PL_TRACE(connected, p->room_id, p->source);
 		pl_queue_push(&c->notices.participants, &p->telling, p);
 		pl_room_note_fresh(p->room, p);
@@ -337,6 +338,16 @@ enum pl_conference_drained pl_conference_drain(
 uint64_t pl_conference_rtp_in(const struct pl_conference *c)
 {
 	return c->counters.rtp_in;
+}
+
+uint64_t pl_conference_rtp_out(const struct pl_conference *c)
+{
+	return c->counters.rtp_out;
+}
+
+const struct pl_histogram *pl_conference_joins(const struct pl_conference *c)
+{
+	return &c->joins;
 }
 
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c)

@@ -9,6 +9,7 @@
 #include "media/rng.h"
 #include "sfu/cross.h"
 #include "sfu/egress.h"
+#include "sfu/histogram.h"
 #include "sfu/relief.h"
 #include "sfu/types.h"
 
@@ -103,8 +104,12 @@ void pl_conference_close(struct pl_conference *c, int64_t now_us);
 /* The caller counts what only it can see (PL_DROP_EGRESS_FULL, PL_DROP_TOO_LARGE). */
 void pl_conference_count_drop(struct pl_conference *c, enum pl_drop drop);
 
-/* RTP packets that came, ever. */
+/* RTP packets that came, and that went, ever. */
 uint64_t pl_conference_rtp_in(const struct pl_conference *c);
+uint64_t pl_conference_rtp_out(const struct pl_conference *c);
+
+/* How long it took from a JOIN until media could flow. */
+const struct pl_histogram *pl_conference_joins(const struct pl_conference *c);
 
 /* With the gauges of now. */
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c);

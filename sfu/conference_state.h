@@ -8,6 +8,7 @@
 #include "sfu/directory.h"
 #include "sfu/forward.h"
 #include "sfu/handshakes.h"
+#include "sfu/histogram.h"
 
 enum { PL_REFUSED_MAX = 64 };
 
@@ -40,6 +41,7 @@ struct pl_conference {
 	struct pl_directory directory;
 	struct pl_table rooms_by_id;
 	struct pl_timers timers;
+	struct pl_histogram joins; /* from JOIN to connected */
 	struct pl_queue draining;  /* participants whose transport may have outputs */
 	struct pl_queue reporting; /* participants whose report is due */
 	struct pl_queue parting;   /* participants with slots that end with silence */

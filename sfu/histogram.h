@@ -27,11 +27,16 @@ static inline size_t pl_histogram_bucket(int64_t us)
 	return bucket < PL_HISTOGRAM_BUCKETS ? bucket : PL_HISTOGRAM_BUCKETS - 1;
 }
 
-/* A time below 0 counts as 0. */
+/* So many took so long.  A time below 0 counts as 0. */
+static inline void pl_histogram_note_many(struct pl_histogram *h, int64_t us, uint64_t count)
+{
+	h->count[pl_histogram_bucket(us)] += count;
+	h->sum_us += us > 0 ? (uint64_t)us * count : 0;
+}
+
 static inline void pl_histogram_note(struct pl_histogram *h, int64_t us)
 {
-	h->count[pl_histogram_bucket(us)]++;
-	h->sum_us += us > 0 ? (uint64_t)us : 0;
+	pl_histogram_note_many(h, us, 1);
 }
 
 /* What is in a bucket, and in those before it, is shorter than this: a power of two at the end of each octave, of which

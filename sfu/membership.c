@@ -172,6 +172,7 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	}
 	p->state = PL_PARTICIPANT_LIVE;
 	p->can_mix = c->config.worker_count > 0;
+	p->joined_us = now_us;
 	c->occupied++;
 	c->counters.participants++;
 	pl_directory_add(&c->directory, p);

@@ -82,6 +82,7 @@ struct pl_participant {
 
 	uint32_t room_id;
 	struct pl_room *room; /* NULL unless LIVE */
+	int64_t joined_us;    /* the JOIN */
 	enum pl_close close;  /* of a GONE one */
 	struct pl_rtp_ext_ids ext_ids;
 	char cname[PL_CNAME_SIZE];

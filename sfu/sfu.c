@@ -586,6 +586,17 @@ void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters)
 		pl_shard_add_counters(sfu->shard[i], counters);
 }
 
+void pl_sfu_shard_times(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_times *times)
+{
+	pl_shard_times(shard_of(sfu, shard), times);
+}
+
+void pl_sfu_worker_lateness(const struct pl_sfu *sfu, size_t worker, struct pl_histogram *late)
+{
+	PL_ASSERT(worker < sfu->workers.count);
+	pl_worker_lateness(sfu->workers.worker[worker], late);
+}
+
 void pl_sfu_shard_load(const struct pl_sfu *sfu, size_t shard, struct pl_load *load)
 {
 	pl_shard_load(shard_of(sfu, shard), pl_clock_now_us(), load);

@@ -9,6 +9,7 @@
 #include "media/addr.h"
 #include "sfu/codec.h"
 #include "sfu/conference.h"
+#include "sfu/histogram.h"
 #include "sfu/load.h"
 #include "sfu/phases.h"
 #include "sfu/types.h"
@@ -133,6 +134,19 @@ void pl_sfu_force_level(struct pl_sfu *sfu, uint8_t level);
 uint8_t pl_sfu_forced_level(const struct pl_sfu *sfu);
 
 void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_sfu_worker_counters *counters);
+
+/* How long things took in a shard, ever. */
+struct pl_sfu_times {
+	struct pl_histogram late; /* how late its turns began (struct pl_load) */
+	struct pl_histogram
+		transit; /* packets to listeners, one batch of sixteen: from when the poll told of them to the end of the call that sent
+	                              * them.  What comes over another shard or a codec worker is not in it */
+	struct pl_histogram join; /* from a JOIN to where media can flow */
+};
+void pl_sfu_shard_times(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_times *times);
+
+/* How late a codec worker's ticks were. */
+void pl_sfu_worker_lateness(const struct pl_sfu *sfu, size_t worker, struct pl_histogram *late);
 
 /* How busy a shard's thread, or a codec worker's, is.  Of the last tenth of a second while it works; nothing while it sleeps; and one
  * that does not come back from its work is as busy as can be.  Any thread. */

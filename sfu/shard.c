@@ -14,6 +14,7 @@ enum {
 	PUBLISH_US = 500000,    /* at rest; at work with each PL_LOAD_PERIOD_US */
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
+	TRANSIT_EVERY = 16, /* batches of those that were forwarded: one is timed */
 };
 
 static void note_max(uint64_t *max, uint64_t seen)
@@ -104,9 +105,18 @@ static bool take_commands(struct pl_shard *shard, int64_t now_us)
 	return true;
 }
 
+/* All of a batch is out.  Since the poll said that there was something: the first of the turn's packets took so long, the others less. */
+static void note_transit(struct pl_shard *shard, uint64_t sent)
+{
+	if (sent == 0 || ++shard->transit_batches % TRANSIT_EVERY != 0)
+		return;
+	pl_histogram_note_many(&shard->transit, pl_clock_now_us() - shard->gather.turn_us, sent);
+}
+
 static void take_datagrams(struct pl_shard *shard)
 {
 	for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
+		const uint64_t sent = pl_conference_rtp_out(shard->conference);
 		const size_t count = pl_udp_receive(&shard->udp);
 		const int64_t now_us = pl_clock_now_us();
 		for (size_t i = 0; i < count; i++) {
@@ -117,6 +127,7 @@ static void take_datagrams(struct pl_shard *shard)
 		}
 		drain(shard, now_us);
 		pl_udp_flush(&shard->udp);
+		note_transit(shard, pl_conference_rtp_out(shard->conference) - sent);
 		if (!shard->udp.has_more)
 			return;
 	}
@@ -151,6 +162,12 @@ static void publish(struct pl_shard *shard, int64_t now_us)
 	counters.conference.drop[PL_DROP_TOO_LARGE] += shard->udp.counters.too_large;
 	counters.conference.drop[PL_DROP_EGRESS_FULL] += shard->udp.counters.send_full;
 	pl_published_write(shard->published, &counters, sizeof counters);
+	const struct pl_sfu_times times = {
+		.late = shard->pulse.late_ever,
+		.transit = shard->transit,
+		.join = *pl_conference_joins(shard->conference),
+	};
+	pl_published_write(shard->times, &times, sizeof times);
 }
 
 /* What the turn that begins was due for: what it slept until; or, when something was there already, the last look. */
@@ -319,6 +336,11 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->events_delayed += counters.events_delayed;
 	note_max(&sum->handshakes_turn_max, counters.handshakes_turn_max);
 	note_max(&sum->joins_turn_max, counters.joins_turn_max);
+}
+
+void pl_shard_times(const struct pl_shard *shard, struct pl_sfu_times *times)
+{
+	pl_published_read(shard->times, times, sizeof *times);
 }
 
 void pl_shard_load(const struct pl_shard *shard, int64_t now_us, struct pl_load *load)

@@ -40,7 +40,10 @@ struct pl_shard {
 	bool is_behind; /* the last turn left something over that had come */
 	uint32_t relief_seen;
 	struct pl_pulse pulse;
+	struct pl_histogram transit;
+	uint32_t transit_batches;
 	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_counters)];
+	pl_published_word times[PL_PUBLISHED_WORDS(struct pl_sfu_times)];
 	/* What others set: pl_relief_word. */
 	_Alignas(64) _Atomic uint32_t relief;
 	/* The start: written by the thread while it settles, constant after. */

@@ -59,6 +59,9 @@ uint8_t pl_worker_load_step(const struct pl_worker *worker);          /* that wa
 void pl_worker_relieve(struct pl_worker *worker, uint8_t least_step);
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp);
 
+/* How late its ticks were, ever.  Any thread. */
+void pl_worker_lateness(const struct pl_worker *worker, struct pl_histogram *late);
+
 /* How busy it is.  now_us: of sfu/io/clock.h.  Any thread. */
 void pl_worker_load(const struct pl_worker *worker, int64_t now_us, struct pl_load *load);
 

@@ -786,6 +786,15 @@ static void test_sfu_threads_tell_of_their_work(void **state)
 		assert_true(load.ring_permille <= 1000 && load.pool_permille <= 1000);
 	}
 	assert_true(load.busy_us > 0 && load.cpu_us > 0 && load.window_us >= PL_LOAD_PERIOD_US);
+	struct pl_sfu_times times;
+	do {
+		talk(ann);
+		turn(call);
+		pl_sfu_shard_times(call->sfu, ann->shard, &times);
+	} while (pl_histogram_total(&times.transit) == 0 || pl_histogram_total(&times.join) < call->client_count);
+	assert_int_equal(pl_histogram_total(&times.join), call->client_count);
+	assert_true(pl_histogram_total(&times.late) >= 100);
+	assert_in_range(pl_histogram_quantile_us(&times.transit, 500), 1, LIMIT_US);
 	pass(call, 3 * PL_LOAD_PERIOD_US);
 	for (size_t i = 0; i < pl_sfu_worker_count(call->sfu); i++) {
 		pl_sfu_worker_load(call->sfu, i, &load);
