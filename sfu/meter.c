@@ -61,7 +61,7 @@ uint32_t pl_rate_feed(struct pl_rate *rate, uint8_t periods, uint64_t part, uint
 		rate->count++;
 	const uint8_t back = rate->count - 1 < periods ? (uint8_t)(rate->count - 1) : periods;
 	const uint8_t oldest = (uint8_t)((rate->newest + SIZE - back) % SIZE);
-	return permille_of(part - rate->part[oldest], whole - rate->whole[oldest]);
+	return permille_of(part - rate->part[oldest], whole - rate->whole[oldest]) * back / periods;
 }
 
 void pl_meter_init(struct pl_meter *meter, int64_t now_us)

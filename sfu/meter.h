@@ -20,7 +20,8 @@ struct pl_rate {
 };
 
 /* Takes the counters of now, and returns by how many thousandths of what whole has grown, part has: over the last periods samples (1 to
- * PL_RATE_PERIODS_MAX), or as many as there are.  0 when whole has not grown, or one of them has fallen. */
+ * PL_RATE_PERIODS_MAX).  Of fewer samples only their share of the window counts: a start is a burst of everything.  0 when whole has not
+ * grown, or one of them has fallen. */
 uint32_t pl_rate_feed(struct pl_rate *rate, uint8_t periods, uint64_t part, uint64_t whole);
 
 /* An input as it was read; whole 0: it is not there. */

@@ -20,3 +20,6 @@ foreach(version v1 v2)
 	set_tests_properties(numa/doctor_${version} PROPERTIES LABELS numa TIMEOUT 90 SKIP_RETURN_CODE 77 COST 50
 		ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+add_test(NAME numa/pressure COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/numa/pressure_test.py $<TARGET_FILE:plenum>)
+set_tests_properties(numa/pressure PROPERTIES LABELS numa TIMEOUT 120 SKIP_RETURN_CODE 77 COST 50
+	ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
