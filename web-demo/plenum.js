@@ -249,6 +249,7 @@ export class Call extends EventTarget {
 	#isRepairing = false;
 	#isProbing = false;
 	/** This session's media has been connected at least once. */ #hasMediaWorked = false;
+	/** How long a server that sent us away wants to be left alone. */ #restMs = 0;
 	/** When a packet was last seen to arrive without signaling. */ #arrivedMs = -Infinity;
 	/** @type {number|null} */ #signalingMs = null;
 	/** @type {Promise<unknown>} One offer at a time. */ #negotiation = Promise.resolve();
@@ -617,8 +618,9 @@ export class Call extends EventTarget {
 		this.#arrivedMs = -Infinity;
 		this.#update();
 		this.#watchArrivals();
-		let delayMs = Math.random() * BACKOFF_FIRST_MS;
-		let isRefused = false;
+		let delayMs = Math.max(Math.random() * BACKOFF_FIRST_MS, this.#restMs);
+		let isRefused = this.#restMs > 0;
+		this.#restMs = 0;
 		for (let attempt = 1; !this.#isClosed() && !this.#channel; attempt++) {
 			await this.#pause(delayMs, isRefused);
 			try {
@@ -694,7 +696,10 @@ export class Call extends EventTarget {
 	}
 
 	#startAnew() {
-		if (this.#next) this.#options.url = this.#next;
+		if (this.#next) {
+			this.#options.url = this.#next;
+			this.#restMs = 0;
+		}
 		this.#next = null;
 		this.#hasMediaWorked = false;
 		this.#session = null;
@@ -904,14 +909,15 @@ export class Call extends EventTarget {
 	/**
 	 * The server asks us to go on elsewhere.  The call here goes on until the one there is heard; when that fails, until
 	 * this server ends.
-	 * @param {{ code: string, url: string, after_ms: number }} move
+	 * @param {{ code: string, url: string, after_ms: number, deadline_ms: number }} move
 	 */
-	async #onMove({ code, url, after_ms: afterMs }) {
+	async #onMove({ code, url, after_ms: afterMs, deadline_ms: deadlineMs }) {
 		if (this.#next) return;
 		this.#next = url;
 		this.#emit('move', { code, url, isDone: false });
+		const endMs = performance.now() + deadlineMs;
 		await this.#pause(afterMs, true);
-		for (let attempt = 1; this.#next === url && !this.#isClosed(); attempt++) {
+		for (let attempt = 1; this.#next === url && !this.#isClosed() && performance.now() < endMs; attempt++) {
 			try {
 				await this.#connect(url);
 				this.#emit('move', { code, url, isDone: true });
@@ -920,12 +926,14 @@ export class Call extends EventTarget {
 				await this.#pause(error instanceof RefusedError ? error.retryAfterMs : backoffMs(attempt), true);
 			}
 		}
+		if (this.#next === url && code === 'pressure') this.#next = null; // this server goes on, with us or without
 	}
 
-	/** @param {{ code: string, msg: string, resumable: boolean }} bye */
+	/** @param {{ code: string, msg: string, resumable: boolean, retry_after_ms?: number }} bye */
 	#onBye(bye) {
 		this.#emit('bye', { code: bye.code, msg: bye.msg, resumable: bye.resumable });
 		if (bye.resumable) return; // the close that follows makes us resume
+		this.#restMs = Math.min(bye.retry_after_ms ?? 0, RETRY_MS_MAX);
 		// A server that ends is soon started again, and a network that took the media away may give it back; but
 		// where media never worked, another session would not make it work.
 		if (bye.code === 'shutdown' || bye.code === 'pressure' || (bye.code === 'media_lost' && this.#hasMediaWorked)) this.#startAnew();

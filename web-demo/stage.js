@@ -32,7 +32,7 @@ export class Stage {
 	#hintedAt = -Infinity;
 	#hintTimer = 0;
 	#isPushing = false;
-	#hasServerEnded = false;
+	/** The server's last word, while there is no connection. */ #goodbye = '';
 	/** The server tells who speaks. */ #isTold = true;
 	/** Sound comes, as far as the call knows. */ #isHeard;
 	#end = new AbortController();
@@ -85,7 +85,7 @@ export class Stage {
 		});
 		call.on('refused', (refusal) => notify('connection', {
 			text: `The call is interrupted. ${sentenceForRefusal(refusal)} You will be back as soon as there is a place…` }));
-		call.on('bye', ({ code }) => { this.#hasServerEnded = code === 'shutdown'; });
+		call.on('bye', ({ code }) => { this.#goodbye = code; });
 		call.on('slots', () => this.#showMix());
 		call.on('blocked', () => this.#showBlocked());
 		call.on('error', (error) => {
@@ -169,7 +169,7 @@ export class Stage {
 		const { state } = this.#call;
 		element('call').dataset.state = state;
 		if (state === 'connected') {
-			this.#hasServerEnded = false;
+			this.#goodbye = '';
 			notify('connection', null);
 		} else if (state === 'reconnecting') {
 			notify('connection', { text: this.#interruption() });
@@ -183,7 +183,9 @@ export class Stage {
 	}
 
 	#interruption() {
-		if (this.#hasServerEnded) return 'The server has ended. Reconnecting as soon as it is back…';
+		if (this.#goodbye === 'pressure')
+			return 'The server is overloaded, and keeps its strength for those who talk. You will be back as soon as there is a place…';
+		if (this.#goodbye === 'shutdown') return 'The server has ended. Reconnecting as soon as it is back…';
 		if (this.#isHeard) return 'The connection to the server was interrupted; you still hear each other. Reconnecting…';
 		return 'The call is interrupted. Reconnecting…';
 	}

@@ -95,11 +95,21 @@ function valueOf(sdp, name) {
 	return new RegExp(`^a=${name}:(.*?)\\r?$`, 'm').exec(sdp)?.[1] ?? '';
 }
 
+/** The server has no place now; `retryAfterMs` says when to ask again. */
+class RefusedError extends Error {
+	/** @param {string} message @param {number} retryAfterMs */
+	constructor(message, retryAfterMs) {
+		super(message);
+		this.retryAfterMs = retryAfterMs;
+	}
+}
+
 /** @param {Response} response @param {number} status */
 async function expect(response, status) {
 	if (response.status === status) return;
-	const error = await response.json().catch(() => ({ msg: `the server answered ${response.status}` }));
-	throw new Error(error.msg);
+	const { msg, retry_after_ms: ms } = await response.json().catch(() => ({ msg: `the server answered ${response.status}` }));
+	if (response.status === 503) throw new RefusedError(msg, ms ?? Number(response.headers.get('Retry-After') ?? 5) * 1000);
+	throw new Error(msg);
 }
 
 /* ---- the page ---- */
@@ -139,7 +149,7 @@ async function start(kind) {
 		else starting.receive(audio === 'mixed' ? 1 : SLOTS);
 		starting.onchange = () => showState(starting, isPublishing);
 		const wishes = `name=${encodeURIComponent(name)}${isPublishing ? '' : `&audio=${audio}`}`;
-		await starting.start(`/v1/${kind}/${encodeURIComponent(room)}?${wishes}`);
+		await startPatiently(starting, `/v1/${kind}/${encodeURIComponent(room)}?${wishes}`);
 		history.replaceState(null, '', `#${encodeURIComponent(room)}`);
 		Object.assign(window, { whip: starting }); // for the curious, in the browser's console
 		if (!isPublishing) playAll(starting);
@@ -148,6 +158,20 @@ async function start(kind) {
 		if (session !== starting) return starting.stop(); // by the button, while it started
 		stop();
 		show(`That did not work: ${error instanceof Error ? error.message : error}`, false);
+	}
+}
+
+/** A server without a place is asked again for as long as nobody presses Stop. @param {Session} starting @param {string} endpoint */
+async function startPatiently(starting, endpoint) {
+	for (;;) {
+		try {
+			return await starting.start(endpoint);
+		} catch (error) {
+			if (!(error instanceof RefusedError) || session !== starting) throw error;
+			show(`${error.message} Asking again in ${Math.ceil(error.retryAfterMs / 1000)} s…`, true);
+			await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs));
+			if (session !== starting) throw error;
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ describe('a pressed server', { timeout: 120000 }, () => {
 	let server;
 	let proxy;
 	let browsers;
-	let ann, bob, cat;
+	let ann, bob, cat, player;
 
 	before(async () => {
 		server = await Server.start({ settings: { 'admin.token': ADMIN_TOKEN } });
@@ -203,6 +203,10 @@ describe('a pressed server', { timeout: 120000 }, () => {
 		await cat.click('#listen-only');
 		await untilWaiting(cat, /too busy to take anybody in/);
 		await screenshot(cat.page, 'waiting-pressure');
+		player = await CallPage.open(browsers[2], `${server.url}/whip.html#${ROOM}`);
+		await player.click('#play');
+		await player.until('the player to wait', () => /asking again in \d+ s/i.test(document.querySelector('#state').textContent));
+		await screenshot(player.page, 'waiting-whep');
 	});
 
 	it('lets whoever lost the WebSocket go on, and the sound never stops', async () => {
@@ -233,11 +237,13 @@ describe('a pressed server', { timeout: 120000 }, () => {
 		await screenshot(ann.page, 'degraded-back');
 		await Promise.all([ann, bob].map(untilNoStrip));
 		assert.equal(await ann.page.$eval('#taken', ({ hidden }) => hidden), true);
+		await player.until('the room to be played', () => document.querySelector('#whip').dataset.connection === 'connected');
+		await player.page.close();
 		await cat.untilConnected();
 		await cat.untilHears(ANN_HZ, BOB_HZ);
 	});
 
 	it('met no error in its scripts', () => {
-		assert.deepEqual([ann, bob, cat].flatMap((page) => page.errors), []);
+		assert.deepEqual([ann, bob, cat, player].flatMap((page) => page.errors), []);
 	});
 });
