@@ -12,13 +12,22 @@
 #include "signaling/log.h"
 
 /* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 48 other
- * counters. */
-enum { PL_METRICS_SIZE_MAX = 32768 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 48) * 96 };
+ * counters, and fewer than 28 for each histogram: three of a shard, one of a worker. */
+enum {
+	PL_METRICS_SIZE_MAX = 32768 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 48) * 96 +
+			      (3 * PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * 28 * 96,
+};
 
 /* What the process costs; a value that /proc does not tell is 0. */
 struct pl_metrics_process {
 	double cpu_s, started_s; /* started_s: since 1970 */
 	uint64_t resident_bytes, fds;
+};
+
+/* How long things took, of each shard and worker. */
+struct pl_metrics_times {
+	struct pl_sfu_times shard[PL_SFU_SHARDS_MAX];
+	struct pl_histogram worker_late[PL_WORKERS_MAX];
 };
 
 struct pl_metrics {
@@ -30,6 +39,7 @@ struct pl_metrics {
 	size_t worker_count;
 	const struct pl_sfu_pressure *pressure;
 	const struct pl_forecast_view *forecast;
+	const struct pl_metrics_times *times;
 	const struct pl_load *shard_load, *worker_load; /* as many as shards, and workers */
 	enum pl_simd simd;                              /* that mixes now */
 	uint64_t http_requests, http_refused;           /* refused: TCP or WebSocket connections over the limits */

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "signaling/metrics_internal.h"
 
@@ -58,6 +59,24 @@ static void put_score(struct pl_text *w, const struct pl_pressure *now)
 		pl_text_put(w, "plenum_pressure_cause{cause=\"%s\"} %d\n", pl_pressure_input_name(i), now->cause == i);
 }
 
+static void put_times(struct pl_text *w, const struct pl_metrics *m)
+{
+	char label[32];
+#define PUT(name, help, label_name, label_count, histogram)                 \
+	pl_metrics_head(w, name, "histogram", help);                        \
+	for (size_t i = 0; i < (label_count); i++) {                        \
+		snprintf(label, sizeof(label), label_name "=\"%zu\"", i);   \
+		pl_metrics_histogram(w, name, label, &m->times->histogram); \
+	}
+	PUT("plenum_transit_seconds", "how long packets to listeners were inside, of a sample", "shard", m->shard_count,
+		shard[i].transit)
+	PUT("plenum_join_seconds", "from a join until media may flow", "shard", m->shard_count, shard[i].join)
+	PUT("plenum_turn_late_seconds", "how late turns of media threads began", "shard", m->shard_count, shard[i].late)
+	PUT("plenum_tick_late_seconds", "how late ticks of codec workers began", "worker", m->worker_count,
+		worker_late[i])
+#undef PUT
+}
+
 static void put_forecast(struct pl_text *w, const struct pl_forecast_view *forecast)
 {
 	pl_metrics_head(w, "plenum_capacity_used_ratio", "gauge",
@@ -115,5 +134,6 @@ void pl_metrics_pressure(struct pl_text *w, const struct pl_metrics *metrics)
 	pl_metrics_whole(w, "plenum_pressure_events_delayed_total", "counter", "samples that signaling had no room for",
 		pressure->events_delayed);
 	put_loads(w, metrics);
+	put_times(w, metrics);
 	put_forecast(w, metrics->forecast);
 }

@@ -165,8 +165,16 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	struct pl_sfu_pressure pressure;
 	const struct pl_forecast_view forecast = pl_forecast_view(&server->forecast);
 	struct pl_log_counters log;
+	struct pl_metrics_times *times = malloc(sizeof(*times)); /* too much for the stack */
+	struct pl_static_file file = { .owned = malloc(PL_METRICS_SIZE_MAX) };
+	if (times == NULL || file.owned == NULL) {
+		free(times);
+		free(file.owned);
+		return -1;
+	}
 	struct pl_metrics metrics = {
 		.log = &log,
+		.times = times,
 		.pressure = &pressure,
 		.forecast = &forecast,
 		.shard_load = shard_load,
@@ -188,16 +196,16 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	for (size_t i = 0; i < metrics.shard_count; i++) {
 		pl_sfu_shard_counters(server->sfu, i, &shard[i]);
 		pl_sfu_shard_load(server->sfu, i, &shard_load[i]);
+		pl_sfu_shard_times(server->sfu, i, &times->shard[i]);
 	}
 	for (size_t i = 0; i < metrics.worker_count; i++) {
 		pl_sfu_worker_counters(server->sfu, i, &worker[i]);
 		pl_sfu_worker_load(server->sfu, i, &worker_load[i]);
+		pl_sfu_worker_lateness(server->sfu, i, &times->worker_late[i]);
 	}
 	pl_metrics_read_process(&metrics.process);
-	struct pl_static_file file = { .owned = malloc(PL_METRICS_SIZE_MAX) };
-	if (file.owned == NULL)
-		return -1;
 	file.bytes = (struct pl_bytes){ file.owned, pl_metrics_write(&metrics, (char *)file.owned) };
+	free(times);
 	const struct pl_http_answer answer = { .status = "200 OK", .type = "text/plain; version=0.0.4; charset=utf-8" };
 	return pl_http_respond(wsi, session, &answer, &file);
 }

@@ -16,6 +16,7 @@ static struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 static struct pl_front_counters front;
 static struct pl_sfu_pressure pressure;
 static struct pl_forecast_view forecast;
+static struct pl_metrics_times times;
 static struct pl_load shard_load[PL_SFU_SHARDS_MAX], worker_load[PL_WORKERS_MAX];
 static struct pl_log_counters log_counters;
 
@@ -44,6 +45,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.http_refused = UINT64_MAX,
 		.log = &log_counters,
 		.pressure = &pressure,
+		.times = &times,
 		.forecast = &forecast,
 		.shard_load = shard_load,
 		.worker_load = worker_load,
@@ -65,6 +67,7 @@ static void test_metrics_fit_always(void **state)
 	memset(&front, 0xff, sizeof front);
 	memset(&log_counters, 0xff, sizeof log_counters);
 	memset(&pressure, 0xff, sizeof pressure);
+	memset(&times, 0xff, sizeof times);
 	memset(shard_load, 0xff, sizeof shard_load);
 	memset(worker_load, 0xff, sizeof worker_load);
 	pressure.now.is_forced = true;
@@ -159,6 +162,11 @@ static void test_metrics_of_pressure(void **state)
 		.basis = PL_FORECAST_TREND, .used = 0.25f, .ahead = 0.375f, .error = 0.0625f
 	};
 	worker_load[0] = (struct pl_load){ .cpu_permille = 77, .ring_permille = 5 };
+	memset(&times, 0, sizeof times);
+	pl_histogram_note(&times.shard[1].transit, 5);
+	pl_histogram_note(&times.shard[0].join, 700);
+	pl_histogram_note(&times.shard[1].late, 70000);
+	pl_histogram_note(&times.worker_late[0], 9000);
 	char *text = write_metrics(2, 1);
 	static const char *const lines[] = {
 		"plenum_pressure_level 2\n",
@@ -185,6 +193,11 @@ static void test_metrics_of_pressure(void **state)
 		"plenum_load_late_p99_seconds{shard=\"1\"} 0.001234\n",
 		"plenum_load_busy_seconds_total{shard=\"1\"} 98.765432\n",
 		"plenum_load_cpu_ratio{worker=\"0\"} 0.077000\n",
+		"plenum_transit_seconds_count{shard=\"0\"} 0\n",
+		"plenum_transit_seconds_sum{shard=\"1\"} 0.000005\n",
+		"plenum_join_seconds_sum{shard=\"0\"} 0.000700\n",
+		"plenum_turn_late_seconds_sum{shard=\"1\"} 0.070000\n",
+		"plenum_tick_late_seconds_bucket{worker=\"0\",le=\"+Inf\"} 1\n",
 		"plenum_load_ring_ratio{worker=\"0\"} 0.005000\n",
 	};
 	for (size_t i = 0; i < PL_COUNT(lines); i++) {

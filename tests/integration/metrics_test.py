@@ -1,0 +1,70 @@
+"""What /metrics says of a server under load is true: its histograms add up, and count what happened."""
+
+import os
+import re
+import subprocess
+import time
+
+from plenum_server import DEFAULT_BINARY, Server
+from raw_http import get, metrics, metrics_by_shard, until
+
+LOAD = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
+
+TIMES = ("plenum_transit_seconds", "plenum_join_seconds", "plenum_turn_late_seconds", "plenum_tick_late_seconds")
+
+
+def histograms(values, name):
+    """[(its labels, [(upper bound, count)], sum, count)]"""
+    found = {}
+    for key, value in values.items():
+        match = re.fullmatch(name + r'_(bucket|sum|count)\{((?:shard|worker)="\d+")(?:,le="(.+)")?\}', key)
+        if match:
+            kind, label, bound = match.groups()
+            parts = found.setdefault(label, {"bucket": []})
+            if kind == "bucket":
+                parts["bucket"].append((float(bound), value))
+            else:
+                parts[kind] = value
+    return [(label, parts["bucket"], parts["sum"], parts["count"]) for label, parts in found.items()]
+
+
+def check_form(values):
+    for name in TIMES:
+        there = histograms(values, name)
+        assert there, name
+        for label, buckets, total_s, count in there:
+            bounds, counts = [bound for bound, _ in buckets], [number for _, number in buckets]
+            assert bounds == sorted(set(bounds)) and bounds[-1] == float("inf") and len(bounds) > 20, (name, label, bounds)
+            assert counts == sorted(counts) and counts[-1] == count, (name, label, buckets)
+            lower = sum((after - before) * bound for (bound, before), (_, after) in zip([(0, 0), *buckets], buckets))
+            assert lower <= total_s + 1e-6 * count + 1e-6, (name, label, total_s, buckets)
+
+
+def check_counts(server):
+    """Each who connected is in a histogram, and a sample of the packets that were sent."""
+    began_s = time.monotonic()
+    subprocess.run([LOAD, f"--url={server.url}", "--publishers=2", "--receivers=3", "--slots=2", "--settle=0", "--duration=2"],
+                   stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+    until(lambda: metrics(server)["plenum_participants"] == 0, "all have left")
+    took_s = time.monotonic() - began_s
+    values = metrics_by_shard(server)
+    check_form(values)
+    connected = histograms(values, "plenum_join_seconds")
+    assert sum(count for *_, count in connected) == values["plenum_joins_total"] == 5, connected
+    assert 0 < sum(total_s for _, _, total_s, _ in connected) < 5 * took_s, connected
+    transit = histograms(values, "plenum_transit_seconds")
+    sent = sum(value for key, value in values.items() if key.startswith("plenum_rtp_out_total"))
+    samples, total_s = sum(count for *_, count in transit), sum(total for _, _, total, _ in transit)
+    assert 0 < samples <= sent and 0 < total_s < samples * took_s, (samples, sent, total_s)
+    assert all(count > 0 for *_, count in histograms(values, "plenum_turn_late_seconds"))
+
+
+def main():
+    with Server() as server:
+        check_form(metrics_by_shard(server))
+        check_counts(server)
+        assert get(server, "/metrics")["content-type"].startswith("text/plain; version=0.0.4")
+
+
+if __name__ == "__main__":
+    main()
