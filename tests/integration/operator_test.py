@@ -27,7 +27,8 @@ from raw_http import Connection, get, metrics, open_fds, request, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMESPACE = ROOT / "tests/e2e/namespace.sh"
 BINARY = os.environ.get("PLENUM_SERVER") or DEFAULT_BINARY
-ANY_PORTS = ("--set", "http.listen=127.0.0.1:0", "--set", "media.port=0")
+# And as Server does: how busy this machine is with tests is no matter of these.
+ANY_PORTS = ("--set", "http.listen=127.0.0.1:0", "--set", "media.port=0", "--set", "pressure.level=nominal")
 END_S_MAX = 3  # the server's own bound is two, and a sanitizer's build is slow
 SAME_END_S = 0.5  # within which signals are one
 OK, FAILED, USAGE, SKIPPED = 0, 1, 2, 77
