@@ -21,6 +21,19 @@ const char *pl_forecast_basis_name(enum pl_forecast_basis basis)
 	return names[basis];
 }
 
+float pl_forecast_used(const struct pl_pressure *pressure, uint32_t participants, uint32_t participants_max)
+{
+	static const uint8_t grows[] = { PL_PRESSURE_SHARD_BUSY, PL_PRESSURE_CPU, PL_PRESSURE_MEMORY, PL_PRESSURE_POOL,
+		PL_PRESSURE_RING, PL_PRESSURE_FILES };
+	float used = (float)participants / (float)participants_max;
+	for (size_t i = 0; i < PL_COUNT(grows); i++) {
+		const uint16_t permille = pressure->input_permille[grows[i]];
+		if (permille != PL_PRESSURE_ABSENT && (float)permille / 1000 > used)
+			used = (float)permille / 1000;
+	}
+	return used;
+}
+
 void pl_forecast_init(struct pl_forecast *f, int64_t now_us, uint32_t season_steps)
 {
 	PL_ASSERT(season_steps >= 2 && season_steps <= PL_FORECAST_SEASON_STEPS);

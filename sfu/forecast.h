@@ -8,7 +8,7 @@
 #ifndef PL_SFU_FORECAST_H
 #define PL_SFU_FORECAST_H
 
-#include "media/base.h"
+#include "sfu/pressure.h"
 
 enum {
 	PL_FORECAST_STEP_US = 60000000,
@@ -56,6 +56,11 @@ struct pl_forecast_view {
 	float ahead; /* PL_FORECAST_AHEAD_STEPS later; as used where there is no basis */
 	float error; /* the mean distance, lately, between what was said and what came; 0: nothing has come yet */
 };
+
+/* What is used of the capacity: the fullest of the places for participants and of those inputs of the pressure that another
+ * server would relieve.  What others do to this machine (steal, stalls) and lateness say how calls are now, and not how many more there
+ * may be. */
+float pl_forecast_used(const struct pl_pressure *pressure, uint32_t participants, uint32_t participants_max);
 
 /* season_steps: 2 to PL_FORECAST_SEASON_STEPS. */
 void pl_forecast_init(struct pl_forecast *f, int64_t now_us, uint32_t season_steps);

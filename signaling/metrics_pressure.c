@@ -80,7 +80,7 @@ static void put_times(struct pl_text *w, const struct pl_metrics *m)
 static void put_forecast(struct pl_text *w, const struct pl_forecast_view *forecast)
 {
 	pl_metrics_head(w, "plenum_capacity_used_ratio", "gauge",
-		"of the capacity, the mean of a minute: the larger of the score and of the participants that may be");
+		"of the capacity, the mean of a minute: of the participants that may be, and of what they use up");
 	pl_text_put(w, "plenum_capacity_used_ratio %.4f\n", (double)forecast->used);
 	pl_metrics_head(w, "plenum_capacity_forecast_ratio", "gauge", "the same in 15 minutes");
 	pl_text_put(w, "plenum_capacity_forecast_ratio %.4f\n", (double)forecast->ahead);

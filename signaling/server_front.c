@@ -105,7 +105,6 @@ static void schedule(struct pl_server *server)
 		pl_loop_set_timer(server, &server->front_timer, at_us);
 }
 
-/* Who comes is refused when there is no place in the tables or no strength left: the fuller of both is what is used. */
 static void on_forecast_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
@@ -114,10 +113,9 @@ static void on_forecast_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	const int64_t now_us = pl_server_now_us();
 	struct pl_sfu_pressure pressure;
 	pl_sfu_pressure(server->sfu, &pressure);
-	const float pressed = (float)pressure.now.score_permille / 1000;
-	const float taken =
-		(float)pl_front_counters(server->front)->sessions / (float)server->config->limits_participants;
-	pl_forecast_feed(&server->forecast, now_us, pressed > taken ? pressed : taken);
+	const float used = pl_forecast_used(
+		&pressure.now, pl_front_counters(server->front)->sessions, server->config->limits_participants);
+	pl_forecast_feed(&server->forecast, now_us, used);
 	pl_server_tell_refusals(server); /* the last of a flood */
 	pl_loop_set_timer(server, timer, now_us + FORECAST_US);
 }

@@ -100,6 +100,23 @@ static float meetings(struct series *s, int64_t minute)
 	return (minute % 60 < 30 ? 0.6f : 0.2f) + noise(s, 0.02f);
 }
 
+/* What another server would relieve is capacity; a neighbour on the same host, or a source that is not there, is not. */
+static void test_forecast_counts_what_calls_use(void **state)
+{
+	(void)state;
+	struct pl_pressure now = { .score_permille = 900 };
+	for (size_t i = 0; i < PL_PRESSURE_INPUTS; i++)
+		now.input_permille[i] = PL_PRESSURE_ABSENT;
+	now.input_permille[PL_PRESSURE_PSI_CPU] = now.input_permille[PL_PRESSURE_STEAL] = 900;
+	assert_true(is_near(pl_forecast_used(&now, 25, 100), 0.25f, 1e-6f));
+	now.input_permille[PL_PRESSURE_CPU] = 200;
+	assert_true(is_near(pl_forecast_used(&now, 25, 100), 0.25f, 1e-6f));
+	now.input_permille[PL_PRESSURE_SHARD_BUSY] = 650;
+	assert_true(is_near(pl_forecast_used(&now, 25, 100), 0.65f, 1e-6f));
+	now.input_permille[PL_PRESSURE_POOL] = 1300;
+	assert_true(is_near(pl_forecast_used(&now, 100, 100), 1.3f, 1e-6f));
+}
+
 /* With less history than it looks ahead it says nothing, and says so. */
 static void test_forecast_needs_history(void **state)
 {
@@ -247,6 +264,7 @@ static void test_forecast_survives_all_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_forecast_counts_what_calls_use),
 		cmocka_unit_test(test_forecast_needs_history),
 		cmocka_unit_test(test_forecast_follows_a_rise),
 		cmocka_unit_test(test_forecast_knows_the_morning),
