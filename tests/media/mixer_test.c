@@ -643,9 +643,9 @@ static void test_late_joiner_hears_no_burst(void **state)
  * from heals.  (At 8 kHz it does not: ARCHITECTURE.md on telephones.  Measured over all tones of 300-3,400 Hz: 0.93 to 1.08.) */
 static void test_steady_tones_heal_in_all_groups(void **state)
 {
-	enum { SETTLE = 20, HEARD = 40, CHANGES = 4 };
+	enum { SETTLE = 20, HEARD = 40, CHANGES = 2 };
 	static const enum pl_mix_group group[] = { PL_MIX_FULL, PL_MIX_ROBUST, PL_MIX_LOW };
-	static const double hz[] = { 330, 760, 1540, 2310 };
+	static const double hz[] = { 760, 1540 };
 	struct pl_mixing *w = *state;
 	for (unsigned i = 0; i < PL_COUNT(group) * PL_COUNT(hz); i++) {
 		const enum pl_mix_group in = group[i / PL_COUNT(hz)];
