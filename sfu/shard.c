@@ -135,7 +135,7 @@ static void take_datagrams(struct pl_shard *shard)
 
 static void note_rings(struct pl_shard *shard)
 {
-	pl_pulse_note_ring(&shard->pulse, EVENTS_CAPACITY - pl_ring_room(&shard->events), EVENTS_CAPACITY);
+	pl_pulse_note_ring(&shard->pulse, pl_ring_used(&shard->events), EVENTS_CAPACITY);
 	for (size_t i = 0; i < shard->peer_count; i++)
 		pl_pulse_note_ring(&shard->pulse, pl_link_used(shard->peer[i].to), PL_LINK_MEDIA_MAX);
 }

@@ -63,8 +63,15 @@ void pl_ring_fini(struct pl_ring *ring);
 /* False when the ring is full: nothing was taken. */
 PL_MUST_USE bool pl_ring_push(struct pl_ring *ring, const void *message);
 
-/* How many messages fit now, at least; only the producer may ask.  Exact when less than half of the ring is free. */
+/* How many messages fit now, at least; only the producer may ask.  Exact when less than half of the ring is free, as it sees it. */
 size_t pl_ring_room(struct pl_ring *ring);
+
+/* How many messages wait, exactly: it fetches the consumer's cache line.  Only the producer. */
+static inline size_t pl_ring_used(const struct pl_ring *ring)
+{
+	return atomic_load_explicit(&ring->tail, memory_order_relaxed) -
+	       atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
 
 /* False when the ring is empty. */
 PL_MUST_USE bool pl_ring_pop(struct pl_ring *ring, void *message);

@@ -50,6 +50,26 @@ static void test_ring_keeps_order_over_many_wraps(void **state)
 	pl_ring_fini(&ring);
 }
 
+/* An operator who reads how full a ring is reads what waits in it, not what its producer remembers of the consumer. */
+static void test_ring_used_is_exact(void **state)
+{
+	(void)state;
+	enum { CAPACITY = 16 };
+	struct pl_ring ring;
+	assert_int_equal(pl_ring_init(&ring, &waker, CAPACITY, sizeof(int)), PL_ERR_NONE);
+	for (int i = 0; i < 3 * CAPACITY; i++) {
+		int got;
+		assert_int_equal(pl_ring_used(&ring), 0);
+		assert_true(pl_ring_push(&ring, &i));
+		assert_int_equal(pl_ring_used(&ring), 1);
+		assert_true(pl_ring_pop(&ring, &got));
+	}
+	for (int i = 0; i < CAPACITY; i++)
+		assert_true(pl_ring_push(&ring, &i));
+	assert_int_equal(pl_ring_used(&ring), CAPACITY);
+	pl_ring_fini(&ring);
+}
+
 /* A full ring is the caller's to handle: nothing is overwritten and nothing taken. */
 static void test_ring_full_takes_nothing(void **state)
 {
