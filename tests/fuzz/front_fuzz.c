@@ -57,11 +57,11 @@ static const char *offer(uint8_t choice)
 static int write_join(struct world *w, char *text, size_t size)
 {
 	const uint8_t choice = take(w);
-	return snprintf(text, size, "{'t':'join','id':1,'v':1,'room':'%s','name':'%c','sdp':'%s'}",
+	return snprintf(text, size, "{'t':'join','id':1,'v':1,'room':'%s','name':'%c','token':'%s','sdp':'%s'}",
 		choice & 0x80   ? "attic"
 		: choice & 0x40 ? "cellar"
 				: "kitchen",
-		'a' + (choice & 7), offer(choice));
+		'a' + (choice & 7), choice & 0x20 ? "x" : "", offer(choice));
 }
 
 static int write_resume(struct world *w, char *text, size_t size)
@@ -248,10 +248,36 @@ static void socket_step(struct world *w, unsigned browser)
 	}
 }
 
+/* How hard the server is pressed; what was told says little of whom it lets in, so the score is the input's, too.  The last browser's is
+ * the operator's hand: the server is drained, and who asks has another address. */
+static void pressure(struct world *w, unsigned browser, uint8_t choice, uint8_t other)
+{
+	if (browser == BROWSERS - 1) {
+		w->h.address = pl_addr_ipv4(0xc0000200u + (choice >> 3), 0);
+		if (other == 0xff) {
+			pl_harness_before_input(&w->h);
+			pl_front_drain(w->h.front, w->h.now_us, w->h.now_us + (choice >> 3) * INT64_C(1000000));
+			pl_harness_drain(&w->h);
+		}
+		return;
+	}
+	struct pl_event e = { .kind = PL_EVENT_PRESSURE };
+	e.pressure.level = (uint8_t)((choice >> 3) % PL_PRESSURE_LEVELS);
+	e.pressure.cause = (uint8_t)(other % (PL_PRESSURE_INPUTS + 1));
+	e.pressure.score_permille = (uint16_t)(other * 8);
+	e.pressure.input_permille[PL_PRESSURE_CPU] = e.pressure.score_permille;
+	pl_harness_event(&w->h, &e);
+}
+
 /* Rooms are numbered from 1, so a small number is one that is, was or will be. */
 static void event(struct world *w, unsigned browser)
 {
 	const uint8_t choice = take(w), other = take(w);
+	if ((choice & 7) ==
+		5) { /* once another name of the first kind; so no input of before means another thing than it did */
+		pressure(w, browser, choice, other);
+		return;
+	}
 	struct pl_event e = {
 		.kind = (enum pl_event_kind)((choice & 7) % 5),
 		.room = choice >> 3 & 7,
@@ -331,6 +357,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				       .room_spread = ROOM_SPREAD,
 				       .mix_groups = MIX_GROUPS,
 				       .takes_g711 = size % 2 == 0,
+				       .joins_per_address = 20,
+				       .joins_per_token = 5,
+				       .move_to = size % 3 == 0 ? "https://other.example.org" : NULL,
 			       });
 	w.h.commands_free = 4;
 	for (unsigned i = 0; i < STEPS_MAX && w.input.size > 0; i++) {

@@ -22,7 +22,7 @@ SCRIPT = """
     examine() {{
         echo "case $1"; shift
         {plenum} --set http.listen=127.0.0.1:8080 --set media.port={port} --set log.level=debug \
-            --set limits.participants={participants} --set limits.room_participants={participants} "$@" 2>/tmp/log &
+            --set drain.deadline_s=0 --set limits.participants={participants} --set limits.room_participants={participants} "$@" 2>/tmp/log &
         pid=$!
         left={ready_s}
         until grep -q "ready in" /tmp/log; do
