@@ -401,6 +401,7 @@ static void test_ring_lent_packets_come_back_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_ring_used_is_exact, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_keeps_order_over_many_wraps, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_full_takes_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(test_ring_wakes_a_sleeper_and_nobody_else, start, stop),
