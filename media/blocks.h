@@ -26,6 +26,12 @@ size_t pl_blocks_bytes(size_t block_size, uint32_t count);
  * block_size: at least 1.  count 0: always denied. */
 void pl_blocks_init(struct pl_blocks *blocks, struct pl_span memory, size_t block_size, uint32_t count);
 
+/* What of it was ever touched. */
+static inline size_t pl_blocks_touched_bytes(const struct pl_blocks *blocks)
+{
+	return blocks->fresh * blocks->size;
+}
+
 /* One block, its contents undefined, or NULL when all are in use (counted). */
 PL_MUST_USE void *pl_blocks_acquire(struct pl_blocks *blocks);
 

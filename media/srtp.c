@@ -87,6 +87,11 @@ void pl_srtp_engine_destroy(struct pl_srtp_engine **engine)
 	*engine = NULL;
 }
 
+size_t pl_srtp_engine_bytes(const struct pl_srtp_engine *engine)
+{
+	return engine->slabs.bytes;
+}
+
 const char *pl_srtp_engine_text(const struct pl_srtp_engine *engine)
 {
 	return engine->crypto == NULL ? pl_srtp_backend_text(engine->backend) : engine->crypto->text(engine->ciphers);

@@ -66,6 +66,9 @@ void pl_srtp_fini(void);
 PL_MUST_USE enum pl_err pl_srtp_engine_create(struct pl_srtp_engine **engine, enum pl_srtp_backend wanted);
 void pl_srtp_engine_destroy(struct pl_srtp_engine **engine); /* behind its last session */
 /* What it is, for people: "ipsec-mb 1.3.0, AVX512".  Valid as long as the engine. */
+/* What its sessions hold, those that are over included; libsrtp2 does not tell. */
+size_t pl_srtp_engine_bytes(const struct pl_srtp_engine *engine);
+
 const char *pl_srtp_engine_text(const struct pl_srtp_engine *engine);
 /* Never AUTO. */
 enum pl_srtp_backend pl_srtp_engine_backend(const struct pl_srtp_engine *engine);

@@ -17,6 +17,7 @@ static bool grow(struct pl_srtp_slabs *slabs, size_t kind, size_t size)
 		return false;
 	slab->next = slabs->all;
 	slabs->all = slab;
+	slabs->bytes += PL_SRTP_SLAB_ALIGN + PL_SRTP_SLAB_BLOCKS * size;
 	for (size_t i = PL_SRTP_SLAB_BLOCKS; i > 0; i--) /* the first is taken first */
 		pl_srtp_slabs_give(slabs, kind, (uint8_t *)slab + PL_SRTP_SLAB_ALIGN + (i - 1) * size);
 	return true;

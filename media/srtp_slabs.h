@@ -16,6 +16,7 @@ struct pl_srtp_block;
 struct pl_srtp_slabs {
 	struct pl_srtp_slab *all;
 	struct pl_srtp_block *free[PL_SRTP_SLAB_KINDS];
+	size_t bytes; /* of all slabs */
 };
 
 /* A block aligned to PL_SRTP_SLAB_ALIGN, of a multiple of that, which is the same for each call with this kind.  Its

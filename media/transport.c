@@ -333,3 +333,8 @@ size_t pl_transport_protect_rtcp(struct pl_transport *t, struct pl_bytes packet,
 {
 	return t->state == PL_TRANSPORT_CONNECTED ? pl_srtp_protect_rtcp(t->srtp, packet, out) : 0;
 }
+
+bool pl_transport_is_settled(const struct pl_transport *t)
+{
+	return t->dtls == NULL || pl_dtls_is_settled(t->dtls);
+}

@@ -119,6 +119,9 @@ int64_t pl_transport_deadline(const struct pl_transport *t); /* INT64_MAX when c
 /* Ends the association: close_notify is sent (drain), then CLOSED with PL_CLOSE_LOCAL. */
 void pl_transport_close(struct pl_transport *t, int64_t now_us);
 
+/* What the handshake took of memory is given back. */
+bool pl_transport_is_settled(const struct pl_transport *t);
+
 /* The path media goes to; NULL before there is one. */
 const struct pl_path *pl_transport_path(const struct pl_transport *t);
 

@@ -519,3 +519,12 @@ unsigned pl_codec_pool_permille(struct pl_codec *c)
 {
 	return (unsigned)((uint64_t)pl_pool_used_lately(&c->pool) * 1000 / c->pool.capacity);
 }
+
+void pl_codec_add_holding(const struct pl_codec *c, struct pl_holding *sum)
+{
+	sum->bytes[PL_HOLDING_PACKETS] += pl_pool_bytes(c->pool.capacity);
+	sum->bytes[PL_HOLDING_CODECS] += sizeof *c +
+					 pl_blocks_touched_bytes(&c->pools.voices) +
+					 pl_blocks_touched_bytes(&c->pools.encoders) +
+					 pl_blocks_touched_bytes(&c->rooms) + pl_blocks_touched_bytes(&c->transcoders);
+}

@@ -13,6 +13,7 @@
 #include "media/mixer.h"
 #include "sfu/cross.h"
 #include "sfu/histogram.h"
+#include "sfu/holding.h"
 
 enum {
 	PL_CODEC_PHASES = 4,
@@ -86,6 +87,9 @@ struct pl_codec_counters pl_codec_counters(struct pl_codec *c);
 
 /* How late the steps were in which a room was due. */
 const struct pl_histogram *pl_codec_lateness(const struct pl_codec *c);
+
+/* Adds what it holds. */
+void pl_codec_add_holding(const struct pl_codec *c, struct pl_holding *sum);
 
 /* The most packet buffers that were in use at a time, of all, since this was asked last. */
 unsigned pl_codec_pool_permille(struct pl_codec *c);

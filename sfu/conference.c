@@ -183,6 +183,8 @@ static void wake(struct pl_conference *c, struct pl_participant *p, int64_t now_
 {
 	if (pl_transport_deadline(&p->transport) <= now_us) {
 		pl_transport_tick(&p->transport, now_us);
+		if (pl_transport_is_settled(&p->transport))
+			pl_membership_note_settled(c, p);
 		pl_queue_push(&c->draining, &p->draining, p);
 	}
 	if (p->report_us <= now_us)
@@ -369,4 +371,18 @@ void pl_conference_relieve(struct pl_conference *c, const struct pl_relief *reli
 {
 	c->relief = *relief;
 	c->relief_left = c->rooms_used;
+}
+
+void pl_conference_add_holding(const struct pl_conference *c, struct pl_holding *sum)
+{
+	const struct pl_conference_config *config = &c->config;
+	const size_t buckets = pl_directory_buckets(config->participants_max) + pl_table_buckets(config->rooms_max) +
+			       (config->remotes_max > 0 ? pl_table_buckets(config->remotes_max) : 0);
+	sum->bytes[PL_HOLDING_PACKETS] += pl_pool_bytes(c->pool.capacity);
+	sum->bytes[PL_HOLDING_TABLES] += sizeof *c + buckets * sizeof(struct pl_table_node *) +
+					 c->participants_used * (sizeof *c->participants + sizeof *c->heap) +
+					 c->rooms_used * (sizeof *c->rooms + sizeof *c->heap) +
+					 c->remotes_used * sizeof *c->remotes;
+	sum->bytes[PL_HOLDING_KEYS] += pl_srtp_engine_bytes(config->srtp);
+	sum->bytes[PL_HOLDING_HANDSHAKES] += (uint64_t)c->associations * PL_CONFERENCE_ASSOCIATION_BYTES;
 }

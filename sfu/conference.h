@@ -10,12 +10,16 @@
 #include "sfu/cross.h"
 #include "sfu/egress.h"
 #include "sfu/histogram.h"
+#include "sfu/holding.h"
 #include "sfu/relief.h"
 #include "sfu/types.h"
 
 struct pl_conference;
 
-enum { PL_CONFERENCE_PACKETS = 2048 };
+enum {
+	PL_CONFERENCE_PACKETS = 2048,
+	PL_CONFERENCE_ASSOCIATION_BYTES = 48 << 10, /* OpenSSL's, of one that is not settled, and what lies between */
+};
 
 struct pl_conference_config {
 	const struct pl_dtls_identity *identity; /* outlives the conference */
@@ -113,6 +117,9 @@ const struct pl_histogram *pl_conference_joins(const struct pl_conference *c);
 
 /* With the gauges of now. */
 struct pl_conference_counters pl_conference_counters(const struct pl_conference *c);
+
+/* Adds what it holds. */
+void pl_conference_add_holding(const struct pl_conference *c, struct pl_holding *sum);
 
 /* The most packet buffers that were in use at a time, of all, since this was asked last. */
 unsigned pl_conference_pool_permille(struct pl_conference *c);

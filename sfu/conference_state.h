@@ -41,6 +41,7 @@ struct pl_conference {
 	struct pl_directory directory;
 	struct pl_table rooms_by_id;
 	struct pl_timers timers;
+	uint32_t associations;     /* participants whose transport is not settled */
 	struct pl_histogram joins; /* from JOIN to connected */
 	struct pl_queue draining;  /* participants whose transport may have outputs */
 	struct pl_queue reporting; /* participants whose report is due */

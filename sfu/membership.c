@@ -125,17 +125,25 @@ static void leave(struct pl_conference *c, struct pl_participant *p, int64_t now
 	pl_queue_push(&c->draining, &p->draining, p);
 }
 
+void pl_membership_note_settled(struct pl_conference *c, struct pl_participant *p)
+{
+	c->associations -= !p->is_settled;
+	p->is_settled = true;
+}
+
 void pl_membership_finish(struct pl_conference *c, struct pl_participant *p, int64_t now_us, enum pl_close close)
 {
 	pl_queue_remove(&c->draining, &p->draining);
 	if (p->state == PL_PARTICIPANT_CLOSING) {
 		pl_transport_fini(&p->transport);
+		pl_membership_note_settled(c, p);
 		release_participant(c, p);
 		return;
 	}
 	PL_TRACE(gone, p->room_id, p->source, pl_close_text(close));
 	detach(c, p, now_us);
 	pl_transport_fini(&p->transport);
+	pl_membership_note_settled(c, p);
 	p->state = PL_PARTICIPANT_GONE;
 	p->close = close;
 	pl_queue_push(&c->notices.participants, &p->telling, p);
@@ -173,6 +181,7 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	p->state = PL_PARTICIPANT_LIVE;
 	p->can_mix = c->config.worker_count > 0;
 	p->joined_us = now_us;
+	c->associations++;
 	c->occupied++;
 	c->counters.participants++;
 	pl_directory_add(&c->directory, p);

@@ -17,6 +17,9 @@ struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id,
 /* Ends the room if it is empty and no other shard needs it. */
 void pl_membership_look(struct pl_conference *c, struct pl_room *room);
 
+/* The participant's transport has ended its association, or is gone. */
+void pl_membership_note_settled(struct pl_conference *c, struct pl_participant *p);
+
 /* Everybody leaves. */
 void pl_membership_close(struct pl_conference *c, int64_t now_us);
 

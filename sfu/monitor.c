@@ -44,6 +44,7 @@ struct pl_monitor {
 	const struct pl_workers *workers;
 	struct pl_thread thread;
 	atomic_uint forced;
+	_Atomic uint64_t connection_bytes;
 	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_pressure)];
 	struct pl_monitor_config config;
 };
@@ -230,7 +231,9 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 {
 	struct pl_pressure_sample sample = { 0 };
 	struct pl_probe_udp udp;
-	pl_probe_read(&monitor->probe, now_us, 0, monitor->is_triggered, &sample, &udp);
+	struct pl_holding holding;
+	pl_monitor_holding(monitor, &holding);
+	pl_probe_read(&monitor->probe, now_us, pl_holding_total(&holding), monitor->is_triggered, &sample, &udp);
 	take_off_deferred(monitor, add_shards(monitor, now_us, &sample), &sample.input[PL_PRESSURE_CPU]);
 	add_workers(monitor, now_us, &sample);
 	add_others(monitor, &udp, &sample);
@@ -372,6 +375,21 @@ void pl_monitor_force(struct pl_monitor *monitor, uint8_t level)
 uint8_t pl_monitor_forced(const struct pl_monitor *monitor)
 {
 	return (uint8_t)atomic_load_explicit(&monitor->forced, memory_order_relaxed);
+}
+
+void pl_monitor_account(struct pl_monitor *monitor, uint64_t bytes)
+{
+	atomic_store_explicit(&monitor->connection_bytes, bytes, memory_order_relaxed);
+}
+
+void pl_monitor_holding(const struct pl_monitor *monitor, struct pl_holding *sum)
+{
+	*sum = (struct pl_holding){ 0 };
+	for (size_t i = 0; i < monitor->shard_count; i++)
+		pl_shard_add_holding(monitor->shard[i], sum);
+	for (size_t i = 0; i < monitor->workers->count; i++)
+		pl_worker_add_holding(monitor->workers->worker[i], sum);
+	sum->bytes[PL_HOLDING_CONNECTIONS] = atomic_load_explicit(&monitor->connection_bytes, memory_order_relaxed);
 }
 
 void pl_monitor_read(const struct pl_monitor *monitor, struct pl_sfu_pressure *now)

@@ -39,6 +39,12 @@ struct pl_ring *pl_monitor_events(struct pl_monitor *monitor); /* of struct pl_e
 void pl_monitor_force(struct pl_monitor *monitor, uint8_t level);
 uint8_t pl_monitor_forced(const struct pl_monitor *monitor);
 
+/* What signaling holds.  Any thread. */
+void pl_monitor_account(struct pl_monitor *monitor, uint64_t bytes);
+
+/* What all parts hold; after go.  Any thread. */
+void pl_monitor_holding(const struct pl_monitor *monitor, struct pl_holding *sum);
+
 void pl_monitor_read(const struct pl_monitor *monitor, struct pl_sfu_pressure *now);
 
 #endif

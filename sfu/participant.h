@@ -83,6 +83,7 @@ struct pl_participant {
 	uint32_t room_id;
 	struct pl_room *room; /* NULL unless LIVE */
 	int64_t joined_us;    /* the JOIN */
+	bool is_settled;      /* its transport is, and is not counted in the conference's associations */
 	enum pl_close close;  /* of a GONE one */
 	struct pl_rtp_ext_ids ext_ids;
 	char cname[PL_CNAME_SIZE];

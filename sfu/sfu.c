@@ -586,6 +586,16 @@ void pl_sfu_counters(const struct pl_sfu *sfu, struct pl_sfu_counters *counters)
 		pl_shard_add_counters(sfu->shard[i], counters);
 }
 
+void pl_sfu_holding(const struct pl_sfu *sfu, struct pl_holding *holding)
+{
+	pl_monitor_holding(sfu->monitor, holding);
+}
+
+void pl_sfu_account(struct pl_sfu *sfu, uint64_t connection_bytes)
+{
+	pl_monitor_account(sfu->monitor, connection_bytes);
+}
+
 void pl_sfu_shard_times(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_times *times)
 {
 	pl_shard_times(shard_of(sfu, shard), times);

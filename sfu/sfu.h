@@ -148,6 +148,10 @@ void pl_sfu_shard_times(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_ti
 /* How late a codec worker's ticks were. */
 void pl_sfu_worker_lateness(const struct pl_sfu *sfu, size_t worker, struct pl_histogram *late);
 
+/* What the parts of the server hold of its memory.  Signaling says what its connections do. */
+void pl_sfu_holding(const struct pl_sfu *sfu, struct pl_holding *holding);
+void pl_sfu_account(struct pl_sfu *sfu, uint64_t connection_bytes);
+
 /* How busy a shard's thread, or a codec worker's, is.  Of the last tenth of a second while it works; nothing while it sleeps; and one
  * that does not come back from its work is as busy as can be.  Any thread. */
 void pl_sfu_shard_load(const struct pl_sfu *sfu, size_t shard, struct pl_load *load);

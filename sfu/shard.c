@@ -14,7 +14,8 @@ enum {
 	PUBLISH_US = 500000,    /* at rest; at work with each PL_LOAD_PERIOD_US */
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
-	TRANSIT_EVERY = 16, /* batches of those that were forwarded: one is timed */
+	HANDSHAKES_KEPT_US = 45000000, /* what they took goes back 30 s after a wave of joins, and not all at once */
+	TRANSIT_EVERY = 16,            /* batches of those that were forwarded: one is timed */
 };
 
 static void note_max(uint64_t *max, uint64_t seen)
@@ -140,6 +141,27 @@ static void note_rings(struct pl_shard *shard)
 		pl_pulse_note_ring(&shard->pulse, pl_link_used(shard->peer[i].to), PL_LINK_MEDIA_MAX);
 }
 
+static void publish_holding(struct pl_shard *shard, int64_t now_us)
+{
+	struct pl_holding holding = { 0 };
+	pl_conference_add_holding(shard->conference, &holding);
+	holding.bytes[PL_HOLDING_SOCKETS] = shard->memory.size_bytes - shard->config.conference.packet_memory.size;
+	holding.bytes[PL_HOLDING_RINGS] = pl_ring_bytes(&shard->commands) + pl_ring_bytes(&shard->events);
+	for (size_t i = 0; i < shard->peer_count; i++) {
+		const struct pl_shard_peer *peer = &shard->peer[i];
+		holding.bytes[PL_HOLDING_RINGS] += pl_ring_bytes(&peer->to->ring);
+		if (peer->number >= PL_CROSS_WORKER(0))
+			holding.bytes[PL_HOLDING_RINGS] += pl_ring_bytes(&peer->from->ring);
+	}
+	uint64_t *handshakes = &holding.bytes[PL_HOLDING_HANDSHAKES];
+	if (*handshakes >= shard->handshake_bytes || now_us - shard->handshake_us >= HANDSHAKES_KEPT_US) {
+		shard->handshake_bytes = *handshakes;
+		shard->handshake_us = now_us;
+	}
+	*handshakes = shard->handshake_bytes;
+	pl_published_write(shard->holding, &holding, sizeof holding);
+}
+
 static void publish(struct pl_shard *shard, int64_t now_us)
 {
 	if (!pl_pulse_is_due(&shard->pulse, now_us))
@@ -168,6 +190,7 @@ static void publish(struct pl_shard *shard, int64_t now_us)
 		.join = *pl_conference_joins(shard->conference),
 	};
 	pl_published_write(shard->times, &times, sizeof times);
+	publish_holding(shard, now_us);
 }
 
 /* What the turn that begins was due for: what it slept until; or, when something was there already, the last look. */
@@ -336,6 +359,13 @@ void pl_shard_add_counters(const struct pl_shard *shard, struct pl_sfu_counters 
 	sum->events_delayed += counters.events_delayed;
 	note_max(&sum->handshakes_turn_max, counters.handshakes_turn_max);
 	note_max(&sum->joins_turn_max, counters.joins_turn_max);
+}
+
+void pl_shard_add_holding(const struct pl_shard *shard, struct pl_holding *sum)
+{
+	struct pl_holding holding;
+	pl_published_read(shard->holding, &holding, sizeof holding);
+	pl_holding_add(sum, &holding);
 }
 
 void pl_shard_times(const struct pl_shard *shard, struct pl_sfu_times *times)

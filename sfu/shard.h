@@ -71,6 +71,9 @@ int pl_shard_pin_error(const struct pl_shard *shard);
 bool pl_shard_is_on_node(const struct pl_shard *shard);
 const struct pl_memory *pl_shard_memory(const struct pl_shard *shard);
 
+/* Adds what it holds.  Any thread. */
+void pl_shard_add_holding(const struct pl_shard *shard, struct pl_holding *sum);
+
 /* How long things took, ever.  Any thread. */
 void pl_shard_times(const struct pl_shard *shard, struct pl_sfu_times *times);
 

@@ -42,7 +42,10 @@ struct pl_shard {
 	struct pl_pulse pulse;
 	struct pl_histogram transit;
 	uint32_t transit_batches;
+	uint64_t handshake_bytes; /* the most since handshake_us, which their end gives back late */
+	int64_t handshake_us;
 	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_counters)];
+	pl_published_word holding[PL_PUBLISHED_WORDS(struct pl_holding)];
 	pl_published_word times[PL_PUBLISHED_WORDS(struct pl_sfu_times)];
 	/* What others set: pl_relief_word. */
 	_Alignas(64) _Atomic uint32_t relief;

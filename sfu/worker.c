@@ -51,6 +51,7 @@ struct pl_worker {
 	_Alignas(64) atomic_uint load, rooms,
 		placed_seen; /* what choosing looks at; placed_seen: as many are in rooms */
 	pl_published_word published[PL_PUBLISHED_WORDS(struct pl_sfu_worker_counters)];
+	pl_published_word holding[PL_PUBLISHED_WORDS(struct pl_holding)];
 	pl_published_word late[PL_PUBLISHED_WORDS(struct pl_histogram)];
 };
 
@@ -140,6 +141,9 @@ static void publish(struct pl_worker *worker, int64_t now_us, bool is_idle)
 	worker->busy_published_us = (int64_t)counters->busy_us;
 
 	pl_published_write(worker->published, counters, sizeof *counters);
+	struct pl_holding holding = { 0 };
+	pl_codec_add_holding(worker->codec, &holding);
+	pl_published_write(worker->holding, &holding, sizeof holding);
 	pl_published_write(worker->late, pl_codec_lateness(worker->codec), sizeof(struct pl_histogram));
 	atomic_store_explicit(&worker->load, (unsigned)counters->load, memory_order_relaxed);
 	atomic_store_explicit(&worker->rooms, counters->codec.rooms, memory_order_relaxed);
@@ -355,6 +359,13 @@ void pl_worker_relieve(struct pl_worker *worker, uint8_t least_step)
 		return;
 	atomic_store_explicit(&worker->least_step, least_step, memory_order_relaxed);
 	pl_waker_poke(&worker->waker);
+}
+
+void pl_worker_add_holding(const struct pl_worker *worker, struct pl_holding *sum)
+{
+	struct pl_holding holding;
+	pl_published_read(worker->holding, &holding, sizeof holding);
+	pl_holding_add(sum, &holding);
 }
 
 void pl_worker_lateness(const struct pl_worker *worker, struct pl_histogram *late)

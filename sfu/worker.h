@@ -59,6 +59,9 @@ uint8_t pl_worker_load_step(const struct pl_worker *worker);          /* that wa
 void pl_worker_relieve(struct pl_worker *worker, uint8_t least_step);
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp);
 
+/* Adds what it holds.  Any thread. */
+void pl_worker_add_holding(const struct pl_worker *worker, struct pl_holding *sum);
+
 /* How late its ticks were, ever.  Any thread. */
 void pl_worker_lateness(const struct pl_worker *worker, struct pl_histogram *late);
 

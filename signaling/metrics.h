@@ -39,6 +39,7 @@ struct pl_metrics {
 	size_t worker_count;
 	const struct pl_sfu_pressure *pressure;
 	const struct pl_forecast_view *forecast;
+	const struct pl_holding *holding;
 	const struct pl_metrics_times *times;
 	const struct pl_load *shard_load, *worker_load; /* as many as shards, and workers */
 	enum pl_simd simd;                              /* that mixes now */

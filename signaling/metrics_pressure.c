@@ -122,6 +122,18 @@ static void put_loads(struct pl_text *w, const struct pl_metrics *m)
 #undef X
 }
 
+static void put_holding(struct pl_text *w, const struct pl_holding *holding)
+{
+	static const char *const part[] = {
+#define X(name, text, help) text,
+		PL_HOLDING_LIST(X)
+#undef X
+	};
+	pl_metrics_head(w, "plenum_memory_bytes", "gauge", "what a part of the server holds of its memory");
+	for (int i = 0; i < PL_HOLDINGS; i++)
+		pl_text_put(w, "plenum_memory_bytes{part=\"%s\"} %" PRIu64 "\n", part[i], holding->bytes[i]);
+}
+
 void pl_metrics_pressure(struct pl_text *w, const struct pl_metrics *metrics)
 {
 	const struct pl_sfu_pressure *pressure = metrics->pressure;
@@ -135,5 +147,6 @@ void pl_metrics_pressure(struct pl_text *w, const struct pl_metrics *metrics)
 		pressure->events_delayed);
 	put_loads(w, metrics);
 	put_times(w, metrics);
+	put_holding(w, metrics->holding);
 	put_forecast(w, metrics->forecast);
 }

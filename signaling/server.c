@@ -25,6 +25,9 @@ enum {
 	HTTP_TIMEOUT_S = 10, /* for a request's head, and for a TLS handshake */
 	/* Browsers send the cookies of a host to each of its ports: those of a developer's other programs come here. */
 	HEAD_SIZE_MAX = 16384,
+	/* What one takes, its session included: 8 KB were measured; OpenSSL's part is what its buffers and a session are. */
+	CONNECTION_BYTES = 10 << 10,
+	CONNECTION_TLS_BYTES = 60 << 10,
 };
 
 int64_t pl_server_now_us(void)
@@ -225,6 +228,13 @@ static void on_ws_closed(struct pl_server *server, struct pl_session *session)
 		end_over(server);
 }
 
+/* So that what is told of memory adds up: libwebsockets has no number for it. */
+static void account(struct pl_server *server)
+{
+	const uint64_t each = server->config->http_tls_cert[0] != '\0' ? CONNECTION_TLS_BYTES : CONNECTION_BYTES;
+	pl_sfu_account(server->sfu, server->open_count * each);
+}
+
 /* One protocol for all: libwebsockets takes the first for plain HTTP, and for a WebSocket that names no subprotocol. */
 static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
 {
@@ -233,9 +243,11 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 	switch ((int)reason) {
 	case LWS_CALLBACK_WSI_CREATE:
 		server->open_count++;
+		account(server);
 		return 0;
 	case LWS_CALLBACK_WSI_DESTROY:
 		server->open_count--;
+		account(server);
 		return 0;
 	case LWS_CALLBACK_HTTP:
 		return pl_http_request(server, wsi, session, in, size);

@@ -163,6 +163,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	struct pl_sfu_worker_counters worker[PL_WORKERS_MAX];
 	struct pl_load shard_load[PL_SFU_SHARDS_MAX], worker_load[PL_WORKERS_MAX];
 	struct pl_sfu_pressure pressure;
+	struct pl_holding holding;
 	const struct pl_forecast_view forecast = pl_forecast_view(&server->forecast);
 	struct pl_log_counters log;
 	struct pl_metrics_times *times = malloc(sizeof(*times)); /* too much for the stack */
@@ -176,6 +177,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.log = &log,
 		.times = times,
 		.pressure = &pressure,
+		.holding = &holding,
 		.forecast = &forecast,
 		.shard_load = shard_load,
 		.worker_load = worker_load,
@@ -193,6 +195,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 	};
 	pl_log_count(&log);
 	pl_sfu_pressure(server->sfu, &pressure);
+	pl_sfu_holding(server->sfu, &holding);
 	for (size_t i = 0; i < metrics.shard_count; i++) {
 		pl_sfu_shard_counters(server->sfu, i, &shard[i]);
 		pl_sfu_shard_load(server->sfu, i, &shard_load[i]);

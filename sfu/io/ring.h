@@ -60,6 +60,11 @@ PL_MUST_USE enum pl_err pl_ring_init(
 	struct pl_ring *ring, struct pl_waker *waker, size_t capacity, size_t message_size);
 void pl_ring_fini(struct pl_ring *ring);
 
+static inline size_t pl_ring_bytes(const struct pl_ring *ring)
+{
+	return (ring->mask + 1) * ring->message_size;
+}
+
 /* False when the ring is full: nothing was taken. */
 PL_MUST_USE bool pl_ring_push(struct pl_ring *ring, const void *message);
 

@@ -388,7 +388,7 @@ static void check_nothing_left(const struct pl_conference *c)
 {
 	const struct pl_conference_counters counters = pl_conference_counters(c);
 	PL_ASSERT(counters.participants == 0 && counters.rooms == 0 && counters.packets_used == 0);
-	PL_ASSERT(counters.rooms_moved == 0);
+	PL_ASSERT(counters.rooms_moved == 0 && c->associations == 0);
 	uint32_t remotes = 0;
 	for (const struct pl_remote *remote = c->free_remotes; remote != NULL; remote = remote->next)
 		remotes++;

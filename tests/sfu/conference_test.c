@@ -509,6 +509,27 @@ static void test_conference_what_srtp_refuses_is_not_sent(void **state)
 	pl_sim_destroy(&sim);
 }
 
+static struct pl_holding holding(const struct pl_sim *sim)
+{
+	struct pl_holding sum = { 0 };
+	pl_conference_add_holding(sim->conference, &sum);
+	return sum;
+}
+
+/* An association that has settled holds nothing of OpenSSL's any more, and is not said to. */
+static void test_conference_settled_handshakes_hold_nothing(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(32);
+	for (int i = 0; i < 3; i++)
+		join(sim, 3, i == 0);
+	assert_int_equal(holding(sim).bytes[PL_HOLDING_HANDSHAKES], 3 * PL_CONFERENCE_ASSOCIATION_BYTES);
+	pl_sim_run(sim, 40000);
+	assert_int_equal(holding(sim).bytes[PL_HOLDING_HANDSHAKES], 0);
+	assert_int_equal(pl_conference_counters(sim->conference).participants, 3);
+	pl_sim_destroy(&sim);
+}
+
 /* Hanging up: the others' slots are empty at once, nothing is left behind, and nobody is told what it asked for. */
 static void test_conference_leave_leaves_nothing_behind(void **state)
 {
@@ -518,6 +539,8 @@ static void test_conference_leave_leaves_nothing_behind(void **state)
 	for (int i = 0; i < 3; i++)
 		peer[i] = join(sim, 3, true);
 	pl_sim_run(sim, 2000);
+	const struct pl_holding held = holding(sim);
+	assert_true(held.bytes[PL_HOLDING_TABLES] > 0 && held.bytes[PL_HOLDING_KEYS] > 0);
 	const uint64_t sent = pl_network_counters(sim->network)->sent;
 	pl_sim_leave(peer[0]);
 	assert_true(pl_network_counters(sim->network)->sent > sent); /* close_notify */
@@ -531,6 +554,7 @@ static void test_conference_leave_leaves_nothing_behind(void **state)
 	const struct pl_conference_counters counters = pl_conference_counters(sim->conference);
 	assert_int_equal(counters.participants, 0);
 	assert_int_equal(counters.rooms, 0);
+	assert_int_equal(holding(sim).bytes[PL_HOLDING_HANDSHAKES], 0);
 	assert_true(pl_conference_deadline(sim->conference) == INT64_MAX);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(peer[i]->gone_events, 0);
@@ -750,6 +774,7 @@ int main(void)
 		cmocka_unit_test(test_conference_renegotiation_adds_a_slot),
 		cmocka_unit_test(test_conference_slots_take_old_ssrcs_again),
 		cmocka_unit_test(test_conference_what_srtp_refuses_is_not_sent),
+		cmocka_unit_test(test_conference_settled_handshakes_hold_nothing),
 		cmocka_unit_test(test_conference_leave_leaves_nothing_behind),
 		cmocka_unit_test(test_conference_lost_participants_are_told),
 		cmocka_unit_test(test_conference_setup_that_never_ends_is_given_up),

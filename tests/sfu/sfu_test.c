@@ -801,6 +801,15 @@ static void test_sfu_threads_tell_of_their_work(void **state)
 		assert_int_equal(load.busy_permille, 0);
 	}
 	assert_false(pl_sfu_stalled(call->sfu, LIMIT_US, &stall));
+
+	/* And of the memory that they hold: nothing of it is free of charge, and what signaling says is added. */
+	struct pl_holding holding;
+	pl_sfu_account(call->sfu, 12345);
+	pl_sfu_holding(call->sfu, &holding);
+	assert_int_equal(holding.bytes[PL_HOLDING_CONNECTIONS], 12345);
+	for (int part = 0; part < PL_HOLDINGS; part++)
+		assert_true(holding.bytes[part] > 0);
+	assert_int_equal(holding.bytes[PL_HOLDING_HANDSHAKES] % PL_CONFERENCE_ASSOCIATION_BYTES, 0);
 }
 
 static void test_sfu_junk_beside_a_call_is_counted_only(void **state)

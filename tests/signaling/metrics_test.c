@@ -17,6 +17,7 @@ static struct pl_front_counters front;
 static struct pl_sfu_pressure pressure;
 static struct pl_forecast_view forecast;
 static struct pl_metrics_times times;
+static struct pl_holding holding;
 static struct pl_load shard_load[PL_SFU_SHARDS_MAX], worker_load[PL_WORKERS_MAX];
 static struct pl_log_counters log_counters;
 
@@ -47,6 +48,7 @@ static char *write_metrics(size_t shards, size_t workers)
 		.pressure = &pressure,
 		.times = &times,
 		.forecast = &forecast,
+		.holding = &holding,
 		.shard_load = shard_load,
 		.worker_load = worker_load,
 		.opus = &opus,
@@ -68,6 +70,7 @@ static void test_metrics_fit_always(void **state)
 	memset(&log_counters, 0xff, sizeof log_counters);
 	memset(&pressure, 0xff, sizeof pressure);
 	memset(&times, 0xff, sizeof times);
+	memset(&holding, 0xff, sizeof holding);
 	memset(shard_load, 0xff, sizeof shard_load);
 	memset(worker_load, 0xff, sizeof worker_load);
 	pressure.now.is_forced = true;
