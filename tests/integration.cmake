@@ -26,9 +26,8 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	get_filename_component(name ${source} NAME_WE)
 	string(REGEX REPLACE "_test$" "" short ${name})
 	# A sanitizer's allocator keeps what was freed, and stands before the one that is counted: its memory says nothing.  Nor does
-	# the time that it takes to react.
-	# What a rule asks is the same in each tree.
-	if(short MATCHES "^(memory|steady|prometheus)$" AND PLENUM_SANITIZE)
+	# the time that it takes to react.  What a rule asks is the same in each tree.
+	if(short MATCHES "^(memory|reaction|steady|prometheus)$" AND PLENUM_SANITIZE)
 		continue()
 	endif()
 	set(counter "")
