@@ -33,32 +33,32 @@ static bool has_body(struct lws *wsi)
 	       lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 }
 
-/* A script may connect to where it came from.  Not all browsers take 'self' for WebSockets, so the host is named. */
-static void write_connect_sources(struct lws *wsi, char *text, size_t size)
+/* A script may connect to where it came from, and to where it may be sent on to.  Not all browsers take 'self' for WebSockets, so the
+ * host is named. */
+static void put_connect_sources(struct pl_text *head, struct lws *wsi, const char *move_to)
 {
 	char host[HOST_SIZE];
+	pl_text_put(head, "connect-src 'self'");
 	if (copy_host(wsi, host))
-		snprintf(text, size, "'self' ws://%s wss://%s", host, host);
-	else
-		snprintf(text, size, "'self'");
+		pl_text_put(head, " ws://%s wss://%s", host, host);
+	if (move_to != NULL && move_to[0] != '\0') /* http becomes ws, and https wss */
+		pl_text_put(head, " %s ws%s", move_to, move_to + strlen("http"));
+	pl_text_put(head, "; ");
 }
 
 /* The page's own files only, no frames around it, and of the machine the microphone alone.  Other sites may load
  * plenum.js: the files are public and say nothing about who asks. */
-static void put_page_headers(struct pl_text *head, struct lws *wsi, const char *etag)
+static void put_page_headers(struct pl_text *head, struct lws *wsi, const struct pl_http_answer *answer)
 {
-	char connect[2 * HOST_SIZE + 32];
-	write_connect_sources(wsi, connect, sizeof(connect));
-	pl_text_put(head,
-		"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
-		"data:; "
-		"font-src 'self'; media-src 'self' blob:; connect-src %s; base-uri 'none'; form-action 'none'; "
-		"frame-ancestors 'none'\r\n"
-		"Permissions-Policy: microphone=(self), camera=(), geolocation=(), payment=(), usb=()\r\n"
-		"Referrer-Policy: no-referrer\r\nAccess-Control-Allow-Origin: *\r\n",
-		connect);
-	if (etag != NULL)
-		pl_text_put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
+	pl_text_put(head, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+			  "'self' data:; "
+			  "font-src 'self'; media-src 'self' blob:; ");
+	put_connect_sources(head, wsi, answer->move_to);
+	pl_text_put(head, "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+			  "Permissions-Policy: microphone=(self), camera=(), geolocation=(), payment=(), usb=()\r\n"
+			  "Referrer-Policy: no-referrer\r\nAccess-Control-Allow-Origin: *\r\n");
+	if (answer->etag != NULL)
+		pl_text_put(head, "Cache-Control: no-cache\r\nETag: %s\r\n", answer->etag);
 }
 
 static bool closes(struct lws *wsi, const struct pl_http_answer *answer)
@@ -77,7 +77,7 @@ static bool send_head(struct lws *wsi, const struct pl_http_answer *answer, size
 	if (has_length)
 		pl_text_put(&head, "Content-Length: %zu\r\n", size);
 	if (answer->is_page)
-		put_page_headers(&head, wsi, answer->etag);
+		put_page_headers(&head, wsi, answer);
 	else
 		pl_text_put(&head, "Cache-Control: no-store\r\n");
 	if (closes(wsi, answer))
@@ -233,7 +233,11 @@ static int respond_file(struct pl_server *server, struct lws *wsi, struct pl_ses
 			"<!doctype html><meta charset=\"utf-8\"><title>Not found</title>\n"
 			"<p>Nothing is here. The call is at <a href=\"/\">the front door</a>.</p>\n");
 	}
-	struct pl_http_answer answer = { .status = "200 OK", .type = file.type, .etag = file.etag, .is_page = true };
+	struct pl_http_answer answer = { .status = "200 OK",
+		.type = file.type,
+		.etag = file.etag,
+		.is_page = true,
+		.move_to = server->config->drain_move_to };
 	if (!is_known(wsi, file.etag))
 		return pl_http_respond(wsi, session, &answer, &file);
 	answer.status = "304 Not Modified";

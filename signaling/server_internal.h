@@ -125,6 +125,7 @@ struct pl_http_answer {
 	const char *status;              /* "200 OK" */
 	const char *type, *etag, *extra; /* extra: whole lines */
 	bool is_page;                    /* gets the headers of a page; else the response is not to be stored */
+	const char *move_to;             /* where else the page may connect to: a URL; NULL or "": nowhere */
 	bool is_bodiless;                /* has no body by its status, and so no length of one */
 	bool has_read_body;              /* of the request: the connection can be used again */
 	bool closes;                     /* the connection; also closed if the request has a body that was not read */

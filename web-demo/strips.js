@@ -48,10 +48,11 @@ export class Strips {
 		show();
 	}
 
-	/** @param {{ isDone: boolean }} move */
-	#showMove({ isDone }) {
+	/** @param {{ code: string, isDone: boolean }} move */
+	#showMove({ code, isDone }) {
 		this.#endJourney();
-		if (isDone) this.#journey.show(`The call has moved to ${new URL(this.#call.server).host}.`, 0, BACK_FOR_MS);
+		const others = code === 'draining' ? ' The others follow.' : '';
+		if (isDone) this.#journey.show(`The call has moved to ${new URL(this.#call.server).host}.${others}`, 0, BACK_FOR_MS);
 		else this.#journey.show('The call moves to another server. There is nothing for you to do.', 1);
 	}
 

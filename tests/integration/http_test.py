@@ -271,6 +271,14 @@ def other_sites_may_load_the_library(server):
     assert get(server, "/metrics", fields=["Origin: https://elsewhere.test"])["access-control-allow-origin"] is None
 
 
+def page_may_go_where_it_is_sent():
+    """drain.move_to: the page's call goes on there, so the browser must let it connect."""
+    for url, socket in (("https://other.test:8443", "wss://other.test:8443"), ("http://[::1]:80", "ws://[::1]:80")):
+        with Server({"drain.move_to": url}) as server:
+            policy = get(server, "/")["content-security-policy"]
+            assert f"connect-src 'self' ws://plenum.test wss://plenum.test {url} {socket};" in policy, policy
+
+
 def folder_is_served():
     """http.root: a page's author edits and reloads; nothing outside of the folder is served, whatever links there are."""
     with tempfile.TemporaryDirectory() as folder:
@@ -375,7 +383,7 @@ WITH_SERVER = (page_is_whole, copies_are_kept, head_is_get_without_body, methods
                pipelined_requests_are_answered_in_order,
                metrics_are_prometheus, stray_datagrams_are_counted_by_reason, health_is_told, headers_protect_the_page,
                other_sites_may_load_the_library, idle_connections_are_bounded, slow_senders_are_cut_off)
-ALONE = (folder_is_served, https_is_served, wrong_certificates_are_explained)
+ALONE = (page_may_go_where_it_is_sent, folder_is_served, https_is_served, wrong_certificates_are_explained)
 
 
 def run(tests, *arguments):
