@@ -30,9 +30,12 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	if(short MATCHES "^(memory|reaction|steady|prometheus)$" AND PLENUM_SANITIZE)
 		continue()
 	endif()
-	set(counter "")
+	set(more "")
+	if(PLENUM_SANITIZE)
+		set(more "PLENUM_SANITIZED=1;")
+	endif()
 	if(short STREQUAL "steady")
-		set(counter "PLENUM_COUNT_CALLS=$<TARGET_FILE:plenum_count_calls>;")
+		set(more "PLENUM_COUNT_CALLS=$<TARGET_FILE:plenum_count_calls>;")
 	endif()
 	set(weight COST 100)
 	if(short IN_LIST PLENUM_INTEGRATION_LISTENS)
@@ -46,7 +49,7 @@ foreach(source IN LISTS INTEGRATION_SOURCES)
 	set_tests_properties(${test} PROPERTIES LABELS integration TIMEOUT 180 ${weight} ${PLENUM_COST_${short}}
 		FIXTURES_REQUIRED "${needs}"
 		SKIP_RETURN_CODE 77
-		ENVIRONMENT "${counter}PLENUM_PROMETHEUS=${CMAKE_SOURCE_DIR}/build/prometheus;PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
+		ENVIRONMENT "${more}PLENUM_PROMETHEUS=${CMAKE_SOURCE_DIR}/build/prometheus;PLENUM_SERVER=$<TARGET_FILE:plenum>;PLENUM_LOAD=$<TARGET_FILE:plenum-load>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
 # Browsers take all of a small machine, so the sanitizers' trees leave them out.
