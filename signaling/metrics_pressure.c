@@ -131,7 +131,7 @@ static void put_holding(struct pl_text *w, const struct pl_holding *holding)
 	};
 	pl_metrics_head(w, "plenum_memory_bytes", "gauge", "what a part of the server holds of its memory");
 	for (int i = 0; i < PL_HOLDINGS; i++)
-		pl_text_put(w, "plenum_memory_bytes{part=\"%s\"} %" PRIu64 "\n", part[i], holding->bytes[i]);
+		pl_text_put(w, "plenum_memory_bytes{subsystem=\"%s\"} %" PRIu64 "\n", part[i], holding->bytes[i]);
 }
 
 void pl_metrics_pressure(struct pl_text *w, const struct pl_metrics *metrics)

@@ -67,12 +67,16 @@ def queries_of_alerts():
 
 def check_names(server):
     """Each metric that is asked for, or written about, is in /metrics, or is recorded."""
-    told = set(re.findall(r"^# TYPE (\S+)", get(server, "/metrics").body.decode(), re.MULTILINE))
+    text = get(server, "/metrics").body.decode()
+    told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     recorded = expressions(ROOT / "config/prometheus" / RULES)
     for name, expr in {**recorded, **queries_of_alerts(), **queries_of_dashboard()}.items():
         for metric in re.findall(r"\b(?:plenum|process)[_:][a-z0-9_:]+", re.sub(r'"[^"]*"', "", expr)):
             base = re.sub(r"_(bucket|sum|count)$", "", metric)
             assert metric in told or base in told or metric in recorded, f"{name}: nobody tells {metric}"
+    page = (ROOT / "web-demo/status.js").read_text()
+    for metric, label in re.findall(r"\.by\('(\w+)', '(\w+)'\)", page):
+        assert re.search(rf'^{metric}{{(?:.*,)?{label}="', text, re.MULTILINE), f"status.js: {metric} has no label {label}"
     for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]:
         for metric in re.findall(r"\bplenum_[a-z0-9_]*[a-z0-9]\b(?![*_])", path.read_text()):
             base = re.sub(r"_(bucket|sum|count)$", "", metric)

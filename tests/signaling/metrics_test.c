@@ -165,6 +165,7 @@ static void test_metrics_of_pressure(void **state)
 		.basis = PL_FORECAST_TREND, .used = 0.25f, .ahead = 0.375f, .error = 0.0625f
 	};
 	worker_load[0] = (struct pl_load){ .cpu_permille = 77, .ring_permille = 5 };
+	holding = (struct pl_holding){ .bytes = { [PL_HOLDING_KEYS] = 4711 } };
 	memset(&times, 0, sizeof times);
 	pl_histogram_note(&times.shard[1].transit, 5);
 	pl_histogram_note(&times.shard[0].join, 700);
@@ -196,6 +197,7 @@ static void test_metrics_of_pressure(void **state)
 		"plenum_load_late_p99_seconds{shard=\"1\"} 0.001234\n",
 		"plenum_load_busy_seconds_total{shard=\"1\"} 98.765432\n",
 		"plenum_load_cpu_ratio{worker=\"0\"} 0.077000\n",
+		"plenum_memory_bytes{subsystem=\"keys\"} 4711\nplenum_memory_bytes{subsystem=\"handshakes\"} 0\n",
 		"plenum_transit_seconds_count{shard=\"0\"} 0\n",
 		"plenum_transit_seconds_sum{shard=\"1\"} 0.000005\n",
 		"plenum_join_seconds_sum{shard=\"0\"} 0.000700\n",
