@@ -202,13 +202,14 @@ def metrics_are_prometheus(server):
         if match := re.fullmatch(r"# HELP ([a-z_][a-z0-9_]*) \S.*", line):
             assert match[1] not in helped, line
             helped.add(match[1])
-        elif match := re.fullmatch(r"# TYPE ([a-z_][a-z0-9_]*) (counter|gauge)", line):
+        elif match := re.fullmatch(r"# TYPE ([a-z_][a-z0-9_]*) (counter|gauge|histogram)", line):
             assert match[1] not in types and match[1] in helped, line
             types[match[1]] = match[2]
             family = match[1]
         else:
             match = re.fullmatch(r'([a-z_][a-z0-9_]*)(\{[a-z_]+="[^"\\]*"(?:,[a-z_]+="[^"\\]*")*\})? ([0-9.e+]+)', line)
-            assert match and match[1] == family and types[family], line
+            parts = ("_bucket", "_sum", "_count") if types[family] == "histogram" else ("",)
+            assert match and match[1] in [family + part for part in parts], line
             assert match[1] + (match[2] or "") not in samples, line
             samples[match[1] + (match[2] or "")] = float(match[3])
             assert (types[family] == "counter") == family.endswith("_total"), f"{family} is misnamed"
@@ -228,7 +229,7 @@ def metrics_are_prometheus(server):
     assert samples["process_open_fds"] > 3 and samples["process_resident_memory_bytes"] > 1e6
     assert abs(samples["process_start_time_seconds"] - time.time()) < 600
     more = metrics_by_shard(server)
-    assert all(more[name] >= value for name, value in samples.items() if types[name.split("{")[0]] == "counter")
+    assert all(more[name] >= value for name, value in samples.items() if types.get(name.split("{")[0]) != "gauge")
     assert more["plenum_http_requests_total"] == samples["plenum_http_requests_total"] + 1
 
 
