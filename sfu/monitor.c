@@ -16,8 +16,8 @@ enum {
 	TELL_PERMILLE = 50,
 	TELL_US = 1000000,
 	SHARD_LATE_FULL_US = 5000,
-	LATE_TURNS_MIN = 5, /* of a window, for its latest to say something */
-	HANG_US = 500000,
+	LATE_TURNS_MIN = 5,              /* of a window, for its latest to say something */
+	HANG_US = 500000,                /* a thread that tells nothing for less may only not be let run */
 	OWN_WORK_PERMILLE = 500,         /* of its time a thread is at work, for what is late to be its own doing */
 	OTHERS_PERIODS = PL_PROBE_TURNS, /* so often the namespace's counters are read */
 };
@@ -140,6 +140,12 @@ static bool hangs(const struct pl_load *load)
 	return load->turns == 0 && load->busy_permille == 1000;
 }
 
+/* What it is late with, or busy with, is its own work, and less of that would help. */
+static bool is_own(const struct pl_load *load, uint64_t work_permille)
+{
+	return work_permille >= OWN_WORK_PERMILLE && (!hangs(load) || load->age_us >= HANG_US);
+}
+
 /* A thread at rest tells seldom: what it told once is not the load of now.  Of such a window, peaks are left out. */
 static void take_load(struct pl_load *load, int64_t now_us, int64_t *told_us)
 {
@@ -164,7 +170,7 @@ static void offer_late(struct pl_pressure_sample *sample, const struct pl_load *
 		(struct pl_pressure_reading){
 			.part = is_counted ? load->late_p99_us : 0,
 			.whole = SHARD_LATE_FULL_US,
-			.is_shared = work_permille < OWN_WORK_PERMILLE,
+			.is_shared = !is_own(load, work_permille),
 		});
 }
 
@@ -186,7 +192,7 @@ static uint64_t add_shards(struct pl_monitor *monitor, int64_t now_us, struct pl
 			(struct pl_pressure_reading){
 				.part = work_permille,
 				.whole = 1000,
-				.is_shared = hangs(&load) && load.age_us < HANG_US, /* may be it is only not let run */
+				.is_shared = hangs(&load) && !is_own(&load, work_permille),
 			});
 		offer_late(sample, &load, work_permille);
 		offer_fill(sample, &load);
@@ -212,7 +218,7 @@ static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pr
 			(struct pl_pressure_reading){
 				.part = hangs(&load) ? 1000 : late,
 				.whole = 1000,
-				.is_shared = load.busy_permille < OWN_WORK_PERMILLE,
+				.is_shared = !is_own(&load, load.busy_permille),
 			});
 	}
 }
