@@ -101,6 +101,19 @@ static uint16_t confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permil
 	return lasting > careful ? lasting : careful;
 }
 
+static uint16_t cut_of(uint8_t input, bool is_shared, uint32_t permille)
+{
+	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
+	const uint32_t most = is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX;
+	return (uint16_t)(scaled < most ? scaled : most);
+}
+
+uint16_t pl_pressure_reading_permille(uint8_t input, const struct pl_pressure_reading *reading)
+{
+	PL_ASSERT(scale[input].periods == 0);
+	return cut_of(input, reading->is_shared, permille_of(reading->part, reading->whole));
+}
+
 static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
 {
 	struct pl_rate *rate = &meter->rate[input];
@@ -109,12 +122,10 @@ static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl
 		memset(meter->recent[input], 0, sizeof meter->recent[input]);
 		return PL_PRESSURE_ABSENT;
 	}
-	const uint32_t permille = scale[input].periods == 0
-					  ? permille_of(reading->part, reading->whole)
-					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
-	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
-	const uint32_t most = reading->is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX;
-	const uint16_t cut = (uint16_t)(scaled < most ? scaled : most);
+	const uint16_t cut = scale[input].periods == 0
+				     ? pl_pressure_reading_permille(input, reading)
+				     : cut_of(input, reading->is_shared,
+					       pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole));
 	return scale[input].is_confirmed ? confirm(meter->recent[input], cut) : cut;
 }
 

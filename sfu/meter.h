@@ -30,6 +30,9 @@ struct pl_pressure_reading {
 	bool is_shared; /* others can cause it without hurting us: it makes the server careful, and refuses nobody */
 };
 
+/* What a reading counts by itself, in thousandths: for inputs that are what there is now, and not compared over time. */
+uint16_t pl_pressure_reading_permille(uint8_t input, const struct pl_pressure_reading *reading);
+
 struct pl_pressure_sample {
 	struct pl_pressure_reading input[PL_PRESSURE_INPUTS];
 };

@@ -9,17 +9,13 @@
 #include "sfu/io/published.h"
 #include "sfu/io/thread.h"
 #include "sfu/meter.h"
+#include "sfu/strain.h"
 
 enum {
 	EVENTS = 64,
 	/* Signaling admits against what it was told: it may be so far off, or so old above nominal.  An idle server is not woken. */
 	TELL_PERMILLE = 50,
 	TELL_US = 1000000,
-	SHARD_LATE_FULL_US = 5000,
-	LATE_TURNS_MIN = 5,              /* of a window, for its latest to say something */
-	HANG_US = 500000,                /* a thread that tells nothing for less may only not be let run */
-	OWN_WORK_PERMILLE = 500,         /* of its time a thread is at work, for what is late to be its own doing */
-	OTHERS_PERIODS = PL_PROBE_TURNS, /* so often the namespace's counters are read */
 };
 
 _Static_assert(sizeof(struct pl_sfu_pressure) % sizeof(uint64_t) == 0, "it is published by words");
@@ -29,9 +25,7 @@ struct pl_monitor {
 	struct pl_probe probe;
 	bool is_triggered;
 	struct pl_rate others_rate; /* of the namespace's full receive queues */
-	struct pl_rate drop_rate[PL_SFU_SHARDS_MAX], late_rate[PL_WORKERS_MAX];
-	int64_t shard_told_us[PL_SFU_SHARDS_MAX],
-		worker_told_us[PL_WORKERS_MAX];         /* the window that was looked at last */
+	struct pl_strain shard_strain[PL_SFU_SHARDS_MAX], worker_strain[PL_WORKERS_MAX];
 	uint64_t cpu_us, cpu_seen_us, deferred_seen_us; /* of the process: without what was deferred; as read */
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
@@ -102,80 +96,7 @@ static void relieve(struct pl_monitor *monitor, const struct pl_pressure *now)
 
 /* ---- its turns ---- */
 
-/* What no receive queue of the namespace had room for; others' sockets are among them. */
-static void add_others(struct pl_monitor *monitor, const struct pl_probe_udp *udp, struct pl_pressure_sample *sample)
-{
-	const uint64_t all = udp->datagrams + udp->queue_full;
-	const uint32_t permille = pl_rate_feed(&monitor->others_rate, OTHERS_PERIODS, udp->queue_full, all);
-	struct pl_pressure_reading *reading = &sample->input[PL_PRESSURE_RECEIVE_QUEUE];
-	if (all > 0 && (reading->whole == 0 || permille > reading->part * 1000 / reading->whole))
-		*reading = (struct pl_pressure_reading){ .part = permille, .whole = 1000, .is_shared = true };
-}
-
-/* What of it counts, in thousandths; enough to compare two of one input. */
-static uint64_t weight(const struct pl_pressure_reading *reading)
-{
-	if (reading->whole == 0)
-		return 0;
-	const uint64_t permille = reading->part * 1000 / reading->whole;
-	return reading->is_shared && permille > PL_METER_CAREFUL_PERMILLE ? PL_METER_CAREFUL_PERMILLE : permille;
-}
-
-/* The worst counts. */
-static void offer(struct pl_pressure_sample *sample, enum pl_pressure_input input, struct pl_pressure_reading reading)
-{
-	struct pl_pressure_reading *worst = &sample->input[input];
-	if (worst->whole == 0 || weight(&reading) > weight(worst))
-		*worst = reading;
-}
-
-static void offer_permille(struct pl_pressure_sample *sample, enum pl_pressure_input input, uint64_t permille)
-{
-	offer(sample, input, (struct pl_pressure_reading){ .part = permille, .whole = 1000 });
-}
-
-/* It has been in one turn, or has not been let run, for two windows. */
-static bool hangs(const struct pl_load *load)
-{
-	return load->turns == 0 && load->busy_permille == 1000;
-}
-
-/* What it is late with, or busy with, is its own work, and less of that would help. */
-static bool is_own(const struct pl_load *load, uint64_t work_permille)
-{
-	return work_permille >= OWN_WORK_PERMILLE && (!hangs(load) || load->age_us >= HANG_US);
-}
-
-/* A thread at rest tells seldom: what it told once is not the load of now.  Of such a window, peaks are left out. */
-static void take_load(struct pl_load *load, int64_t now_us, int64_t *told_us)
-{
-	const int64_t at_us = now_us - (int64_t)load->age_us;
-	if (at_us == *told_us && !hangs(load))
-		load->late_p99_us = load->ring_permille = load->pool_permille = 0;
-	*told_us = at_us;
-}
-
-static void offer_fill(struct pl_pressure_sample *sample, const struct pl_load *load)
-{
-	offer_permille(sample, PL_PRESSURE_POOL, load->pool_permille);
-	offer_permille(sample, PL_PRESSURE_RING, load->ring_permille);
-}
-
-/* A thread that sleeps half of the time and begins late all the same waits for others' work: less of ours would not help it.  And of
- * a few turns one that was late says nothing. */
-static void offer_late(struct pl_pressure_sample *sample, const struct pl_load *load, uint64_t work_permille)
-{
-	const bool is_counted = load->turns >= LATE_TURNS_MIN || hangs(load);
-	offer(sample, PL_PRESSURE_SHARD_LATE,
-		(struct pl_pressure_reading){
-			.part = is_counted ? load->late_p99_us : 0,
-			.whole = SHARD_LATE_FULL_US,
-			.is_shared = !is_own(load, work_permille),
-		});
-}
-
-/* The worst of the media threads.  Handshakes and joins fill what media leaves, so they are no load: a storm of them is over the
- * sooner.  Returns how long they took, ever. */
+/* Returns how long handshakes and joins took, ever. */
 static uint64_t add_shards(struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
 {
 	uint64_t deferred_us = 0;
@@ -184,25 +105,13 @@ static uint64_t add_shards(struct pl_monitor *monitor, int64_t now_us, struct pl
 		struct pl_sfu_counters counters = { .kernel_drops = 0 };
 		pl_shard_load(monitor->shard[i], now_us, &load);
 		pl_shard_add_counters(monitor->shard[i], &counters);
-		take_load(&load, now_us, &monitor->shard_told_us[i]);
+		pl_strain_add_shard(sample, &monitor->shard_strain[i], now_us, &load, counters.conference.datagrams_in,
+			counters.kernel_drops);
 		deferred_us += load.deferred_us;
-		const uint64_t came = counters.conference.datagrams_in + counters.kernel_drops;
-		const uint64_t work_permille = load.busy_permille - load.deferred_permille;
-		offer(sample, PL_PRESSURE_SHARD_BUSY,
-			(struct pl_pressure_reading){
-				.part = work_permille,
-				.whole = 1000,
-				.is_shared = hangs(&load) && !is_own(&load, work_permille),
-			});
-		offer_late(sample, &load, work_permille);
-		offer_fill(sample, &load);
-		offer_permille(sample, PL_PRESSURE_RECEIVE_QUEUE,
-			pl_rate_feed(&monitor->drop_rate[i], 1, counters.kernel_drops, came));
 	}
 	return deferred_us;
 }
 
-/* The worst of the codec workers.  One that hangs counts none of the ticks that it misses. */
 static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
 {
 	for (size_t i = 0; i < monitor->workers->count; i++) {
@@ -210,16 +119,8 @@ static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pr
 		struct pl_sfu_worker_counters counters;
 		pl_worker_load(monitor->workers->worker[i], now_us, &load);
 		pl_worker_counters(monitor->workers->worker[i], &counters);
-		take_load(&load, now_us, &monitor->worker_told_us[i]);
-		const uint32_t late =
-			pl_rate_feed(&monitor->late_rate[i], 1, counters.codec.late, counters.codec.steps);
-		offer_fill(sample, &load);
-		offer(sample, PL_PRESSURE_CODEC_LATE,
-			(struct pl_pressure_reading){
-				.part = hangs(&load) ? 1000 : late,
-				.whole = 1000,
-				.is_shared = !is_own(&load, load.busy_permille),
-			});
+		pl_strain_add_worker(
+			sample, &monitor->worker_strain[i], now_us, &load, counters.codec.steps, counters.codec.late);
 	}
 }
 
@@ -242,7 +143,7 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	pl_probe_read(&monitor->probe, now_us, pl_holding_total(&holding), monitor->is_triggered, &sample, &udp);
 	take_off_deferred(monitor, add_shards(monitor, now_us, &sample), &sample.input[PL_PRESSURE_CPU]);
 	add_workers(monitor, now_us, &sample);
-	add_others(monitor, &udp, &sample);
+	pl_strain_add_others(&sample, &monitor->others_rate, PL_PROBE_TURNS, udp.datagrams, udp.queue_full);
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
 	relieve(monitor, now);

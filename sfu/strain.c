@@ -1,0 +1,87 @@
+#include "sfu/strain.h"
+
+/* The worst counts. */
+static void offer(struct pl_pressure_sample *sample, enum pl_pressure_input input, struct pl_pressure_reading reading)
+{
+	struct pl_pressure_reading *worst = &sample->input[input];
+	if (worst->whole == 0 ||
+		pl_pressure_reading_permille(input, &reading) > pl_pressure_reading_permille(input, worst))
+		*worst = reading;
+}
+
+static void offer_permille(
+	struct pl_pressure_sample *sample, enum pl_pressure_input input, uint64_t permille, bool is_shared)
+{
+	offer(sample, input, (struct pl_pressure_reading){ .part = permille, .whole = 1000, .is_shared = is_shared });
+}
+
+/* It has been in one turn, or has not been let run, for two windows. */
+static bool hangs(const struct pl_load *load)
+{
+	return load->turns == 0 && load->busy_permille == 1000;
+}
+
+/* What it is late with, or busy with, is its own work, and less of that would help. */
+static bool is_own(const struct pl_load *load, uint64_t work_permille)
+{
+	return work_permille >= PL_STRAIN_OWN_PERMILLE && (!hangs(load) || load->age_us >= PL_STRAIN_HANG_US);
+}
+
+/* A thread at rest tells seldom, and what it told once is not the load of now.  True: this window was not looked at before. */
+static bool is_new(struct pl_strain *strain, int64_t now_us, const struct pl_load *load)
+{
+	const int64_t before_us = strain->told_us;
+	strain->told_us = now_us - (int64_t)load->age_us;
+	return strain->told_us != before_us || hangs(load);
+}
+
+static void offer_fill(struct pl_pressure_sample *sample, const struct pl_load *load, bool is_new_window)
+{
+	offer_permille(sample, PL_PRESSURE_POOL, is_new_window ? load->pool_permille : 0, false);
+	offer_permille(sample, PL_PRESSURE_RING, is_new_window ? load->ring_permille : 0, false);
+}
+
+/* Of a few turns one that was late says nothing. */
+static uint64_t late_us_of(const struct pl_load *load, bool is_new_window)
+{
+	const bool is_counted = load->turns >= PL_STRAIN_LATE_TURNS_MIN || hangs(load);
+	return is_counted && is_new_window ? load->late_p99_us : 0;
+}
+
+void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *strain, int64_t now_us,
+	const struct pl_load *load, uint64_t came, uint64_t dropped)
+{
+	const bool is_new_window = is_new(strain, now_us, load);
+	const uint64_t deferred =
+		load->deferred_permille < load->busy_permille ? load->deferred_permille : load->busy_permille;
+	const uint64_t work_permille = load->busy_permille - deferred;
+	offer_permille(sample, PL_PRESSURE_SHARD_BUSY, work_permille, hangs(load) && !is_own(load, work_permille));
+	offer(sample, PL_PRESSURE_SHARD_LATE,
+		(struct pl_pressure_reading){
+			.part = late_us_of(load, is_new_window),
+			.whole = PL_STRAIN_LATE_US,
+			.is_shared = !is_own(load, work_permille),
+		});
+	offer_permille(
+		sample, PL_PRESSURE_RECEIVE_QUEUE, pl_rate_feed(&strain->rate, 1, dropped, came + dropped), false);
+	offer_fill(sample, load, is_new_window);
+}
+
+void pl_strain_add_worker(struct pl_pressure_sample *sample, struct pl_strain *strain, int64_t now_us,
+	const struct pl_load *load, uint64_t steps, uint64_t late)
+{
+	const bool is_new_window = is_new(strain, now_us, load);
+	const uint32_t late_permille = pl_rate_feed(&strain->rate, 1, late, steps);
+	/* One that hangs counts none of the ticks that it misses. */
+	offer_permille(
+		sample, PL_PRESSURE_CODEC_LATE, hangs(load) ? 1000 : late_permille, !is_own(load, load->busy_permille));
+	offer_fill(sample, load, is_new_window);
+}
+
+void pl_strain_add_others(
+	struct pl_pressure_sample *sample, struct pl_rate *rate, uint8_t periods, uint64_t came, uint64_t dropped)
+{
+	if (came + dropped > 0)
+		offer_permille(
+			sample, PL_PRESSURE_RECEIVE_QUEUE, pl_rate_feed(rate, periods, dropped, came + dropped), true);
+}
