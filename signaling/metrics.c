@@ -192,6 +192,9 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 		&writer, "plenum_http_requests_total", "counter", "HTTP requests answered", metrics->http_requests);
 	pl_metrics_whole(&writer, "plenum_connections_refused_total", "counter", "connections refused over the limits",
 		metrics->http_refused);
+	pl_metrics_whole(&writer, "plenum_connections_displaced_total", "counter",
+		"connections closed for others that came, as they asked for nothing or did not close",
+		metrics->http_displaced);
 	put_log(&writer, metrics->log);
 	put_front(&writer, metrics->front);
 	pl_metrics_whole(&writer, "plenum_shards", "gauge", "media threads", metrics->shard_count);

@@ -44,6 +44,7 @@ struct pl_metrics {
 	const struct pl_load *shard_load, *worker_load; /* as many as shards, and workers */
 	enum pl_simd simd;                              /* that mixes now */
 	uint64_t http_requests, http_refused;           /* refused: TCP or WebSocket connections over the limits */
+	uint64_t http_displaced;                        /* closed for others that came */
 	const struct pl_log_counters *log;
 	const struct pl_library_opus *opus;
 	bool is_ending;

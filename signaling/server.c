@@ -178,6 +178,47 @@ static void pause_accepting(struct pl_server *server)
 	pl_loop_set_timer(server, &server->accept_timer, pl_server_now_us() + ACCEPT_PAUSE_US);
 }
 
+/* ---- connections ---- */
+
+/* What is no WebSocket: a page's, a request's, or nothing's.  A crowd of the last kind must not keep the others out, nor look as if
+ * the server had much to do (file descriptors press, too): so they are bounded, and the oldest makes room. */
+struct guest {
+	lws_dll2_t link; /* of server->guests */
+	struct lws *wsi;
+};
+
+static void begin_guest(struct pl_server *server, struct lws *wsi)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+	if (guest == NULL)
+		return; /* and is bounded by its timeout alone */
+	guest->wsi = wsi;
+	lws_dll2_add_tail(&guest->link, &server->guests);
+	lws_set_opaque_user_data(wsi, guest);
+}
+
+/* It is a WebSocket now, or goes. */
+static void end_guest(struct lws *wsi)
+{
+	struct guest *guest = lws_get_opaque_user_data(wsi);
+	if (guest == NULL)
+		return;
+	lws_set_opaque_user_data(wsi, NULL);
+	lws_dll2_remove(&guest->link);
+	free(guest);
+}
+
+static void make_room(struct pl_server *server)
+{
+	const uint32_t most = PL_SERVER_SPARE_CONNECTIONS + server->config->limits_connections / PL_SERVER_GUESTS_PART;
+	while (server->guests.count >= most) {
+		struct guest *oldest = lws_container_of(server->guests.head, struct guest, link);
+		server->displaced++;
+		lws_set_timeout(oldest->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_SYNC);
+	}
+	pl_silence_bound(server);
+}
+
 static void accept_connections(struct pl_server *server)
 {
 	const int listen_fd = lws_get_socket_fd(server->listener);
@@ -188,6 +229,7 @@ static void accept_connections(struct pl_server *server)
 				pause_accepting(server);
 			return;
 		}
+		make_room(server);
 		if (server->open_count >= server->config->limits_connections + PL_SERVER_SPARE_CONNECTIONS) {
 			server->refused++;
 			close(fd);
@@ -196,7 +238,10 @@ static void accept_connections(struct pl_server *server)
 		/* A small message must not wait for the acknowledgement of the one before it. */
 		const int on = 1;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		if (lws_adopt_socket_vhost(server->vhost, fd) == NULL)
+		struct lws *wsi = lws_adopt_socket_vhost(server->vhost, fd);
+		if (wsi != NULL)
+			begin_guest(server, wsi);
+		else
 			pl_log(PL_LOG_DEBUG, "a connection could not be taken");
 		pl_loop_client_came(server);
 	}
@@ -248,6 +293,7 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 	case LWS_CALLBACK_WSI_DESTROY:
 		server->open_count--;
 		account(server);
+		end_guest(wsi);
 		return 0;
 	case LWS_CALLBACK_HTTP:
 		return pl_http_request(server, wsi, session, in, size);
@@ -269,6 +315,7 @@ static int on_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 		}
 		return 0;
 	case LWS_CALLBACK_ESTABLISHED:
+		end_guest(wsi);
 		return pl_ws_opened(server, wsi, session);
 	case LWS_CALLBACK_RECEIVE:
 		return pl_ws_received(server, session, (struct pl_bytes){ in, size });

@@ -189,6 +189,7 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.simd = server->simd,
 		.http_requests = server->http_requests,
 		.http_refused = server->refused,
+		.http_displaced = server->displaced,
 		.opus = &server->opus,
 		.is_ending = pl_front_unready(server->front) != NULL,
 		.phases = server->phases,

@@ -22,6 +22,10 @@ struct pl_whip;
 enum {
 	/* TCP connections beside the WebSockets: browsers open six for a page. */
 	PL_SERVER_SPARE_CONNECTIONS = 256,
+	/* Of all connections, so many part each may be ones that are no WebSocket (beside the spare ones), and WebSockets whose client does
+	 * not finish closing: one more, and the oldest of them goes. */
+	PL_SERVER_GUESTS_PART = 8,
+	PL_SERVER_CLOSING_MIN = 64,
 	PL_SERVER_CHUNK_SIZE = 4096,
 	PL_SERVER_RECEIVE_SIZE = 512, /* of each WebSocket for as long as it lives; longer messages come in parts */
 	/* What is written at once.  libwebsockets would else cut what it sends to the size of what it receives. */
@@ -68,7 +72,8 @@ struct pl_server {
 	struct lws *events;
 	uint32_t open_count; /* of wsi, those three included */
 	uint32_t own_count;  /* of them, before anybody came */
-	uint64_t http_requests, refused;
+	uint64_t http_requests, refused, displaced;
+	lws_dll2_owner_t guests; /* connections that are no WebSocket, the oldest first */
 	ev_timer front_timer, end_timer, drain_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer,
 		forecast_timer, beat;
 	int64_t front_timer_us;                           /* when it is due; INT64_MAX: never */
@@ -184,6 +189,8 @@ void pl_silence_heard(struct pl_server *server, struct pl_ws *ws);
 /* It is being closed, and cut off when that takes long. */
 void pl_silence_closing(struct pl_server *server, struct pl_ws *ws);
 void pl_silence_end(struct pl_ws *ws);
+/* Cuts off those that have been closing for longest, while they are too many.  Not from a callback of theirs. */
+void pl_silence_bound(struct pl_server *server);
 
 /* server_front.c */
 PL_MUST_USE enum pl_err pl_server_front_init(struct pl_server *server);

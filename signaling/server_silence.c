@@ -115,6 +115,16 @@ void pl_silence_closing(struct pl_server *server, struct pl_ws *ws)
 	set_timer(server, ws->heard_us);
 }
 
+void pl_silence_bound(struct pl_server *server)
+{
+	const uint32_t part = server->ws_max / PL_SERVER_GUESTS_PART;
+	const uint32_t most = part > PL_SERVER_CLOSING_MIN ? part : PL_SERVER_CLOSING_MIN;
+	while (server->closing.count > most) {
+		server->displaced++;
+		drop_due(&server->closing, first(&server->closing)->heard_us, "a WebSocket that closes makes room");
+	}
+}
+
 void pl_silence_end(struct pl_ws *ws)
 {
 	lws_dll2_remove(&ws->silence);

@@ -143,7 +143,7 @@ async def send_garbage(server, chance):
 
 
 async def floods_leave_the_call_alone():
-    """Connections that never join, joins that never connect, and WebSockets of garbage: the call beside them loses no packet and no event,
+    """Connections that say nothing, WebSockets that never join, joins that never connect, and WebSockets of garbage: the call beside them loses no packet and no event,
     and somebody else still gets in."""
     seed = int(os.environ.get("PLENUM_SEED") or random.randrange(2**32))
     print(f"seed {seed}")
@@ -153,8 +153,9 @@ async def floods_leave_the_call_alone():
         ann, bob = await call(server)
         pair = await Pair.join(server)
         async with all_is_forwarded(server, 300):
-            idle, joined = [], []
+            silent, idle, joined = [], [], []
             for i in range(150):
+                silent += [await asyncio.open_connection(server.host, server.port) for _ in range(3)]
                 idle.append(await WebSocket.open(server.url, headers=[f"X-Forwarded-For: {FLOODER}"]))
                 if i % 3 == 0:
                     joined.append(await ask(server, f"room{i}", f"X-Forwarded-For: {FLOODER}"))
@@ -167,12 +168,15 @@ async def floods_leave_the_call_alone():
             assert (await client.request(t="leave"))["t"] == "ok"
             now = await asyncio.to_thread(metrics, server)
             assert now["plenum_websockets_waiting"] <= 100 and now["plenum_websockets_displaced_total"] >= 40, now
+            assert now["plenum_connections_displaced_total"] >= 450 - 256 - 400 // 8, now
             await pair.notice_nothing()
         await hear_each_other(ann, bob)
         assert not any(event["t"] == "bye" for peer in (ann, bob) for event in peer.events)
         await pair.leave()
         for client in idle:
             client.abort()
+        for _, writer in silent:
+            writer.transport.abort()
         for _, _, client in joined:
             client.websocket.abort()
         await asyncio.gather(ann.leave(), bob.leave())
