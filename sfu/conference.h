@@ -50,7 +50,7 @@ struct pl_conference_counters {
 	uint64_t crossed;                                 /* packets taken from other shards */
 	uint64_t copied;                                  /* of them, into this shard's own memory */
 	uint64_t pool_low;                                /* times that the packet pool became low */
-	uint32_t participants, rooms;                     /* now */
+	uint32_t participants, rooms;                     /* now, without canaries */
 	uint32_t rooms_moved;                             /* now: where PL_AUDIO_AUTO is the mix */
 	uint32_t packets, packets_used, packets_used_max; /* buffers of the pool: all, now, ever */
 };

@@ -50,7 +50,7 @@ static struct pl_event next_event_of_room(struct pl_conference *c, struct pl_roo
 	return event;
 }
 
-bool pl_events_next(struct pl_conference *c, struct pl_event *event)
+static bool take(struct pl_conference *c, struct pl_event *event)
 {
 	struct pl_participant *p = pl_queue_first(&c->notices.participants);
 	struct pl_room *room = pl_queue_first(&c->notices.rooms);
@@ -68,4 +68,14 @@ bool pl_events_next(struct pl_conference *c, struct pl_event *event)
 		return false;
 	}
 	return true;
+}
+
+/* Of canaries nobody is told: they hear for themselves. */
+bool pl_events_next(struct pl_conference *c, struct pl_event *event)
+{
+	while (take(c, event)) {
+		if (!pl_id_is_canary(event->room))
+			return true;
+	}
+	return false;
 }

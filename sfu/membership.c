@@ -38,7 +38,7 @@ struct pl_room *pl_membership_acquire_room(struct pl_conference *c, uint32_t id,
 	room->moves = c->relief.moves;
 	room->speakers.slots_cap = c->relief.audio_slots;
 	pl_table_insert(&c->rooms_by_id, &room->by_id, room_hash(c, id), room);
-	c->counters.rooms++;
+	c->counters.rooms += !pl_id_is_canary(id);
 	return room;
 }
 
@@ -47,13 +47,13 @@ void pl_membership_look(struct pl_conference *c, struct pl_room *room)
 	if (room->member_count > 0 || pl_spread_is_needed(c, room))
 		return;
 	pl_queue_remove(&c->spreading, &room->spreading);
+	c->counters.rooms -= !pl_id_is_canary(room->id);
 	pl_table_remove(&c->rooms_by_id, &room->by_id);
 	pl_forward_drop(&c->forward, room);
 	c->counters.rooms_moved -= room->is_moved;
 	pl_room_fini(room);
 	room->next_free = c->free_rooms;
 	c->free_rooms = room;
-	c->counters.rooms--;
 }
 
 /* NULL when the table is full. */
@@ -97,7 +97,7 @@ static void detach(struct pl_conference *c, struct pl_participant *p, int64_t no
 	pl_queue_remove(&c->parting, &p->parting);
 	pl_queue_remove(&c->notices.participants, &p->telling);
 	p->tell_connected = p->tell_slots = false;
-	c->counters.participants--;
+	c->counters.participants -= !pl_id_is_canary(p->source);
 }
 
 void pl_membership_forget(struct pl_conference *c, struct pl_participant *p)
@@ -183,7 +183,7 @@ static bool join(struct pl_conference *c, int64_t now_us, const struct pl_comman
 	p->joined_us = now_us;
 	c->associations++;
 	c->occupied++;
-	c->counters.participants++;
+	c->counters.participants += !pl_id_is_canary(p->source);
 	pl_directory_add(&c->directory, p);
 	pl_directory_add_ufrag(&c->directory, p, command->description->local.ufrag);
 	pl_participant_apply(p, command->description, &room->speakers, &c->rng);

@@ -36,6 +36,7 @@ struct pl_monitor {
 	struct pl_shard *const *shard;
 	size_t shard_count;
 	const struct pl_workers *workers;
+	const struct pl_canary_thread *canary;
 	struct pl_thread thread;
 	atomic_uint forced;
 	_Atomic uint64_t connection_bytes;
@@ -134,6 +135,17 @@ static void take_off_deferred(struct pl_monitor *monitor, uint64_t deferred_us, 
 	cpu->part = monitor->cpu_us;
 }
 
+static void add_canary(const struct pl_monitor *monitor, struct pl_pressure_sample *sample)
+{
+	struct pl_canary_report report;
+	if (monitor->canary == NULL)
+		return;
+	pl_canary_thread_read(monitor->canary, &report);
+	const uint16_t permille = pl_canary_pressure(&report);
+	if (permille != PL_PRESSURE_ABSENT)
+		sample->input[PL_PRESSURE_CANARY] = (struct pl_pressure_reading){ .part = permille, .whole = 1000 };
+}
+
 static void look(struct pl_monitor *monitor, int64_t now_us)
 {
 	struct pl_pressure_sample sample = { 0 };
@@ -144,6 +156,7 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	take_off_deferred(monitor, add_shards(monitor, now_us, &sample), &sample.input[PL_PRESSURE_CPU]);
 	add_workers(monitor, now_us, &sample);
 	pl_strain_add_others(&sample, &monitor->others_rate, PL_PROBE_TURNS, udp.datagrams, udp.queue_full);
+	add_canary(monitor, &sample);
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
 	relieve(monitor, now);
@@ -234,11 +247,12 @@ const char *pl_monitor_missing(const struct pl_monitor *monitor)
 }
 
 void pl_monitor_go(struct pl_monitor *monitor, struct pl_shard *const shard[], size_t shard_count,
-	const struct pl_workers *workers)
+	const struct pl_workers *workers, const struct pl_canary_thread *canary)
 {
 	monitor->shard = shard;
 	monitor->shard_count = shard_count;
 	monitor->workers = workers;
+	monitor->canary = canary;
 	pl_thread_go(&monitor->thread);
 }
 

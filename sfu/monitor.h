@@ -5,6 +5,7 @@
 #ifndef PL_SFU_MONITOR_H
 #define PL_SFU_MONITOR_H
 
+#include "sfu/canary_thread.h"
 #include "sfu/shard.h"
 #include "sfu/workers.h"
 
@@ -25,9 +26,9 @@ PL_MUST_USE enum pl_err pl_monitor_wait(struct pl_monitor *monitor);
 /* After wait: which inputs this machine does not have, in words; "" for none. */
 const char *pl_monitor_missing(const struct pl_monitor *monitor);
 
-/* From now on it watches these, which outlive its thread. */
+/* From now on it watches these, which outlive its thread.  canary: NULL when there is none. */
 void pl_monitor_go(struct pl_monitor *monitor, struct pl_shard *const shard[], size_t shard_count,
-	const struct pl_workers *workers);
+	const struct pl_workers *workers, const struct pl_canary_thread *canary);
 
 void pl_monitor_ask_to_stop(struct pl_monitor *monitor);
 void pl_monitor_stop(struct pl_monitor *monitor);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "sfu/canary_thread.h"
 #include "sfu/io/clock.h"
 #include "sfu/io/interfaces.h"
 #include "sfu/io/topology.h"
@@ -31,7 +32,8 @@ struct pl_sfu {
 	size_t shard_count;
 	struct pl_workers workers;
 	struct pl_monitor *monitor;
-	size_t receive_next; /* whose events are looked at first */
+	struct pl_canary_thread *canary; /* NULL: there is none */
+	size_t receive_next;             /* whose events are looked at first */
 	struct pl_addr address[PL_SFU_ADDRESSES_MAX];
 	size_t address_count;
 	char warning[WARNINGS_MAX][WARNING_SIZE];
@@ -115,8 +117,8 @@ static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_to
 		.coalesce_us = config->coalesce_us,
 		.conference = {
 			.identity = sfu->identity,
-			.participants_max = placement.shard_participants_max,
-			.rooms_max = placement.shard_rooms_max,
+			.participants_max = placement.shard_participants_max + PL_CANARY_BIRDS,
+			.rooms_max = placement.shard_rooms_max + 1,
 			.shard = (uint8_t)index,
 			.shard_count = (uint8_t)sfu->plan.count,
 			.shard_node = sfu->shard_node,
@@ -182,6 +184,7 @@ static void destroy_shards(struct pl_sfu *sfu)
 		pl_shard_ask_to_stop(sfu->shard[i]);
 	pl_workers_ask_to_stop(&sfu->workers);
 	pl_monitor_stop(sfu->monitor); /* it looks at all the others */
+	pl_canary_thread_destroy(&sfu->canary);
 	for (size_t i = 0; i < sfu->shard_count; i++)
 		pl_shard_stop(sfu->shard[i]);
 	pl_workers_stop(&sfu->workers);
@@ -220,7 +223,9 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 	enum pl_err err = create_shards(sfu, topology, config, error, error_size);
 	pl_phases_mark(config->phases, "shards_begin", pl_clock_now_us());
 	const struct pl_workers_config workers = {
-		.rooms_max = config->rooms_max, .mix_talkers = config->mix_talkers, .simd = config->simd
+		.rooms_max = config->rooms_max + (uint32_t)sfu->plan.count,
+		.mix_talkers = config->mix_talkers,
+		.simd = config->simd,
 	};
 	const enum pl_err workers_err =
 		err == PL_ERR_NONE ? pl_workers_start(&sfu->workers, topology, &workers) : PL_ERR_NONE;
@@ -278,9 +283,28 @@ static enum pl_err start_monitor(struct pl_sfu *sfu, char *error, size_t error_s
 {
 	const enum pl_err err = pl_monitor_wait(sfu->monitor);
 	if (err == PL_ERR_NONE)
-		pl_monitor_go(sfu->monitor, sfu->shard, sfu->shard_count, &sfu->workers);
+		pl_monitor_go(sfu->monitor, sfu->shard, sfu->shard_count, &sfu->workers, sfu->canary);
 	else
 		snprintf(error, error_size, "the thread that watches the load did not start: %s", pl_err_text(err));
+	return err;
+}
+
+static enum pl_err create_canary(struct pl_sfu *sfu, const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	if (config->canary_us == 0)
+		return PL_ERR_NONE;
+	const struct pl_canary_thread_config canary = {
+		.interval_us = config->canary_us,
+		.identity = sfu->identity,
+		.templates = sfu->workers.templates,
+		.shard = sfu->shard,
+		.shard_count = (uint8_t)sfu->shard_count,
+		.srtp = config->srtp,
+		.has_mix = sfu->workers.count > 0,
+	};
+	const enum pl_err err = pl_canary_thread_create(&sfu->canary, &canary);
+	if (err != PL_ERR_NONE)
+		snprintf(error, error_size, "the canary's thread did not start: %s", pl_err_text(err));
 	return err;
 }
 
@@ -372,7 +396,9 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 	err = start_shards(sfu, &topology, config, error, error_size);
 	if (err != PL_ERR_NONE)
 		goto fail_shards;
-	err = start_monitor(sfu, error, error_size);
+	err = create_canary(sfu, config, error, error_size);
+	if (err == PL_ERR_NONE)
+		err = start_monitor(sfu, error, error_size);
 	if (err == PL_ERR_NONE)
 		err = list_addresses(sfu, config, error, error_size);
 	if (err != PL_ERR_NONE)
@@ -653,4 +679,20 @@ bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *s
 		note_stall(stall, true, i, since_us < now_us ? now_us - since_us : 0);
 	}
 	return stall->for_us >= after_us;
+}
+
+void pl_sfu_canary(const struct pl_sfu *sfu, struct pl_canary_report *report)
+{
+	if (sfu->canary != NULL) {
+		pl_canary_thread_read(sfu->canary, report);
+		return;
+	}
+	memset(report, 0, sizeof *report);
+	report->mode = PL_CANARY_OFF;
+	report->deaf_since_us = INT64_MAX;
+}
+
+int64_t pl_sfu_now_us(void)
+{
+	return pl_clock_now_us();
 }

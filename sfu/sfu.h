@@ -7,6 +7,7 @@
 #define PL_SFU_SFU_H
 
 #include "media/addr.h"
+#include "sfu/canary_rota.h"
 #include "sfu/codec.h"
 #include "sfu/conference.h"
 #include "sfu/histogram.h"
@@ -31,6 +32,7 @@ struct pl_sfu_config {
 	uint8_t mix_talkers;                          /* in one mix, at most PL_MIX_CSRC_MAX; 0: PL_MIX_TALKERS */
 	bool is_without_codecs;                       /* no codec workers: nothing is mixed, and G.711 not taken */
 	enum pl_simd simd;                            /* what mixes: one that this machine has (pl_simd_lack) */
+	int64_t canary_us;                            /* the canary sings so often; 0: there is none */
 	struct pl_phases *phases;                     /* that the start marks; NULL: nobody asks */
 	bool has_pressure_level;                      /* the level is pressure_level, whatever the score */
 	uint8_t pressure_level;                       /* enum pl_pressure_level */
@@ -167,6 +169,10 @@ struct pl_sfu_stall {
 /* The worst of those that have not for after_us; false: there is none.  When the whole process was stopped for a while, all of
  * them seem to hang for a moment after: ask again before it is believed. */
 PL_MUST_USE bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *stall);
+
+/* What the canary has heard; of mode PL_CANARY_OFF where there is none.  Times are those of pl_sfu_now_us.  Any thread. */
+void pl_sfu_canary(const struct pl_sfu *sfu, struct pl_canary_report *report);
+int64_t pl_sfu_now_us(void);
 
 /* The counters of one shard, and of all of them, summed; a tenth of a second old while it works, and half a second at
  * rest.  Any thread. */

@@ -85,12 +85,18 @@ static bool take_crosses(struct pl_shard *shard, int64_t now_us)
 	return true;
 }
 
+/* The canary's first, which are few: it shall not be deaf because many join. */
+static bool pop_command(struct pl_shard *shard, struct pl_command *command)
+{
+	return pl_ring_pop(&shard->canary_commands, command) || pl_ring_pop(&shard->commands, command);
+}
+
 static bool take_commands(struct pl_shard *shard, int64_t now_us)
 {
 	struct pl_command command;
 	uint64_t joins = 0;
 	for (int i = 0; i < COMMANDS_PER_TURN && joins < JOINS_PER_TURN; i++) {
-		if (!pl_conference_accepts(shard->conference) || !pl_ring_pop(&shard->commands, &command))
+		if (!pl_conference_accepts(shard->conference) || !pop_command(shard, &command))
 			return i > 0;
 		joins += command.kind == PL_COMMAND_JOIN;
 		note_max(&shard->joins_turn_max, joins);

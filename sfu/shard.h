@@ -57,8 +57,9 @@ void pl_shard_unlink(struct pl_shard *shard);
 /* Frees what was not delivered, and the shard; stops it before if need be. */
 void pl_shard_destroy(struct pl_shard **shard);
 
-struct pl_ring *pl_shard_commands(struct pl_shard *shard); /* of struct pl_command; signaling is the producer */
-struct pl_ring *pl_shard_events(struct pl_shard *shard);   /* of struct pl_event; signaling is the consumer */
+struct pl_ring *pl_shard_commands(struct pl_shard *shard);        /* of struct pl_command; signaling is the producer */
+struct pl_ring *pl_shard_canary_commands(struct pl_shard *shard); /* the same; the canary is */
+struct pl_ring *pl_shard_events(struct pl_shard *shard);          /* of struct pl_event; signaling is the consumer */
 uint16_t pl_shard_port(const struct pl_shard *shard);
 bool pl_shard_has_ipv4(const struct pl_shard *shard);
 bool pl_shard_has_ipv6(const struct pl_shard *shard);

@@ -83,6 +83,9 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 	err = pl_ring_init(&shard->commands, &shard->waker, COMMANDS_CAPACITY, sizeof(struct pl_command));
 	if (err != PL_ERR_NONE)
 		goto fail_commands;
+	err = pl_ring_init(&shard->canary_commands, &shard->waker, CANARY_COMMANDS_CAPACITY, sizeof(struct pl_command));
+	if (err != PL_ERR_NONE)
+		goto fail_canary_commands;
 	err = pl_ring_init(&shard->events, config->waker, EVENTS_CAPACITY, sizeof(struct pl_event));
 	if (err != PL_ERR_NONE)
 		goto fail_events;
@@ -95,6 +98,8 @@ enum pl_err pl_shard_create(struct pl_shard **out, const struct pl_shard_config 
 fail_thread:
 	pl_ring_fini(&shard->events);
 fail_events:
+	pl_ring_fini(&shard->canary_commands);
+fail_canary_commands:
 	pl_ring_fini(&shard->commands);
 fail_commands:
 	pl_waker_fini(&shard->waker);
@@ -193,9 +198,10 @@ void pl_shard_destroy(struct pl_shard **owned)
 	pl_shard_stop(shard);
 
 	struct pl_command command;
-	while (pl_ring_pop(&shard->commands, &command))
+	while (pl_ring_pop(&shard->commands, &command) || pl_ring_pop(&shard->canary_commands, &command))
 		free(command.description);
 	pl_ring_fini(&shard->events);
+	pl_ring_fini(&shard->canary_commands);
 	pl_ring_fini(&shard->commands);
 	pl_waker_fini(&shard->waker);
 	pl_conference_destroy(&shard->conference);
@@ -207,6 +213,11 @@ void pl_shard_destroy(struct pl_shard **owned)
 struct pl_ring *pl_shard_commands(struct pl_shard *shard)
 {
 	return &shard->commands;
+}
+
+struct pl_ring *pl_shard_canary_commands(struct pl_shard *shard)
+{
+	return &shard->canary_commands;
 }
 
 struct pl_ring *pl_shard_events(struct pl_shard *shard)

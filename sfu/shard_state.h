@@ -13,7 +13,7 @@
 
 _Static_assert(sizeof(struct pl_sfu_counters) % sizeof(uint64_t) == 0, "counters are published by words");
 
-enum { COMMANDS_CAPACITY = 1024, EVENTS_CAPACITY = 4096 };
+enum { COMMANDS_CAPACITY = 1024, CANARY_COMMANDS_CAPACITY = 16, EVENTS_CAPACITY = 4096 };
 
 /* Another shard, or a codec worker. */
 struct pl_shard_peer {
@@ -26,7 +26,7 @@ struct pl_shard {
 	struct pl_srtp_engine *srtp;
 	struct pl_conference *conference;
 	struct pl_waker waker;
-	struct pl_ring commands, events;
+	struct pl_ring commands, canary_commands, events;
 	struct pl_shard_peer peer[PL_SFU_SHARDS_MAX + PL_WORKERS_MAX];
 	size_t peer_count;
 	uint8_t peer_at[UINT8_MAX + 1];           /* by number: the index in peer */

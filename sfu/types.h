@@ -23,6 +23,18 @@ enum {
 	PL_CNAME_SIZE = 17,
 };
 
+/* Ids from here on are the server's own, and signaling gives none of them: of its canaries' rooms, participants and tracks, then
+ * of the tracks of mixes (PL_MIX_TRACK). */
+#define PL_ID_OWN                 UINT32_C(0xfffffe00)
+#define PL_ID_CANARY(shard, bird) (PL_ID_OWN + 2 * (uint32_t)(shard) + (bird))
+enum { PL_CANARY_BIRDS = 2 }; /* at a time on a shard, in one room */
+_Static_assert(PL_CANARY_BIRDS *PL_SFU_SHARDS_MAX <= 0x100, "below those of mixes");
+
+static inline bool pl_id_is_canary(uint32_t id)
+{
+	return id >= PL_ID_OWN && id < PL_ID_CANARY(PL_SFU_SHARDS_MAX, 0);
+}
+
 enum pl_kind { PL_KIND_AUDIO, PL_KIND_VIDEO };
 
 /* An m-line the participant sends on. */

@@ -106,6 +106,13 @@ enum {
 	X(pressure, root, TEXT, "", 0, 400, "folder",                                                                  \
 		"where /proc and /sys are that tell of the load; empty: where they always are",                        \
 		"For tests, which put figures of their own there.")                                                    \
+	X(canary, interval_s, NUMBER, "10", 0, 3600, "seconds",                                                        \
+		"two participants of the server's own join so often, talk for a second, and hear whether calls work",  \
+		"One media thread after the other, by loopback; nobody sees them, and they cost 0.2 % of a core.  "    \
+		"0: never.")                                                                                           \
+	X(canary, deaf_s, NUMBER, "60", 5, 86400, "seconds",                                                           \
+		"/live answers 503 when the canary has heard nothing of itself for so long",                           \
+		"A supervisor that restarts the server then ends all calls: too late is better than in vain.")         \
 	X(admin, token, SECRET, "", 0, 256, "secret",                                                                  \
 		"who sends it as Authorization: Bearer may use the admin API, /v1/admin",                              \
 		"Empty: there is no admin API.  16 characters at least; \"openssl rand -base64 24\" makes a good "     \

@@ -95,7 +95,7 @@ struct pl_front_session *pl_front_session_create(
 	pl_front_random_text(front, session->ticket, PL_FRONT_SECRET_CHARACTERS, false);
 	do {
 		session->source = pl_front_random_id(front);
-	} while (pl_front_session_by_source(front, session->source) != NULL);
+	} while (session->source >= PL_ID_OWN || pl_front_session_by_source(front, session->source) != NULL);
 	front->config.random(front->config.random_context, &session->sdp_session, sizeof session->sdp_session);
 	session->sdp_session >>= 2; /* RFC 8829 section 5.2.1: below 2^62, so that nobody takes it for negative */
 	pl_front_session_rename(session, join->name, join->attrs);

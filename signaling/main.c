@@ -71,6 +71,7 @@ static bool start_media(struct app *app)
 		.codec_workers = (uint16_t)config->media_codec_workers,
 		.mix_talkers = (uint8_t)config->media_mix_talkers,
 		.is_without_codecs = strcmp(config->media_mixing, "off") == 0,
+		.canary_us = config->canary_interval_s * INT64_C(1000000),
 		.phases = &app->phases,
 	};
 	size_t count;

@@ -10,12 +10,13 @@
 #include "signaling/front.h"
 #include "signaling/library.h"
 #include "signaling/log.h"
+#include "signaling/metrics_canary.h"
 
 /* For each shard and each codec worker a line of less than 96 bytes for each reason of drops and each of fewer than 48 other
  * counters, and fewer than 28 for each histogram: three of a shard, one of a worker. */
 enum {
 	PL_METRICS_SIZE_MAX = 32768 + (PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * (PL_DROP_COUNT + 48) * 96 +
-			      (3 * PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * 28 * 96,
+			      (3 * PL_SFU_SHARDS_MAX + PL_WORKERS_MAX) * 28 * 96 + PL_METRICS_CANARY_SIZE_MAX,
 };
 
 /* What the process costs; a value that /proc does not tell is 0. */
@@ -49,6 +50,8 @@ struct pl_metrics {
 	const struct pl_library_opus *opus;
 	bool is_ending;
 	const struct pl_phases *phases; /* of the start; NULL: not told */
+	const struct pl_canary_report *canary;
+	int64_t now_us; /* of pl_sfu_now_us */
 };
 
 void pl_metrics_read_process(struct pl_metrics_process *process);

@@ -466,6 +466,7 @@ enum pl_err pl_server_create(
 	pl_loop_init_timer(server, &server->log_timer, on_log_timer);
 	pl_log_watch(on_left_out, server);
 	pl_silence_init(server);
+	pl_server_health_init(server);
 	if (!create_context(server)) {
 		close(config->listen_fd);
 		explain_no_context(server, error);

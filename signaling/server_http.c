@@ -157,6 +157,18 @@ void pl_http_closed(struct pl_session *session)
 	session->response = NULL;
 }
 
+static int respond_live(const struct pl_server *server, struct lws *wsi, struct pl_session *session)
+{
+	char text[PL_HEALTH_TEXT_SIZE];
+	struct pl_http_answer answer = { .type = "text/plain; charset=utf-8" };
+	answer.status = pl_health_write(&server->health, text) ? "200 OK" : "503 Service Unavailable";
+	struct pl_static_file file = { .owned = (uint8_t *)strdup(text) };
+	if (file.owned == NULL)
+		return -1;
+	file.bytes = (struct pl_bytes){ file.owned, strlen(text) };
+	return pl_http_respond(wsi, session, &answer, &file);
+}
+
 static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_session *session)
 {
 	struct pl_sfu_counters shard[PL_SFU_SHARDS_MAX];
@@ -193,6 +205,8 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.opus = &server->opus,
 		.is_ending = pl_front_unready(server->front) != NULL,
 		.phases = server->phases,
+		.canary = &server->health.canary,
+		.now_us = pl_sfu_now_us(),
 	};
 	pl_log_count(&log);
 	pl_sfu_pressure(server->sfu, &pressure);
@@ -326,7 +340,7 @@ int pl_http_request(
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0 && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
 		return respond_text(wsi, session, &wrong_method, "");
 	if (strcmp(path, "/live") == 0)
-		return respond_text(wsi, session, &plain, "ok\n");
+		return respond_live(server, wsi, session);
 	if (strcmp(path, "/ready") == 0)
 		return respond_ready(server, wsi, session);
 	if (strcmp(path, "/metrics") == 0)

@@ -11,6 +11,7 @@
 #include "sfu/forecast.h"
 #include "signaling/front_admin.h"
 #include "signaling/front_proxy.h"
+#include "signaling/health.h"
 #include "signaling/library.h"
 #include "signaling/server.h"
 
@@ -75,7 +76,8 @@ struct pl_server {
 	uint64_t http_requests, refused, displaced;
 	lws_dll2_owner_t guests; /* connections that are no WebSocket, the oldest first */
 	ev_timer front_timer, end_timer, drain_timer, accept_timer, trim_timer, patient_timer, silence_timer, log_timer,
-		forecast_timer, beat;
+		forecast_timer, health_timer, beat;
+	struct pl_health health;
 	int64_t front_timer_us;                           /* when it is due; INT64_MAX: never */
 	int64_t changed_us;                               /* the last time that somebody came or went */
 	bool is_trim_coming;                              /* trim_timer is set */
@@ -111,6 +113,9 @@ int64_t pl_server_now_us(void);
 
 /* server.c: takes no new joins until the last has gone, or seconds have passed, and ends then. */
 void pl_server_drain(struct pl_server *server, uint32_t seconds);
+
+/* server_health.c */
+void pl_server_health_init(struct pl_server *server); /* the loop is there */
 
 /* server_loop.c */
 PL_MUST_USE bool pl_loop_init(struct pl_server *server);

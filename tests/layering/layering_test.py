@@ -27,7 +27,7 @@ WRAPPERS = {
     r"openssl/": r"media/(dtls|dtls_tail|dtls_certificate|srtp_crypto_evp)\.c|signaling/certificate\.c|signaling/random\.c|tests/.*",
     r"srtp2?/": r"media/srtp_libsrtp\.c|tests/.*",
     r"intel-ipsec-mb\.h": r"media/srtp_crypto_imb\.c|tests/.*",
-    r"stun/|nice/": r"media/ice\.c|tests/.*",
+    r"stun/|nice/": r"media/ice(_check)?\.c|tests/.*",
     r"opus/|opus\.h": r"media/opus\.c|tests/.*",
     r"libwebsockets\.h": r"signaling/server.*\.[ch]|tests/.*",
     r"ev\.h": r"signaling/server.*\.[ch]",
@@ -39,12 +39,13 @@ WRAPPERS = {
 COMPUTE = (
     r"pl_\w+|mem(cpy|move|set|cmp|chr|mem)|str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|cspn|spn|pbrk|tol|toul|toull|toll)"
     r"|v?snprintf|qsort|bsearch|__\w+_chk|__stack_chk_fail|__assert_fail|_GLOBAL_OFFSET_TABLE_|__isoc23_\w+"
-    r"|inet_(ntop|pton)|hton[sl]|ntoh[sl]|log10f?|powf?|lrintf?|sqrtf?|fabsf?|floorf?|__ctype_\w+|explicit_bzero|bcmp"
+    r"|inet_(ntop|pton)|hton[sl]|ntoh[sl]|log10f?|powf?|lrintf?|sqrtf?|fabsf?|floorf?|sin|cos|sincos|atan2|lrint|__ctype_\w+|explicit_bzero|bcmp"
 )
 # Object -> what it may need beyond that, because wrapping it is its job.
 ALLOWED = {
     "base.c.o": r"fprintf|stderr|abort|fputs|fflush",
     "ice.c.o": r"stun_\w+",
+    "ice_check.c.o": r"stun_\w+",
     "srtp.c.o": r"calloc|free",
     "srtp_slabs.c.o": r"aligned_alloc|free",
     "srtp_libsrtp.c.o": r"srtp_\w+|calloc|free",

@@ -30,10 +30,35 @@ static const struct pl_phases phases = {
 	.phase = { { "libraries", 12400 }, { "server", INT64_C(1000000000000) } },
 };
 
+static struct pl_canary_report canary = {
+	.mode = PL_CANARY_MISTRUSTED,
+	.runs = UINT64_MAX,
+	.void_runs = UINT64_MAX,
+	.unable = UINT64_MAX,
+	.deaf_since_us = 0,
+};
+
+static void fill_canary(void)
+{
+	for (int i = 0; i < PL_CANARY_FAULTS; i++)
+		canary.deaf[i] = UINT64_MAX;
+	for (int i = 0; i < PL_SFU_SHARDS_MAX; i++) {
+		canary.last[i].runs = UINT64_MAX;
+		canary.last[i].join_us = 2999999;
+		for (int way = 0; way < PL_CANARY_WAYS; way++) {
+			canary.last[i].heard[way].is_there = true;
+			canary.last[i].heard[way].permille = 967;
+			canary.last[i].heard[way].snr_millibel = -1234;
+			canary.last[i].heard[way].delay_us = -123456;
+		}
+	}
+}
+
 static char *write_metrics(size_t shards, size_t workers)
 {
 	char *text = malloc(PL_METRICS_SIZE_MAX);
 	assert_non_null(text);
+	fill_canary();
 	const struct pl_metrics metrics = {
 		.process = { .cpu_s = 1e12, .started_s = 1e12, .resident_bytes = UINT64_MAX, .fds = UINT64_MAX },
 		.front = &front,
@@ -53,6 +78,8 @@ static char *write_metrics(size_t shards, size_t workers)
 		.worker_load = worker_load,
 		.opus = &opus,
 		.phases = &phases,
+		.canary = &canary,
+		.now_us = INT64_MAX,
 	};
 	const size_t size = pl_metrics_write(&metrics, text);
 	assert_true(size < PL_METRICS_SIZE_MAX);
@@ -81,6 +108,10 @@ static void test_metrics_fit_always(void **state)
 	assert_non_null(strstr(text, "plenum_drops_total{reason=\"rtp_muted\",shard=\"63\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_log_lines_total{level=\"debug\"} 18446744073709551615\n"));
 	assert_non_null(strstr(text, "plenum_shards 64\n"));
+	assert_non_null(strstr(text, "plenum_canary_state{state=\"mistrusted\"} 1\n"));
+	assert_non_null(strstr(text, "plenum_canary_snr_db{shard=\"63\",way=\"mixed\"} -12.34\n"));
+	assert_non_null(strstr(text, "plenum_canary_delay_seconds{shard=\"0\",way=\"forwarded\"} -0.123456\n"));
+	assert_non_null(strstr(text, "plenum_canary_join_seconds{shard=\"63\"} 2.999999\n"));
 	assert_non_null(strstr(text, "plenum_start_seconds{phase=\"libraries\"} 0.012400\n"));
 	assert_non_null(strstr(text, "plenum_build_info{version=\"" PLENUM_VERSION
 				     "\",opus=\"libopus 1.5.2-fixed-12-g0123abc\",opus_simd=\"SSE4.1\"} 1\n"));
