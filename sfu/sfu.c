@@ -82,22 +82,6 @@ static void tell_port(
 			whose);
 }
 
-/* The start of one shard.  Most of it is taking memory, so all do that at the same time. */
-struct shard_start {
-	struct pl_shard_config config;
-	struct pl_help help;
-	struct pl_shard *shard; /* NULL: err, and error is its errno */
-	enum pl_err err;
-	int error;
-};
-
-static void create_shard(void *owner)
-{
-	struct shard_start *start = owner;
-	start->err = pl_shard_create(&start->shard, &start->config);
-	start->error = errno;
-}
-
 static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_topology *topology,
 	const struct pl_sfu_config *config, struct pl_shard_config *shard)
 {
@@ -133,47 +117,28 @@ static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_to
 	return getrandom(&shard->conference.seed, sizeof shard->conference.seed, 0) == sizeof shard->conference.seed;
 }
 
-static void tell_shard(const struct pl_sfu *sfu, size_t index, const struct shard_start *start,
-	const struct pl_sfu_config *config, char *error, size_t error_size)
-{
-	errno = start->error;
-	if (start->err == PL_ERR_SOCKET)
-		tell_port(sfu, index, config, error, error_size);
-	else
-		snprintf(error, error_size, "media thread %zu of %zu (media.shards) did not start: %s", index + 1,
-			sfu->plan.count, pl_err_text(start->err));
-}
-
 /* On error those that were created are the first of sfu's, and are to be destroyed. */
 static enum pl_err create_shards(struct pl_sfu *sfu, const struct pl_topology *topology,
 	const struct pl_sfu_config *config, char *error, size_t error_size)
 {
-	struct shard_start *start = calloc(sfu->plan.count, sizeof *start);
-	if (start == NULL) {
-		snprintf(error, error_size, "out of memory");
-		return PL_ERR_NO_MEMORY;
+	while (sfu->shard_count < sfu->plan.count) {
+		struct pl_shard_config shard;
+		const size_t index = sfu->shard_count;
+		if (!configure_shard(sfu, index, topology, config, &shard)) {
+			snprintf(error, error_size, "the kernel gave no random bytes: %s", strerror(errno));
+			return PL_ERR_CRYPTO;
+		}
+		const enum pl_err err = pl_shard_create(&sfu->shard[index], &shard);
+		if (err == PL_ERR_SOCKET)
+			tell_port(sfu, index, config, error, error_size);
+		else if (err != PL_ERR_NONE)
+			snprintf(error, error_size, "media thread %zu of %zu (media.shards) did not start: %s",
+				index + 1, sfu->plan.count, pl_err_text(err));
+		if (err != PL_ERR_NONE)
+			return err;
+		sfu->shard_count++;
 	}
-	for (size_t i = 0; i < sfu->plan.count; i++) {
-		if (configure_shard(sfu, i, topology, config, &start[i].config))
-			continue;
-		snprintf(error, error_size, "the kernel gave no random bytes: %s", strerror(errno));
-		free(start);
-		return PL_ERR_CRYPTO;
-	}
-	for (size_t i = 1; i < sfu->plan.count; i++)
-		pl_help_begin(&start[i].help, create_shard, &start[i]);
-	create_shard(&start[0]);
-	enum pl_err err = PL_ERR_NONE;
-	for (size_t i = 0; i < sfu->plan.count; i++) {
-		pl_help_wait(&start[i].help);
-		if (start[i].err == PL_ERR_NONE)
-			sfu->shard[sfu->shard_count++] = start[i].shard;
-		else if (err == PL_ERR_NONE)
-			tell_shard(sfu, i, &start[i], config, error, error_size);
-		err = err == PL_ERR_NONE ? start[i].err : err;
-	}
-	free(start);
-	return err;
+	return PL_ERR_NONE;
 }
 
 /* All are asked first: on a busy machine each may wait for a CPU before it ends, and they do that together. */
@@ -384,6 +349,7 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 		snprintf(error, error_size, "no DTLS certificate could be made: %s", pl_err_text(err));
 		goto fail_identity;
 	}
+	pl_help_wait(&sfu->workers.help);
 	pl_phases_mark(config->phases, "dtls_identity", pl_clock_now_us());
 	err = pl_waker_init(&sfu->waker);
 	if (err != PL_ERR_NONE) {

@@ -44,19 +44,19 @@ void pl_workers_plan(struct pl_workers *workers, const struct pl_topology *topol
 static void make_templates(void *owner)
 {
 	struct pl_workers *workers = owner;
-	const struct pl_span memory = {
-		.data = aligned_alloc(64, pl_opus_templates_bytes()),
-		.size = pl_opus_templates_bytes(),
-	};
-	workers->templates_memory = memory.data;
+	const struct pl_span memory = { workers->templates_memory, pl_opus_templates_bytes() };
 	workers->templates_err =
 		memory.data == NULL ? PL_ERR_NO_MEMORY : pl_opus_templates_init(&workers->templates, memory);
 }
 
+/* The memory is taken here: a thread that takes some of the heap reserves 64 MB of addresses for it, and how many threads there are
+ * at a time would say how many a start needs. */
 void pl_workers_prepare(struct pl_workers *workers)
 {
-	if (workers->planned > 0)
-		pl_help_begin(&workers->help, make_templates, workers);
+	if (workers->planned == 0)
+		return;
+	workers->templates_memory = aligned_alloc(64, pl_opus_templates_bytes());
+	pl_help_begin(&workers->help, make_templates, workers);
 }
 
 enum pl_err pl_workers_start(

@@ -310,7 +310,6 @@ static int respond_ready(struct pl_server *server, struct lws *wsi, struct pl_se
 int pl_http_request(
 	struct pl_server *server, struct lws *wsi, struct pl_session *session, const char *path, size_t path_size)
 {
-	static const struct pl_http_answer plain = { .status = "200 OK", .type = "text/plain; charset=utf-8" };
 	static const struct pl_http_answer ending = {
 		.status = "503 Service Unavailable", .type = "text/plain; charset=utf-8", .extra = "Retry-After: 5\r\n"
 	};

@@ -218,7 +218,7 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "media.prot=1", "--set media.prot=...: unknown key; did you mean media.port?" },
 		{ "media.port", "--set media.port: is not key=value, such as media.port=9000" },
 		{ "=1", "--set ...: is not key=value, such as media.port=9000" },
-		{ "port=1", "--set port=...: unknown key; there are http.*, media.*, limits.*, drain.*, pressure.*, "
+		{ "port=1", "--set port=...: unknown key; there are http.*, media.*, limits.*, drain.*, pressure.*, canary.*, "
 			    "admin.*, "
 			    "log.*" },
 	};
