@@ -99,6 +99,8 @@ static void put_pod(void)
 	put("/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
 	put("/sys/fs/cgroup/pod/cpu.max", "150000 100000\n");
 	put("/sys/fs/cgroup/pod/cpu.stat", "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 2500\n");
+	put("/sys/fs/cgroup/memory.max", "900000000\n"); /* as a container sees the topmost of its groups */
+	put("/sys/fs/cgroup/memory.current", "1\n");
 	put("/sys/fs/cgroup/pod/memory.max", "200000000\n");
 	put("/sys/fs/cgroup/pod/memory.current", "150000000\n");
 	put("/sys/fs/cgroup/pod/memory.stat",

@@ -121,8 +121,8 @@ static void test_strain_a_thread_that_hangs(void **state)
 	add_shard(0, hanging(PL_STRAIN_HANG_US - 1));
 	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, true);
 	expect(PL_PRESSURE_SHARD_LATE, PL_STRAIN_HANG_US - 1, PL_STRAIN_LATE_US, true);
-	memset(&sample, 0, sizeof sample);
 	for (int i = 0; i < 2; i++) {
+		memset(&sample, 0, sizeof sample);
 		add_shard(0, hanging(PL_STRAIN_HANG_US));
 		expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, false);
 		expect(PL_PRESSURE_SHARD_LATE, PL_STRAIN_HANG_US, PL_STRAIN_LATE_US, false);
