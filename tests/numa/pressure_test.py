@@ -43,6 +43,10 @@ SCRIPT = """
     look freed
     within sh -c '"while :; do :; done"' &
     look throttled
+    echo 30M >$v2/memory.high
+    within dd if=/dev/zero of=/tmp/hog/b bs=1M count=100 2>/dev/null &
+    look stalled
+    echo max >$v2/memory.high
     pid=$(pidof plenum)
     kill $pid; left=20
     while kill -0 $pid 2>/dev/null; do left=$((left - 1)); [ $left -gt 0 ] || {{ cat /tmp/log; exit 2; }}; sleep 1; done
@@ -58,7 +62,8 @@ def figures(text):
 
 def wrong(cases):
     """Yields what is not as it should be."""
-    calm, memory, freed, throttled = (figures(cases.get(name, "")) for name in ("calm", "memory", "freed", "throttled"))
+    calm, memory, freed, throttled, stalled = (
+        figures(cases.get(name, "")) for name in ("calm", "memory", "freed", "throttled", "stalled"))
     if not 0.01 < calm.get("memory", 0) < 0.7 or calm.get("throttled", 1) > 0.5:
         yield f"calm: {calm}"
     if not 0.9 <= memory.get("memory", 0) < 1 or memory["level"] < 3 or 'cause="memory"' not in cases["memory"]:
@@ -67,6 +72,10 @@ def wrong(cases):
         yield f"after it was freed: {freed}"
     if throttled.get("throttled", 0) < 0.3 or throttled["throttled"] <= calm.get("throttled", 0):
         yield f"with a spinner in the group: {throttled}"
+
+
+    if stalled.get("psi_memory", 0) < 0.2:
+        yield f"with somebody in the group who waits for memory all the time: {stalled}"
 
 
 def main():
