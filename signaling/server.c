@@ -122,7 +122,7 @@ static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 /* The listener stays open: those who are in may resume, and /ready says 503. */
 void pl_server_drain(struct pl_server *server, uint32_t seconds)
 {
-	if (server->is_ending)
+	if (server->is_ending || server->is_drained)
 		return;
 	const int64_t now_us = pl_server_now_us();
 	server->is_draining = true;

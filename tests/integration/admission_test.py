@@ -98,6 +98,9 @@ async def rates_are_limited():
             assert (await answer_of(server, *by))["t"] == "welcome"
         answer = await answer_of(server, *by)
         assert (answer["code"], answer["limit"]) == ("rate", 3) and 19000 <= answer["retry_after_ms"] <= 22000, answer
+        # Whatever the client wrote itself, in lines of its own or at any length: what counts is what the proxy added.
+        for more in ([f"X-Forwarded-For: {OTHER}", *by], ["X-Forwarded-For: " + "192.0.2.1, " * 800 + FLOODER]):
+            assert (await answer_of(server, *more))["code"] == "rate"
         over_http = await post(server, "/v1/whip/a", OFFER, "application/sdp", *by)
         assert over_http.status == 429 and json.loads(over_http.body)["code"] == "rate", over_http.body
         assert (await answer_of(server, f"X-Forwarded-For: {OTHER}"))["t"] == "welcome"

@@ -138,12 +138,22 @@ async def an_operator_drains_it():
     assert await exit_code(server) == 0
 
 
+async def an_empty_one_ends_at_once_and_says_so():
+    """The answer to who drained it is not lost, and asking twice does not make it stay."""
+    server = Server({"admin.token": TOKEN})
+    for _ in range(2):
+        status, told = await admin(server, "/v1/admin/drain", {"deadline_s": 600})
+        assert status == 200 and told["draining"] and told["sessions"] == 0, told
+    assert await asyncio.to_thread(server.process.wait, END_S_MAX) == 0
+
+
 async def main():
     await a_call_goes_on_until_its_end()
     print("ok: a_call_goes_on_until_its_end")
     for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)):
         await a_second_signal_ends_it(*signals)
-    for check in (the_deadline_is_kept, who_is_at_the_keyboard_does_not_wait, an_operator_drains_it):
+    for check in (the_deadline_is_kept, who_is_at_the_keyboard_does_not_wait, an_operator_drains_it,
+                  an_empty_one_ends_at_once_and_says_so):
         await check()
         print(f"ok: {check.__name__}")
 
