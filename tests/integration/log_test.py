@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import urllib.request
 
 from plenum_server import DEFAULT_BINARY, Server
@@ -35,22 +36,23 @@ def pressure_is_told(server):
         count = len(lines(server, "the pressure has another level"))
         force_level(server, level)
         until(lambda: len(lines(server, "the pressure has another level")) > count, f"the level {level} is told")
-    force_level(server, "auto")
+    force_level(server, "nominal")
     told = lines(server, "the pressure has another level")
-    assert [(line["level"], line["by"]) for line in told if line["by"] == "hand"] == [
+    assert [(line["level"], line["by"]) for line in told if line["by"] == "hand"][:3] == [
         ("warning", "hand"), ("warning", "hand"), ("info", "hand")], told
-    assert [line["to"] for line in told if line["by"] == "hand"] == ["high", "critical", "elevated"], told
+    assert [line["to"] for line in told if line["by"] == "hand"][:3] == ["high", "critical", "elevated"], told
     assert all(float(line["score"]) >= 0 and line["cause"] for line in told)
 
 
 def refusals_are_told(server):
     """A flood of refusals is a line a second for each reason, and their counts add up."""
+    began_s = time.monotonic()
     load(server, receivers=FLOOD, retries=0, room="full")
     refused = metrics(server)['plenum_refusals_total{reason="server_full"}']
     assert refused > FLOOD / 2, refused
     until(lambda: sum(line["count"] for line in lines(server, "joins are refused")) == refused, "all refusals are told")
     told = lines(server, "joins are refused")
-    assert {line["reason"] for line in told} == {"server_full"} and len(told) <= 12, told
+    assert {line["reason"] for line in told} == {"server_full"} and len(told) <= 2 + time.monotonic() - began_s, told
 
 
 def floods_are_counted(server):
