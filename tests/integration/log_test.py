@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import subprocess
 import time
 import urllib.request
@@ -10,6 +12,7 @@ from plenum_server import DEFAULT_BINARY, Server
 from raw_http import metrics, until
 
 LOAD = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-thirty-two-characters"
 FLOOD = 150
 
@@ -64,7 +67,21 @@ def floods_are_counted(server):
     assert len(server.log) < 2 * FLOOD
 
 
+def documented_lines_are_there():
+    """docs/operating.md names lines and fields by which operators search: each is one that the source writes."""
+    source = "".join(path.read_text() for path in sorted((ROOT / "signaling").glob("*.c")))
+    section = (ROOT / "docs/operating.md").read_text().split("## The log")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)`(?: N ms)? \| [a-z, ]+ \| (.*)\|$", section, re.MULTILINE)
+    assert len(rows) >= 15, rows
+    for message, fields in rows:
+        at = source.find(f'"{message}')
+        assert at >= 0, message
+        for field in re.findall(r"`(\w+)`", re.sub(r"`plenum_\w+`", "", fields)):
+            assert re.search(rf'PL_LOG_(TEXT|NUMBER)\("{field}"', source), (message, field)
+
+
 def main():
+    documented_lines_are_there()
     settings = {"log.format": "json", "admin.token": TOKEN}
     with Server({**settings, "limits.participants": 10}) as server:
         pressure_is_told(server)
