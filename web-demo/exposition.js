@@ -93,7 +93,21 @@ export class History {
 		return high === null || low === null ? null : Math.max(0, high - low);
 	}
 
-	/** The same for each second. @param {string} name @param {number} ms @param {Labels} [labels] */
+	/**
+	 * Of what a histogram took in the last ms: the bound that this share of it was not above, in the histogram's unit; null: nothing.
+	 * @param {string} name @param {number} share @param {number} ms
+	 */
+	quantile(name, share, ms) {
+		const { now } = this;
+		const before = this.#since(ms);
+		if (!now || !before || before === now) return null;
+		const [high, low] = [now, before].map((look) => look.by(`${name}_bucket`, 'le'));
+		const counts = Array.from(high, ([bound, count]) => ({ bound: readNumber(bound), count: count - (low.get(bound) ?? 0) }));
+		const all = Math.max(0, ...counts.map(({ count }) => count));
+		return all > 0 ? counts.find(({ count }) => count >= all * share)?.bound ?? null : null;
+	}
+
+	/** How much a counter grew in a second, of the last ms. @param {string} name @param {number} ms @param {Labels} [labels] */
 	rate(name, ms, labels) {
 		const growth = this.growth(name, ms, labels);
 		const before = this.#since(ms);

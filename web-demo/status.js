@@ -18,7 +18,7 @@ const SCALE_MAX = 1.1;        // of the bars: a little more than all that there 
 const INPUTS = {
 	shard_busy: 'Media threads, busy', shard_late: 'Media threads, late', codec_late: 'Mixing, late', cpu: 'CPU of its share',
 	steal: 'CPU taken by the host', throttled: 'CPU throttled', psi_cpu: 'Waiting for CPU', psi_memory: 'Waiting for memory',
-	memory: 'Memory of its limit', untracked: 'Memory unaccounted for', pool: 'Packet buffers', ring: 'Thread queues',
+	memory: 'Memory of its limit', untracked: 'Untracked memory', pool: 'Packet buffers', ring: 'Thread queues',
 	receive_queue: 'Lost at the socket', files: 'Open files', canary: 'Canary',
 };
 
@@ -168,6 +168,8 @@ function showNow(now) {
 		refused: { label: 'Refused in 1 min', text: count(refusedLately), isBad: refusedLately !== null && refusedLately > 0 },
 		in: { label: 'Packets in', text: perSecond(rate('plenum_datagrams_in_total')) },
 		out: { label: 'Packets out', text: perSecond(rate('plenum_datagrams_out_total')) },
+		transit: { label: 'Through it, p99', text: inMs(history.quantile('plenum_transit_seconds', 0.99, MINUTE_MS)) },
+		joining: { label: 'Joining, p95', text: inMs(history.quantile('plenum_join_seconds', 0.95, MINUTE_MS)) },
 		bits: { label: 'Sent', text: amount(bits(rate('plenum_bytes_out_total')), 'Mbit/s') },
 		cpu: { label: 'CPU', text: amount(rate('process_cpu_seconds_total'), 'cores', 2) },
 		memory: { label: 'Memory', text: bytes(now.value('process_resident_memory_bytes')) },
@@ -178,6 +180,11 @@ function showNow(now) {
 		}),
 	};
 	tiles.show(Object.entries(figures));
+}
+
+/** Of a bound of a histogram. @param {number|null} boundS */
+function inMs(boundS) {
+	return boundS === null ? '–' : boundS === Infinity ? 'very long' : `${Number((boundS * 1000).toPrecision(2))} ms`;
 }
 
 /** @param {number|null} value @param {string} unit @param {number} [digits] */
@@ -268,9 +275,25 @@ function showMemory(now) {
 	memory.show(parts.map(([part, value]) => [part, { label: part.replaceAll('_', ' '), value, share: value / largest, text: bytes(value), marks: [] }]));
 }
 
+/** @type {Record<string, string>} by its states */
+const CANARY = {
+	new: 'It has not sung yet.', hears: 'It hears itself well.', impaired: 'It hears itself badly, or cannot join.', deaf: 'It hears nothing of itself.',
+	unable: 'It finds no sockets or memory to sing with.', mistrusted: 'It never heard itself, and is not believed.',
+};
+
+const canary = new Table(element('canary'), ['Thread', 'Way', 'Heard', 'SNR', 'Delay'], '');
+
 /** @param {Exposition} now */
 function showCanary(now) {
-	hideBlock('canary', !now.has('plenum_canary_snr_db'));
+	const state = now.which('plenum_canary_state', 'state');
+	hideBlock('canary', state === null || state === 'off');
+	setText(element('canary-state'), CANARY[state ?? ''] ?? state ?? '');
+	element('canary-state').dataset.isBad = String(['impaired', 'deaf', 'unable'].includes(state ?? ''));
+	canary.show(now.all('plenum_canary_heard_ratio').map(({ labels, value }) => {
+		const [snr, delayS] = ['plenum_canary_snr_db', 'plenum_canary_delay_seconds'].map((name) => now.value(name, labels));
+		return [labels.shard, labels.way, percent(value), snr === null ? '–' : `${snr.toFixed(0)} dB`,
+			delayS === null ? '–' : `${(delayS * 1000).toFixed(delayS < 0.01 ? 1 : 0)} ms`];
+	}));
 }
 
 /** @param {Exposition} now */

@@ -109,7 +109,8 @@ export class Table {
 		head.append(row);
 		const words = part('caption', '');
 		words.textContent = caption;
-		table.append(words, head, this.#body);
+		if (caption) table.append(words);
+		table.append(head, this.#body);
 	}
 
 	/** @param {Cell[][]} rows */

@@ -62,6 +62,24 @@ describe('a history', () => {
 		assert.equal(history.rate('none', 1000), null);
 	});
 
+	it('tells of a histogram what lately came into it', () => {
+		const h = (first, second, all) => `process_start_time_seconds 7
+h_bucket{shard="0",le="0.1"} ${first}
+h_bucket{shard="1",le="0.1"} 0
+h_bucket{shard="0",le="0.2"} ${second}
+h_bucket{shard="1",le="0.2"} 0
+h_bucket{shard="0",le="+Inf"} ${all}
+h_bucket{shard="1",le="+Inf"} 0
+`;
+		const history = new History(60000);
+		history.add(new Exposition(h(1000, 1000, 1000), 0));
+		assert.equal(history.quantile('h', 0.5, 5000), null);
+		history.add(new Exposition(h(1000, 1000, 1000), 1000));
+		assert.equal(history.quantile('h', 0.5, 5000), null, 'nothing came');
+		history.add(new Exposition(h(1050, 1099, 1100), 2000));
+		assert.deepEqual([0.5, 0.9, 0.99, 1].map((share) => history.quantile('h', share, 5000)), [0.1, 0.2, 0.2, Infinity]);
+	});
+
 	it('begins anew with the server', () => {
 		const history = new History(60000);
 		history.add(look(1000, 0));
