@@ -12,6 +12,7 @@ const STALE_MS = 3500;
 const RATE_MS = 5000;         // rates are over so long: shorter ones jump about
 const MINUTE_MS = 60000;
 const LINE_MS = 5 * MINUTE_MS;
+const JOINS_END_AT = LADDER.findIndex(({ actions }) => /** @type {readonly string[]} */ (actions).includes('joins'));
 const SCALE_MAX = 1.1;        // of the bars: a little more than all that there is
 
 /** @type {Record<string, string>} inputs that not every server has, or every machine, by their words */
@@ -33,7 +34,7 @@ let answeredMs = -Infinity;
 /** @param {Exposition} now */
 function showVerdict(now) {
 	const level = now.value('plenum_pressure_level');
-	const isEnding = now.value('plenum_ready') === 0;
+	const isEnding = now.value('plenum_ready') === 0 && (level ?? 0) < JOINS_END_AT;
 	const name = level === null ? 'running' : LEVELS[level]?.name ?? String(level);
 	document.body.dataset.level = level === null ? 'none' : String(level);
 	setText(element('level'), name);
