@@ -266,7 +266,8 @@ static void drain_transport(struct pl_conference *c, struct pl_participant *p, i
 		pl_membership_finish(c, p, now_us, o.close);
 	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
-		pl_histogram_note(&c->joins, now_us - p->joined_us);
+		if (!pl_id_is_canary(p->source))
+			pl_histogram_note(&c->joins, now_us - p->joined_us);
 		PL_TRACE(connected, p->room_id, p->source);
 		pl_queue_push(&c->notices.participants, &p->telling, p);
 		pl_room_note_fresh(p->room, p);

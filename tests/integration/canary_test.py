@@ -60,10 +60,11 @@ def it_hears_itself_and_is_not_seen(server):
             print(f"shard {shard} {way}: {last['plenum_canary_snr_db' + labels]:.1f} dB, "
                   f"{last['plenum_canary_delay_seconds' + labels] * 1e3:.2f} ms")
     assert is_well(server) and state_of(server) == "hears"
+    assert last['plenum_pressure_input{input="canary"}'] <= 0.2, last
 
 
-def thread_that_stands_still_is_named(server, name, words, fault, hang):
-    """words: what /live says of the canary; hang: what it says of the thread."""
+def thread_that_stands_still_is_named(server, name, words, fault, hang, press):
+    """words: what /live says of the canary; hang: what it says of the thread; press: the pressure that it comes to."""
     before = runs(server, fault)
     begun_s = time.monotonic()
     with Frozen(server.pid, name):
@@ -72,6 +73,7 @@ def thread_that_stands_still_is_named(server, name, words, fault, hang):
         assert is_well(server), "it is deaf for less than canary.deaf_s"
         until(lambda: live(server)[0] == 503, f"{name}: 503", 30)
         until(lambda: words in live(server)[1], f"{name}: {words}", 10)
+        until(lambda: metrics(server)['plenum_pressure_input{input="canary"}'] == press, f"{name}: presses by {press}", 10)
         until(lambda: hang in live(server)[1], f"{name}: {hang}", HUNG_S + 20)
         print(f"{name} frozen for {time.monotonic() - begun_s:.1f} s; /live says: {live(server)[1].strip()}")
     until(lambda: is_well(server), f"{name}: well again", 15)
@@ -150,9 +152,10 @@ def main():
         closed.start()
     with Server(settings=OFTEN) as server:
         it_hears_itself_and_is_not_seen(server)
-        thread_that_stands_still_is_named(server, "codec-0", "nothing of the mix comes", "mixed_silent", "codec worker 0 hangs")
+        thread_that_stands_still_is_named(server, "codec-0", "nothing of the mix comes", "mixed_silent", "codec worker 0 hangs",
+                                          0.8)
         thread_that_stands_still_is_named(server, "shard-1", "the canary is deaf on media thread 1", "checks",
-                                          "media thread 1 hangs")
+                                          "media thread 1 hangs", 1)
         process_that_was_stopped_is_not_dead(server)
         without_sockets_it_says_so_once(server)
     without_a_mixer_it_hears_what_is_forwarded()
