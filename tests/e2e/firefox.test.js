@@ -33,7 +33,8 @@ describe('firefox', { timeout: 120000, skip }, () => {
 	before(async () => {
 		folder = mkdtempSync(join(tmpdir(), 'plenum-tls-'));
 		const { cert, key } = makeCertificate(folder);
-		server = await Server.start({ settings: { 'http.listen': `${ADDRESS}:0`, 'http.tls_cert': cert, 'http.tls_key': key } });
+		server = await Server.start({ settings: { 'http.listen': `${ADDRESS}:0`, 'http.tls_cert': cert, 'http.tls_key': key,
+			'limits.participants': '3' } });
 		assert.match(server.url, /^https:/);
 		browsers = await Promise.all([
 			openFirefox({ toneHz: FOX_HZ }), openChromium({ toneHz: ANN_HZ }), openFirefox({ toneHz: LIZ_HZ }),
@@ -70,6 +71,28 @@ describe('firefox', { timeout: 120000, skip }, () => {
 		await fox.click('#leave');
 		await ann.untilNames('Ann', 'Liz');
 		await ann.untilHears(LIZ_HZ);
+	});
+
+	it('wait for a place in a full server, and join by themselves', async () => {
+		const eve = await CallPage.open(browsers[1], server.url);
+		await eve.join({ name: 'Eve', room: ROOM, button: '#listen-only' });
+		await fox.click('#join');
+		await fox.until('to wait', () => /full.*asking again in/is.test(document.querySelector('#waiting').innerText));
+		await screenshot(fox.page, 'firefox-waiting');
+		await eve.page.close();
+		await fox.untilConnected();
+		await fox.untilBanner(/you are in, and can be heard/);
+		await Promise.all([fox.untilHears(ANN_HZ, LIZ_HZ), ann.untilHears(FOX_HZ, LIZ_HZ)]);
+	});
+
+	it('show the operator how the server is', async () => {
+		const status = await CallPage.open(browsers[2], `${server.url}/status.html`);
+		await status.until('three people', () => document.querySelector('#fresh').textContent === 'Live'
+			&& /People\s*3\b/.test(document.querySelector('#now').innerText));
+		await status.page.setViewport({ width: 1280, height: 900 });
+		await screenshot(status.page, 'firefox-status', { fullPage: true });
+		assert.deepEqual(status.errors, []);
+		await status.page.close();
 	});
 
 	it('met no error in their scripts', () => {

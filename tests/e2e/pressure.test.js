@@ -243,6 +243,20 @@ describe('a pressed server', { timeout: 120000 }, () => {
 		await cat.untilHears(ANN_HZ, BOB_HZ);
 	});
 
+	it('asks in an emergency those to go who never talked, and has them back by itself', async () => {
+		await force('emergency');
+		await cat.untilBanner(/overloaded.*back as soon as there is a place/);
+		await screenshot(cat.page, 'asked-to-go');
+		await cat.untilBanner(/call is interrupted.*too busy/);
+		await ann.untilNames('Ann', 'Bob');
+		await Promise.all([ann.untilHears(BOB_HZ), bob.untilHears(ANN_HZ)]);
+		await force('nominal');
+		await cat.untilConnected();
+		await cat.untilNoBanner();
+		await cat.untilHears(ANN_HZ, BOB_HZ);
+		await ann.untilNames('Ann', 'Bob', 'Cat');
+	});
+
 	it('met no error in its scripts', () => {
 		assert.deepEqual([ann, bob, cat, player].flatMap((page) => page.errors), []);
 	});
