@@ -74,6 +74,9 @@ def check_names(server):
         for metric in re.findall(r"\b(?:plenum|process)[_:][a-z0-9_:]+", re.sub(r'"[^"]*"', "", expr)):
             base = re.sub(r"_(bucket|sum|count)$", "", metric)
             assert metric in told or base in told or metric in recorded, f"{name}: nobody tells {metric}"
+        for label, values in re.findall(r'\b(\w+)=~?"([^"]+)"', expr):
+            for value in values.split("|") if label not in ("job", "instance") else ():
+                assert f'{label}="{value}"' in text, f"{name}: no {label} is {value}"
     page = (ROOT / "web-demo/status.js").read_text()
     for metric, label in re.findall(r"\.by\('(\w+)', '(\w+)'\)", page):
         assert re.search(rf'^{metric}{{(?:.*,)?{label}="', text, re.MULTILINE), f"status.js: {metric} has no label {label}"
