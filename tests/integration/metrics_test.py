@@ -59,7 +59,24 @@ def check_counts(server):
     assert all(count > 0 for *_, count in histograms(values, "plenum_turn_late_seconds"))
 
 
+def check_capacity():
+    """What is used is told from the first seconds on, and without history the forecast is just that."""
+    with Server({"limits.participants": 8}) as server:
+        process = subprocess.Popen([LOAD, f"--url={server.url}", "--publishers=1", "--receivers=3", "--settle=0", "--duration=60"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: metrics(server)["plenum_capacity_used_ratio"] >= 0.2, "it is used", seconds=30)
+            values = metrics(server)
+        finally:
+            process.terminate()
+            process.wait(20)
+        assert values["plenum_sessions"] == 4 and values["plenum_capacity_used_ratio"] < 1, values
+        assert abs(values["plenum_capacity_forecast_ratio"] - values["plenum_capacity_used_ratio"]) < 0.001
+        assert [values[f'plenum_capacity_forecast_basis{{basis="{basis}"}}'] for basis in ("none", "trend", "season")] == [1, 0, 0]
+
+
 def main():
+    check_capacity()
     with Server() as server:
         check_form(metrics_by_shard(server))
         check_counts(server)
