@@ -4,8 +4,9 @@
 static void offer(struct pl_pressure_sample *sample, enum pl_pressure_input input, struct pl_pressure_reading reading)
 {
 	struct pl_pressure_reading *worst = &sample->input[input];
+	const uint8_t number = (uint8_t)input;
 	if (worst->whole == 0 ||
-		pl_pressure_reading_permille(input, &reading) > pl_pressure_reading_permille(input, worst))
+		pl_pressure_reading_permille(number, &reading) > pl_pressure_reading_permille(number, worst))
 		*worst = reading;
 }
 
