@@ -32,7 +32,8 @@ SCRIPT = """
     load="{load} --url http://127.0.0.1:8080 --settle=0 --timeout=60 --rate={rate_hz} --json=-"
 
     {plenum} --set http.listen=127.0.0.1:8080 --set media.port={port} --set log.level=debug --set media.room_spread=1 --set pressure.level=nominal \
-        --set drain.deadline_s=0 --set limits.participants={participants} --set limits.room_participants={participants} 2>/tmp/log &
+        --set drain.deadline_s=0 --set canary.interval_s=0 \
+        --set limits.participants={participants} --set limits.room_participants={participants} 2>/tmp/log &
     server=$!
     until_metrics plenum_ready 1
     $load --publishers=0 --receivers={receivers} --duration=600 >/tmp/heard 2>/tmp/heard.log &
