@@ -570,7 +570,7 @@ static bool has_everybody_heard(const struct call *call, uint32_t talkers)
 }
 
 /* Three talk, everybody changes between talkers and the mix and its qualities, voices come and go, the mixer's instructions
- * change: on threads of their own.  Nobody ever gets a packet with its own voice, all hear all others, and when all are
+ * change, and the ladder takes slots and gives them back: on threads of their own.  Nobody ever gets a packet with its own voice, all hear all others, and when all are
  * silent the codec workers sleep: not one wake-up. */
 static void test_sfu_mixes_while_everything_changes(void **state)
 {
@@ -601,12 +601,15 @@ static void test_sfu_mixes_while_everything_changes(void **state)
 		if (change % 5 == 4)
 			send_mute(call, &call->client[change % TALKERS], change % 10 == 4);
 		assert_true(pl_sfu_set_simd(call->sfu, change % 2 == 0 ? PL_SIMD_PLAIN : PL_SIMD_AUTO));
+		if (change % 7 == 3)
+			pl_sfu_force_level(call->sfu, change / 7 % 2 == 0 ? PL_PRESSURE_CRITICAL : PL_PRESSURE_NOMINAL);
 		change++;
 		/* What counts is what is heard after half of the changes. */
 		for (uint32_t i = 0; change == CHANGES / 2 && i < CLIENTS_MAX; i++)
 			call->client[i].heard = 0;
 	}
 
+	pl_sfu_force_level(call->sfu, PL_PRESSURE_NOMINAL);
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
 		send_mode(call, &call->client[i], PL_AUDIO_MIXED, PL_MIX_FULL);
 		send_mute(call, &call->client[i], true);
