@@ -71,7 +71,7 @@ static void read_turns(int turns)
 static void expect(enum pl_pressure_input input, uint64_t part, uint64_t whole)
 {
 	if (sample.input[input].part != part || sample.input[input].whole != whole)
-		fail_msg("%s: %llu of %llu", pl_pressure_input_name(input),
+		fail_msg("%s: %llu of %llu", pl_pressure_input_name((uint8_t)input),
 			(unsigned long long)sample.input[input].part, (unsigned long long)sample.input[input].whole);
 }
 

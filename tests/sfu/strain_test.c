@@ -46,7 +46,7 @@ static void expect(enum pl_pressure_input input, uint64_t part, uint64_t whole, 
 {
 	const struct pl_pressure_reading *reading = &sample.input[input];
 	if (reading->part != part || reading->whole != whole || reading->is_shared != is_shared)
-		fail_msg("%s: %u of %u, %s", pl_pressure_input_name(input), (unsigned)reading->part,
+		fail_msg("%s: %u of %u, %s", pl_pressure_input_name((uint8_t)input), (unsigned)reading->part,
 			(unsigned)reading->whole, reading->is_shared ? "others'" : "ours");
 }
 

@@ -217,13 +217,13 @@ static void test_metrics_of_pressure(void **state)
 		"plenum_capacity_used_ratio 0.2500\n",
 		"plenum_capacity_forecast_ratio 0.3750\n",
 		"plenum_capacity_forecast_error_ratio 0.0625\n",
-		"plenum_capacity_forecast_basis{basis=\"none\"} 0\n"
-		"plenum_capacity_forecast_basis{basis=\"trend\"} 1\n"
+		"plenum_capacity_forecast_basis{basis=\"none\"} 0\n",
+		"plenum_capacity_forecast_basis{basis=\"trend\"} 1\n",
 		"plenum_capacity_forecast_basis{basis=\"season\"} 0\n",
 		"plenum_pressure_samples_late_total 2\n",
 		"plenum_pressure_raised_total 3\n",
 		"plenum_pressure_events_delayed_total 4\n",
-		"plenum_load_busy_ratio{shard=\"0\"} 0.000000\nplenum_load_busy_ratio{shard=\"1\"} 0.512000\n"
+		"plenum_load_busy_ratio{shard=\"0\"} 0.000000\nplenum_load_busy_ratio{shard=\"1\"} 0.512000\n",
 		"plenum_load_busy_ratio{worker=\"0\"} 0.000000\n#",
 		"plenum_load_late_p99_seconds{shard=\"1\"} 0.001234\n",
 		"plenum_load_busy_seconds_total{shard=\"1\"} 98.765432\n",
