@@ -4,7 +4,7 @@ set(PLENUM_INTEGRATION ${CMAKE_CURRENT_SOURCE_DIR}/integration)
 set(PLENUM_E2E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
 set(PLENUM_INTEGRATION_LISTENS aiortc conversation mix)
 list(APPEND PLENUM_INTEGRATION_LISTENS admission) # it measures milliseconds
-set(PLENUM_INTEGRATION_WAITS http operator shards signaling websocket whip)
+set(PLENUM_INTEGRATION_WAITS canary http operator shards signaling start websocket whip)
 set(PLENUM_E2E_WAITS killed)
 set(PLENUM_COST_load COST 300)
 set(PLENUM_COST_memory COST 200)

@@ -40,27 +40,37 @@ def runs(server, fault):
     return metrics(server)[f'plenum_canary_runs_total{{fault="{fault}"}}']
 
 
+def sounds_well(figures, shard, way, snr_db_min, delay_s_max):
+    labels = f'{{shard="{shard}",way="{way}"}}'
+    return (figures.get("plenum_canary_heard_ratio" + labels, 0) >= 0.9 and figures.get("plenum_canary_snr_db" + labels, 0) >= snr_db_min
+            and -0.001 < figures["plenum_canary_delay_seconds" + labels] < delay_s_max)
+
+
 def it_hears_itself_and_is_not_seen(server):
-    seen = []
-    until(lambda: seen.append(metrics_by_shard(server)) or seen[-1]['plenum_canary_runs_total{fault="none"}'] >= 4, "four runs")
+    """Each way of each media thread sounds well; on a machine with other work a run may not, and is not the last."""
+    ways = [(shard, *way) for shard in range(2) for way in (("forwarded", 30, 0.05), ("mixed", 15, 0.2))]
+    well, seen = set(), []
+
+    def have_all_been_well():
+        seen.append(metrics_by_shard(server))
+        well.update(way for way in ways if sounds_well(seen[-1], *way))
+        return len(well) == len(ways) and seen[-1]['plenum_canary_runs_total{fault="none"}'] >= 4
+
+    until(have_all_been_well, "four runs, and each way well", 60)
     for one in seen:
         for shard in range(2):
             for gauge in ("plenum_participants", "plenum_media_rooms"):
                 assert one[f'{gauge}{{shard="{shard}"}}'] == 0, (gauge, one)
         for nothing in ("plenum_sessions", "plenum_rooms", "plenum_joins_total", "plenum_canary_deaf_seconds"):
             assert one[nothing] == 0, (nothing, one[nothing])
-    last = seen[-1]
     for shard in range(2):
-        assert 0 < last[f'plenum_canary_join_seconds{{shard="{shard}"}}'] < 2, last
-        for way, snr_db_min, delay_s_max in (("forwarded", 25, 0.1), ("mixed", 10, 0.3)):
-            labels = f'{{shard="{shard}",way="{way}"}}'
-            assert last["plenum_canary_heard_ratio" + labels] >= 0.8, (labels, last["plenum_canary_heard_ratio" + labels])
-            assert last["plenum_canary_snr_db" + labels] >= snr_db_min, (labels, last["plenum_canary_snr_db" + labels])
-            assert -0.01 < last["plenum_canary_delay_seconds" + labels] < delay_s_max, labels
-            print(f"shard {shard} {way}: {last['plenum_canary_snr_db' + labels]:.1f} dB, "
-                  f"{last['plenum_canary_delay_seconds' + labels] * 1e3:.2f} ms")
-    assert is_well(server) and state_of(server) == "hears"
-    assert last['plenum_pressure_input{input="canary"}'] <= 0.2, last
+        assert 0 < seen[-1][f'plenum_canary_join_seconds{{shard="{shard}"}}'] < 3, seen[-1]
+    for shard, way, *_ in ways:
+        labels = f'{{shard="{shard}",way="{way}"}}'
+        print(f"shard {shard} {way}: {seen[-1].get('plenum_canary_snr_db' + labels, 0):.1f} dB, "
+              f"{seen[-1].get('plenum_canary_delay_seconds' + labels, 0) * 1e3:.2f} ms")
+    until(lambda: is_well(server) and state_of(server) == "hears", "it hears", 20)
+    until(lambda: metrics(server)['plenum_pressure_input{input="canary"}'] <= 0.2, "it does not press", 20)
 
 
 def thread_that_stands_still_is_named(server, name, words, fault, hang, press):
