@@ -136,6 +136,19 @@ describe('status.html', { timeout: 150000 }, () => {
 		await untilLevel('nominal');
 	});
 
+	it('asks nothing while nobody sees it', async () => {
+		const looks = async () => Number(/^plenum_http_requests_total (\d+)$/m.exec(await metrics())[1]);
+		const other = await browser.newPage(); // in front of it
+		await other.bringToFront();
+		await status.until('to be hidden', () => document.hidden);
+		const before = await looks();
+		await new Promise((resolve) => setTimeout(resolve, 3000));
+		assert.ok(await looks() - before <= 2, 'one look of ours, and one that was on its way');
+		await other.close();
+		await status.page.bringToFront();
+		await status.until('to be live', () => document.querySelector('#fresh').textContent === 'Live');
+	});
+
 	it('says that the server is gone, and goes on when it is back', async () => {
 		const { port } = new URL(server.url);
 		await server.kill();

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { figure, screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage, TONES } from './lib/call_page.js';
+import { faintTexts, misfits } from './lib/looks.js';
 import { Server } from './lib/server.js';
 
 const ROOM = 'Küche & Flur';
@@ -38,6 +39,17 @@ describe('whip.html', { timeout: 180000 }, () => {
 	after(async () => {
 		await Promise.all((browsers ?? []).map((browser) => browser.close()));
 		await server?.stop();
+	});
+
+	it('fits a phone, and can be read by day and night', async () => {
+		await player.page.setViewport({ width: 320, height: 640 });
+		for (const value of ['light', 'dark']) {
+			await player.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+			await screenshot(player.page, `whip-320-${value}`, { fullPage: true });
+			assert.deepEqual([...await player.page.evaluate(misfits), ...await player.page.evaluate(faintTexts)], [], value);
+		}
+		await player.page.emulateMediaFeatures([]);
+		await player.page.setViewport(VIEWPORT);
 	});
 
 	it('publishes a microphone into a call', async () => {
