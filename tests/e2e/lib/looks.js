@@ -17,7 +17,7 @@ export function misfits(mustShow = []) {
 		if (isShown(element) && !element.classList.contains('unseen') && (left < 0 || right > width))
 			found.push(`${nameOf(element)} reaches from ${left} to ${right}`);
 	}
-	for (const part of document.querySelectorAll('button > *')) {
+	for (const part of document.querySelectorAll('button > *, .choice span')) {
 		const [inner, outer] = [part.getBoundingClientRect(), part.parentElement.getBoundingClientRect()];
 		const isInside = inner.left >= outer.left + 1 && inner.right <= outer.right - 1 && inner.top >= outer.top
 			&& inner.bottom <= outer.bottom;
