@@ -98,6 +98,40 @@ describe('a server that ends', { timeout: 150000 }, () => {
 		await ann.untilNoBanner();
 	});
 
+	it('and one that is pressed sends those whom it refuses to the other one, and waits for both', async () => {
+		const pressed = await Server.start({ settings: { 'pressure.level': 'critical', 'drain.move_to': other.url } });
+		const full = await Server.start({ settings: { 'pressure.level': 'critical', 'drain.move_to': pressed.url } });
+		try {
+			const join = async (from, name) => {
+				const page = await CallPage.open(browsers[2], from.url);
+				await page.typeInto('#name', name);
+				await page.typeInto('#room', 'valley');
+				await page.click('#listen-only');
+				return page;
+			};
+			const eve = await join(pressed, 'Eve');
+			await eve.untilConnected();
+			assert.equal(await eve.page.evaluate(() => window.plenum.call.server), other.url);
+			assert.equal(await eve.page.$eval('#waiting', ({ hidden }) => hidden), true);
+
+			// The other one has no place either: then there is a wait, and the first is asked again.
+			const dan = await join(full, 'Dan');
+			await dan.until('to wait', () => /too busy/.test(document.querySelector('#waiting').innerText));
+			const refusals = async ({ url }) => Number(/^plenum_refusals_total\{reason="pressure"\} (\d+)$/m
+				.exec(await (await fetch(`${url}/metrics`)).text())[1]);
+			await dan.until('to ask again', async () => /asking again in \d/i.test(document.querySelector('#waiting').innerText));
+			const endMs = performance.now() + 30000;
+			while (await refusals(full) < 2 || await refusals(pressed) < 3) {
+				assert.ok(performance.now() < endMs, `asked ${await refusals(full)} and ${await refusals(pressed)} times`);
+				await new Promise((resolve) => setTimeout(resolve, 200));
+			}
+			assert.deepEqual([...eve.errors, ...dan.errors], []);
+			await Promise.all([eve, dan].map(({ page }) => page.close()));
+		} finally {
+			await Promise.all([pressed, full].map((each) => each.stop()));
+		}
+	});
+
 	it('met no error in its scripts', () => {
 		assert.deepEqual([ann, bob, cat].flatMap((page) => page.errors), []);
 	});
