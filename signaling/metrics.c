@@ -88,6 +88,8 @@ static void put_front(struct pl_text *w, const struct pl_front_counters *front)
 #define MEDIA_LIST(X)                                                                                         \
 	X(conference.participants, "plenum_participants", "gauge", "participants of the media plane")         \
 	X(conference.rooms, "plenum_media_rooms", "gauge", "rooms of the media plane")                        \
+	X(conference.rooms_moved, "plenum_media_rooms_moved", "gauge",                                        \
+		"rooms where listeners of auto hear the mix, by pressure")                                    \
 	X(conference.datagrams_in, "plenum_datagrams_in_total", "counter", "UDP datagrams received")          \
 	X(conference.datagrams_out, "plenum_datagrams_out_total", "counter", "UDP datagrams sent")            \
 	X(conference.bytes_in, "plenum_bytes_in_total", "counter", "UDP payload received, in bytes")          \
