@@ -25,7 +25,7 @@ static bool hangs(const struct pl_load *load)
 /* What it is late with, or busy with, is its own work, and less of that would help. */
 static bool is_own(const struct pl_load *load, uint64_t work_permille)
 {
-	return work_permille >= PL_STRAIN_OWN_PERMILLE && (!hangs(load) || load->age_us >= PL_STRAIN_HANG_US);
+	return work_permille >= PL_STRAIN_OWN_PERMILLE && (!hangs(load) || load->late_p99_us >= PL_STRAIN_HANG_US);
 }
 
 /* A thread at rest tells seldom, and what it told once is not the load of now.  True: this window was not looked at before. */

@@ -14,7 +14,7 @@ enum {
 	PL_STRAIN_LATE_US = 5000,     /* what PL_PRESSURE_SHARD_LATE takes for 1 */
 	PL_STRAIN_LATE_TURNS_MIN = 5, /* of a window, for its latest to say something */
 	PL_STRAIN_OWN_PERMILLE = 500, /* of its time a thread is at work, for what is late to be its own doing */
-	PL_STRAIN_HANG_US = 500000,   /* a thread that tells nothing for less may only not be let run */
+	PL_STRAIN_HANG_US = 500000,   /* a turn that is late, or lasts, for less may only not be let run */
 };
 
 /* What was seen of one thread. */

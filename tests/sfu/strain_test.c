@@ -135,6 +135,21 @@ static void test_strain_a_thread_that_hangs(void **state)
 	expect(PL_PRESSURE_CODEC_LATE, 1000, 1000, false);
 }
 
+/* Who rests tells twice a second: it is no hanging thread when a busy machine lets it wait for a tenth of a second then. */
+static void test_strain_a_thread_that_rests_and_is_woken_late(void **state)
+{
+	enum { TOLD_US = 500000, LATE_US = 150000 };
+	struct pl_load load = hanging(LATE_US);
+	(void)state;
+	load.window_us = load.age_us = TOLD_US + LATE_US;
+	add_shard(0, load);
+	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, true);
+	expect(PL_PRESSURE_SHARD_LATE, LATE_US, PL_STRAIN_LATE_US, true);
+	load.late_p99_us = load.late_max_us = PL_STRAIN_HANG_US;
+	add_shard(0, load);
+	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, false);
+}
+
 /* Ticks that began late of those that there were since the last look; counters that begin anew are no load. */
 static void test_strain_workers_count_late_ticks(void **state)
 {
@@ -185,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup(test_strain_what_others_make_late_is_theirs, begin),
 		cmocka_unit_test_setup(test_strain_a_window_counts_once, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_hangs, begin),
+		cmocka_unit_test_setup(test_strain_a_thread_that_rests_and_is_woken_late, begin),
 		cmocka_unit_test_setup(test_strain_workers_count_late_ticks, begin),
 		cmocka_unit_test_setup(test_strain_full_receive_queues, begin),
 	};
