@@ -86,7 +86,7 @@ static void end_session(struct pl_front *front, struct pl_front_session *session
 
 static void ask(struct pl_front *front, struct pl_front_session *session)
 {
-	if (!has_other_server(front)) {
+	if (!has_other_server(front) || session->api != PL_FRONT_WEBSOCKET) {
 		end_session(front, session);
 		return;
 	}
@@ -96,7 +96,7 @@ static void ask(struct pl_front *front, struct pl_front_session *session)
 	tell_move(front, session, PL_REFUSAL_PRESSURE, session->asked_until_us);
 }
 
-/* Who came last goes first.  Who is away is not there to be asked, and may resume. */
+/* Who came last goes first.  Who is away is not there to be asked, and may resume; a player by WHEP can be told nothing. */
 static void ask_some(struct pl_front *front)
 {
 	uint32_t left = front->counters.sessions / PL_FRONT_ASK_PART + 1;
@@ -105,7 +105,7 @@ static void ask_some(struct pl_front *front)
 	for (; at->owner != NULL && left > 0 && looked > 0; looked--) {
 		struct pl_front_session *session = at->owner;
 		at = at->previous;
-		if (session->connection == NULL)
+		if (session->connection == NULL && session->api == PL_FRONT_WEBSOCKET)
 			continue;
 		ask(front, session);
 		left--;

@@ -270,6 +270,8 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 	memcpy(session->tagged_mid, tagged->mid, sizeof session->tagged_mid);
 	session->tagged_payload_type = tagged->payload_type;
 	pl_front_list_push(&front->http, &session->away, session);
+	if (api == PL_FRONT_WHEP)
+		pl_front_list_push(&front->quiet, &session->quiet, session);
 
 	struct head head;
 	begin(&head);

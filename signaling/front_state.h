@@ -84,7 +84,7 @@ struct pl_front_session {
 	size_t kept_bytes;
 	/* What changed while nobody was there to be told: only the last state of it matters. */
 	bool is_slots_untold, is_speakers_untold, is_pressure_untold, is_drain_untold;
-	/* Of front->quiet, the newest last, while it has a WebSocket and has never talked; or of front->asked, the longest first. */
+	/* Of front->quiet, the newest last, while it has never talked, by WebSocket or WHEP; or of front->asked, the longest first. */
 	struct pl_front_link quiet;
 	int64_t asked_until_us;
 	int64_t data_us, restarts_us; /* see pl_front_may */
