@@ -164,7 +164,8 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	tell(monitor, now_us, now);
 }
 
-static void wait_until(struct pl_monitor *monitor, int64_t until_us)
+/* True: somebody wants it to look now. */
+static bool wait_until(struct pl_monitor *monitor, int64_t until_us)
 {
 	struct pollfd fds[] = { { .fd = monitor->waker.event_fd, .events = POLLIN },
 		{ .fd = monitor->probe.trigger_fd, .events = POLLPRI } };
@@ -176,6 +177,7 @@ static void wait_until(struct pl_monitor *monitor, int64_t until_us)
 	monitor->is_triggered = (fds[1].revents & POLLPRI) != 0;
 	if ((fds[1].revents & POLLERR) != 0)
 		pl_probe_drop_trigger(&monitor->probe); /* its group has ended */
+	return fds[0].revents != 0;
 }
 
 static void run(void *owner)
@@ -191,7 +193,9 @@ static void run(void *owner)
 			monitor->now.samples_late++;
 			next_us = now_us + PL_PRESSURE_PERIOD_US;
 		}
-		wait_until(monitor, next_us);
+		/* Looks are a period apart from then on, so that no window of a thread counts for two. */
+		if (wait_until(monitor, next_us))
+			next_us = pl_clock_now_us();
 	}
 }
 
@@ -280,6 +284,11 @@ void pl_monitor_destroy(struct pl_monitor **owned)
 }
 
 /* ---- from other threads ---- */
+
+struct pl_waker *pl_monitor_waker(struct pl_monitor *monitor)
+{
+	return &monitor->waker;
+}
 
 struct pl_ring *pl_monitor_events(struct pl_monitor *monitor)
 {

@@ -34,6 +34,9 @@ void pl_monitor_ask_to_stop(struct pl_monitor *monitor);
 void pl_monitor_stop(struct pl_monitor *monitor);
 void pl_monitor_destroy(struct pl_monitor **monitor);
 
+/* To poke when it should look at once.  Any thread. */
+struct pl_waker *pl_monitor_waker(struct pl_monitor *monitor);
+
 struct pl_ring *pl_monitor_events(struct pl_monitor *monitor); /* of struct pl_event; signaling is the consumer */
 
 /* The level from now on; PL_PRESSURE_LEVELS: as the score has it. */

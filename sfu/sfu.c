@@ -98,6 +98,7 @@ static bool configure_shard(struct pl_sfu *sfu, size_t index, const struct pl_to
 		.index = (uint16_t)index,
 		.node = sfu->plan.shard[index].node,
 		.waker = &sfu->waker,
+		.alarm = pl_monitor_waker(sfu->monitor),
 		.coalesce_us = config->coalesce_us,
 		.conference = {
 			.identity = sfu->identity,

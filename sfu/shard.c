@@ -168,12 +168,22 @@ static void publish_holding(struct pl_shard *shard, int64_t now_us)
 	pl_published_write(shard->holding, &holding, sizeof holding);
 }
 
+/* The monitor comes by every 100 ms: the first window of an overload is not kept waiting for that. */
+static void tell_alarm(struct pl_shard *shard, uint64_t work_permille)
+{
+	const bool has_too_much = work_permille >= pl_pressure_begins_permille(PL_PRESSURE_ELEVATED);
+	if (has_too_much && !shard->has_too_much)
+		pl_waker_poke(shard->config.alarm);
+	shard->has_too_much = has_too_much;
+}
+
 static void publish(struct pl_shard *shard, int64_t now_us)
 {
 	if (!pl_pulse_is_due(&shard->pulse, now_us))
 		return;
 	note_rings(shard);
-	pl_pulse_tell(&shard->pulse, now_us, pl_conference_pool_permille(shard->conference));
+	const uint64_t work_permille =
+		pl_pulse_tell(&shard->pulse, now_us, pl_conference_pool_permille(shard->conference));
 	shard->published_us = now_us;
 	struct pl_sfu_counters counters = {
 		.conference = pl_conference_counters(shard->conference),
@@ -197,6 +207,7 @@ static void publish(struct pl_shard *shard, int64_t now_us)
 	};
 	pl_published_write(shard->times, &times, sizeof times);
 	publish_holding(shard, now_us);
+	tell_alarm(shard, work_permille);
 }
 
 /* What the turn that begins was due for: what it slept until; or, when something was there already, the last look. */

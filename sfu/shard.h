@@ -18,10 +18,12 @@ struct pl_shard;
 
 struct pl_shard_config {
 	struct pl_conference_config conference;
-	struct pl_waker *waker;    /* of who takes the events; outlives the shard */
-	cpu_set_t cpus;            /* that the thread may run on */
-	int node;                  /* of cpus, for memory */
-	uint16_t index;            /* for the thread's name */
+	struct pl_waker *waker; /* of who takes the events; outlives the shard */
+	struct pl_waker
+		*alarm; /* poked with the first window that shows that the shard has too much to do; outlives it */
+	cpu_set_t cpus; /* that the thread may run on */
+	int node;       /* of cpus, for memory */
+	uint16_t index; /* for the thread's name */
 	uint32_t coalesce_us;      /* see pl_sfu_config */
 	uint16_t port;             /* 0: any free one */
 	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */

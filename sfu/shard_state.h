@@ -37,7 +37,8 @@ struct pl_shard {
 	uint64_t events_delayed, waits, handshakes_turn_max, joins_turn_max;
 	int64_t published_us;
 	struct pl_gather gather;
-	bool is_behind; /* the last turn left something over that had come */
+	bool has_too_much; /* as the last window showed */
+	bool is_behind;    /* the last turn left something over that had come */
 	uint32_t relief_seen;
 	struct pl_pulse pulse;
 	struct pl_histogram transit;

@@ -30,7 +30,7 @@ static uint64_t permille_of(uint64_t part, uint64_t whole)
 	return part >= whole ? 1000 : part * 1000 / whole;
 }
 
-void pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permille)
+uint64_t pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permille)
 {
 	const uint64_t window_us = now_us > pulse->began_us ? (uint64_t)(now_us - pulse->began_us) : 1;
 	const uint64_t asleep_us = (uint64_t)pulse->asleep_us;
@@ -62,6 +62,7 @@ void pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permill
 	pulse->turns = pulse->ring_permille = pulse->deferred_us = 0;
 	pulse->cpu_began_us = cpu_us;
 	pulse->late = (struct pl_histogram){ 0 };
+	return load.busy_permille - load.deferred_permille;
 }
 
 void pl_pulse_read(const struct pl_pulse *pulse, int64_t now_us, struct pl_load *load)

@@ -81,8 +81,9 @@ static inline bool pl_pulse_is_due(const struct pl_pulse *pulse, int64_t now_us)
 	return now_us - pulse->began_us >= PL_LOAD_PERIOD_US;
 }
 
-/* Tells of the window, and begins the next one. */
-void pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permille);
+/* Tells of the window, and begins the next one.  Returns for how much of it the thread was at work that does not wait for media, in
+ * thousandths. */
+uint64_t pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_permille);
 
 /* The last that was told.  When that is long ago, the thread sleeps, and there is no load; or it is in a turn that does not end, or
  * was not let run: then it is busy all the time, and late since. */

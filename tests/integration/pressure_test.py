@@ -128,18 +128,24 @@ async def join(server, room, **fields):
     return client, await client.request(t="join", v=1, room=room, sdp=offer(), **fields)
 
 
-async def until_degraded(client, level):
+async def until_told(client, **fields):
+    told = []
     async with asyncio.timeout(WAIT_S_MAX):
         while (event := await client.event()) is not None:
-            if event["t"] == "degraded" and event["level"] == level:
+            told.append(event)
+            if event == {**event, **fields}:
                 return event
-    raise AssertionError("the connection ended")
+    raise AssertionError(f"the connection ended: {told}")
+
+
+async def until_degraded(client, level):
+    return await until_told(client, t="degraded", level=level)
 
 
 async def files_of_the_kernel_are_inputs():
     """Each that a test can redirect, from nothing to more than there is; what others can cause refuses nobody."""
     with tempfile.TemporaryDirectory() as folder, Machine(folder) as machine:
-        with Server({"pressure.level": "auto", "pressure.root": folder}) as server:
+        with Server({"pressure.level": "auto", "pressure.root": folder, "canary.interval_s": 0}) as server:
             ann, welcome = await join(server, "one")
             assert welcome["t"] == "welcome", welcome
             for name in ("psi_cpu", "psi_memory", "throttled", "steal", "receive_queue"):
@@ -172,6 +178,8 @@ async def files_of_the_kernel_are_inputs():
             machine.share["steal"] = 0.5
             until_input(server, "steal", 1.3, 1.7)
             assert look(server)[0] == EMERGENCY and look(server)[2] == "steal", look(server)
+            bye = await until_told(ann, t="bye")
+            assert bye["code"] == "pressure", "who never talked is asked to go"
             machine.share["steal"] = 0
             machine.share["psi_memory"] = 1
             until_input(server, "psi_memory", 4.5, 5.6)
@@ -180,11 +188,14 @@ async def files_of_the_kernel_are_inputs():
             machine.share["psi_memory"] = 0
             calm_s = watch_it_end(server)
             assert calm_s < 10, calm_s
-            degraded = await until_degraded(ann, NOMINAL)
-            assert (degraded["cause"], degraded["actions"]) == (None, []), degraded
             await bob.close()
             carl, welcome = await join(server, "one")
-            assert welcome["t"] == "welcome", welcome
+            assert welcome["t"] == "welcome" and welcome["pressure"]["level"] == NOMINAL, welcome
+            machine.memory = 0.75
+            assert (await until_degraded(carl, ELEVATED))["cause"] == "memory"
+            machine.memory = 0.1
+            degraded = await until_degraded(carl, NOMINAL)
+            assert (degraded["cause"], degraded["actions"]) == (None, []), degraded
             await carl.close()
             await ann.close()
     print(f"all was given back {calm_s:.1f} s after nothing pressed any more")
@@ -259,7 +270,8 @@ async def a_real_memory_limit():
         return
     with contextlib.ExitStack() as stack:
         stack.push(group)
-        server = stack.enter_context(Server({"pressure.level": "auto", "media.shards": 1, "limits.participants": 256},
+        server = stack.enter_context(Server({"pressure.level": "auto", "media.shards": 1, "limits.participants": 256,
+                                             "canary.interval_s": 0},
                                             preexec_fn=group.enter))
         ann, welcome = await join(server, "one")
         assert welcome["t"] == "welcome", welcome

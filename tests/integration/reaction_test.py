@@ -20,6 +20,8 @@ TOKEN = "a-token-for-pressure"
 REACTION_S_MAX = 0.3
 TOLD_EACH_S = 1.2  # clients hear of a change at most once a second, and of one just now they have heard
 TAKES_MAX = 6
+STOPPED_S = 8  # what is due after that is more than a second's work
+ROUNDS_MAX = 3
 
 
 def hold(server, level):
@@ -33,10 +35,17 @@ def hold(server, level):
 async def reaction(server, load):
     """Seconds from the moment in which more comes than can be forwarded until a client is told of it."""
     load.send_signal(signal.SIGSTOP)
-    await asyncio.to_thread(watch_it_end, server)
-    await asyncio.sleep(TOLD_EACH_S)
-    client, welcome = await join(server, "beside")
-    assert welcome["t"] == "welcome" and welcome["pressure"]["level"] == NOMINAL, welcome
+    await asyncio.sleep(STOPPED_S)
+    for _ in range(ROUNDS_MAX):
+        await asyncio.to_thread(watch_it_end, server)
+        await asyncio.sleep(TOLD_EACH_S)
+        client, welcome = await join(server, "beside")
+        assert welcome["t"] in ("welcome", "refused"), welcome
+        if welcome["t"] == "welcome" and welcome["pressure"]["level"] == NOMINAL:
+            break
+        await client.close()  # the machine hiccuped
+    else:
+        raise AssertionError("it is never nominal for long")
     begun_s = time.monotonic()
     load.send_signal(signal.SIGCONT)  # all that was due meanwhile comes at once
     async with asyncio.timeout(WAIT_S_MAX):
@@ -53,7 +62,7 @@ async def an_overload_is_told_at_once():
     """What else the machine does makes a take late and never early: the best of them counts."""
     with tempfile.TemporaryDirectory() as folder:
         with Server({"pressure.level": "auto", "pressure.root": folder, "media.shards": 1, "media.srtp": "libsrtp2",
-                     "admin.token": TOKEN}) as server:
+                     "canary.interval_s": 0, "admin.token": TOKEN}) as server:
             hold(server, "nominal")  # until all are in: on a busy machine they are a load themselves
             load = begin(server, publishers=3, receivers=150, duration=600, ramp=50, drop_media=True, retries=50)
             try:

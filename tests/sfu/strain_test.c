@@ -31,10 +31,15 @@ static struct pl_load window(uint64_t turns, uint64_t busy_permille, uint64_t la
 		.late_p99_us = late_us };
 }
 
-/* As pl_pulse_read makes it of a thread that does not come back. */
+/* As pl_pulse_read makes it of a thread that does not come back, and was at rest before: it told nothing for longer. */
 static struct pl_load hanging(uint64_t for_us)
 {
-	return (struct pl_load){ .window_us = for_us, .age_us = for_us, .busy_permille = 1000, .late_p99_us = for_us };
+	const uint64_t age_us = for_us + 500000;
+	return (struct pl_load){ .window_us = age_us,
+		.age_us = age_us,
+		.busy_permille = 1000,
+		.late_p99_us = for_us,
+		.late_max_us = for_us };
 }
 
 static void add_shard(size_t index, struct pl_load load)
