@@ -26,6 +26,8 @@ from load import PORTS, Load, between, cores_of, measure, measure_other, threads
 from mix import run_mix
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+from control_group import Lacking  # noqa: E402
+from overload import overload, summary  # noqa: E402
 from plenum_server import Server  # noqa: E402
 from raw_http import metrics  # noqa: E402
 
@@ -368,9 +370,29 @@ def run_janus(bench):
                is_at_least=True)
 
 
+# ---- more than it can carry ----
+
+def run_overload(bench):
+    """Twice of what a quarter of a core is worth, by the tools of tests/integration/overload_test.py."""
+    print("\ntwice of what the server can carry: a quarter of a core, rooms of one talker at 200/s and 40 listeners, and a crowd that "
+          "goes on asking", flush=True)
+    try:
+        found = summary(overload(quota=0.25, period_us=4000, rooms=24, receivers=40, rate=200, seconds=60 if bench.is_full else 20,
+                                 ramp=80, binary=bench.build / "plenum", load=bench.build / "plenum-load"))
+    except Lacking as error:
+        raise machine.Leave(str(error)) from error
+    bench.figures["overload"] = found
+    print("\n".join(f"  {name:<24}{value}" for name, value in found.items()), flush=True)
+    added_ms = found["p99_ms"] - found["quiet_p99_ms"]
+    bench.goal("twice the load: lost of what the admitted talk", 0.1, found["loss_percent"], "%")
+    bench.goal("twice the load: p99 of a packet's way, more than before", 5, added_ms, "ms")
+    bench.goal("twice the load: p99 of a refusal", 50, found["refusal_p99_ms"], "ms")
+    bench.goal("twice the load: nominal again after its end", 10, found["recovered_s"] or 99, "s")
+
+
 PARTS = {"loads": run_loads, "train": run_train, "most": run_most, "spread": run_spread, "joins": run_joins,
          "storm": run_storm, "memory": run_memory, "idle": run_idle, "roster": run_roster, "janus": run_janus,
-         "mix": run_mix, "start": start.run}
+         "mix": run_mix, "overload": run_overload, "start": start.run}
 ONLY_FULL = {"most", "idle"}
 
 

@@ -19,13 +19,13 @@ SAMPLE_S = 0.1
 ROOM = {"publishers": 1, "slots": 2, "payload": 100}
 
 
-def words(server, **options):
+def words(program, server, **options):
     pairs = {"url": server.url, "json": "-", "refusals": "count", "max-loss": 100, **ROOM, **options}
-    return [LOAD, *(f"--{key.replace('_', '-')}={value}" for key, value in pairs.items())]
+    return [program, *(f"--{key.replace('_', '-')}={value}" for key, value in pairs.items())]
 
 
-def begin(server, **options):
-    return subprocess.Popen(words(server, **options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def begin(program, server, **options):
+    return subprocess.Popen(words(program, server, **options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)
 
 
@@ -63,20 +63,20 @@ class Watch:
         self._thread.join()
 
 
-def overload(quota, period_us, rooms, receivers, rate, seconds, ramp, settings=None):
+def overload(quota, period_us, rooms, receivers, rate, seconds, ramp, binary=None, load=LOAD):
     """Returns what happened, as a dictionary.  quota: of a core; rooms x receivers at rate: about twice what it is worth."""
     with Group("cpu") as group:
         group.set_quota(quota, period_us)
-        base = {"media.shards": 1, "limits.participants": 20000, "limits.rooms": 10000, "canary.interval_s": 0,
-                "log.level": "warning", **(settings or {})}
-        with Server(base, preexec_fn=group.enter) as server, Watch(server) as watch:
-            quiet = end(begin(server, room="quiet", rooms=max(1, rooms // 8), receivers=receivers, rate=rate, ramp=ramp // 2,
+        base = {"pressure.level": "auto", "media.shards": 1, "limits.participants": 20000, "limits.rooms": 10000,
+                "limits.joins_per_address": 0}
+        with Server(base, binary=binary, preexec_fn=group.enter) as server, Watch(server) as watch:
+            quiet = end(begin(load, server, room="quiet", rooms=max(1, rooms // 8), receivers=receivers, rate=rate, ramp=ramp // 2,
                               duration=3, retries=0), 90)
-            talk = begin(server, room="talk", rooms=rooms, receivers=receivers, rate=rate, ramp=ramp, duration=seconds,
+            talk = begin(load, server, room="talk", rooms=rooms, receivers=receivers, rate=rate, ramp=ramp, duration=seconds,
                          retries=0, settle=2, timeout=60)
             ramp_s = rooms * (receivers + 1) / ramp
             time.sleep(ramp_s)
-            crowd = begin(server, room="crowd", rooms=rooms, receivers=receivers, rate=rate, ramp=ramp,
+            crowd = begin(load, server, room="crowd", rooms=rooms, receivers=receivers, rate=rate, ramp=ramp,
                           duration=1, retries=max(1, int(seconds / 4)), timeout=60)
             talked = end(talk, ramp_s + seconds + 120)
             crowd.terminate()
