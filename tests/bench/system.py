@@ -5,7 +5,7 @@ Prints tables and the goals beside what was achieved, and writes all of it as JS
 usage: system.py [--build FOLDER] [--json FILE] [--full] [--only PART,PART]
 
 Root is needed for a network namespace, in which the packets to the receivers are dropped before they cost anything; without it
-those figures are left out.  Parts: loads, train, spread, joins, roster, storm, memory, idle, most, janus, mix; idle and most are only
+those figures are left out.  Parts: loads, train, spread, joins, roster, storm, memory, idle, most, janus, mix, overload, start; idle and most are only
 in the full run, which also repeats each load and takes medians.
 """
 
