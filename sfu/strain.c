@@ -23,17 +23,20 @@ static bool hangs(const struct pl_load *load)
 }
 
 /* What it is late with, or busy with, is its own work, and less of that would help. */
-static bool is_own(const struct pl_load *load, uint64_t work_permille)
+static bool is_own(const struct pl_strain *strain, const struct pl_load *load)
 {
-	return work_permille >= PL_STRAIN_OWN_PERMILLE && (!hangs(load) || load->late_p99_us >= PL_STRAIN_HANG_US);
+	return hangs(load) ? load->late_p99_us >= PL_STRAIN_HANG_US : strain->own.is_own;
 }
 
 /* A thread at rest tells seldom, and what it told once is not the load of now.  True: this window was not looked at before. */
-static bool is_new(struct pl_strain *strain, int64_t now_us, const struct pl_load *load)
+static bool take_window(struct pl_strain *strain, int64_t now_us, const struct pl_load *load)
 {
 	const int64_t before_us = strain->told_us;
 	strain->told_us = now_us - (int64_t)load->age_us;
-	return strain->told_us != before_us || hangs(load);
+	const bool is_new = strain->told_us != before_us || hangs(load);
+	if (is_new)
+		pl_own_work_feed(&strain->own, load);
+	return is_new;
 }
 
 static void offer_fill(struct pl_pressure_sample *sample, const struct pl_load *load, bool is_new_window)
@@ -52,16 +55,16 @@ static uint64_t late_us_of(const struct pl_load *load, bool is_new_window)
 void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *strain, int64_t now_us,
 	const struct pl_load *load, uint64_t came, uint64_t dropped)
 {
-	const bool is_new_window = is_new(strain, now_us, load);
+	const bool is_new_window = take_window(strain, now_us, load);
 	const uint64_t deferred =
 		load->deferred_permille < load->busy_permille ? load->deferred_permille : load->busy_permille;
 	const uint64_t work_permille = load->busy_permille - deferred;
-	offer_permille(sample, PL_PRESSURE_SHARD_BUSY, work_permille, hangs(load) && !is_own(load, work_permille));
+	offer_permille(sample, PL_PRESSURE_SHARD_BUSY, work_permille, !is_own(strain, load));
 	offer(sample, PL_PRESSURE_SHARD_LATE,
 		(struct pl_pressure_reading){
 			.part = late_us_of(load, is_new_window),
 			.whole = PL_STRAIN_LATE_US,
-			.is_shared = !is_own(load, work_permille),
+			.is_shared = work_permille < PL_STRAIN_OWN_PERMILLE || !is_own(strain, load),
 		});
 	offer_permille(
 		sample, PL_PRESSURE_RECEIVE_QUEUE, pl_rate_feed(&strain->rate, 1, dropped, came + dropped), false);
@@ -71,11 +74,11 @@ void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *st
 void pl_strain_add_worker(struct pl_pressure_sample *sample, struct pl_strain *strain, int64_t now_us,
 	const struct pl_load *load, uint64_t steps, uint64_t late)
 {
-	const bool is_new_window = is_new(strain, now_us, load);
+	const bool is_new_window = take_window(strain, now_us, load);
 	const uint32_t late_permille = pl_rate_feed(&strain->rate, 1, late, steps);
 	/* One that hangs counts none of the ticks that it misses. */
-	offer_permille(
-		sample, PL_PRESSURE_CODEC_LATE, hangs(load) ? 1000 : late_permille, !is_own(load, load->busy_permille));
+	offer_permille(sample, PL_PRESSURE_CODEC_LATE, hangs(load) ? 1000 : late_permille,
+		load->busy_permille < PL_STRAIN_OWN_PERMILLE || !is_own(strain, load));
 	offer_fill(sample, load, is_new_window);
 }
 

@@ -1,7 +1,7 @@
 /* What media threads and codec workers tell of themselves (struct pl_load), as inputs of the pressure: of each input the worst counts.
  *
  * A score says what should be less.  So a thread counts in full only with what less of our own work would mend: one that sleeps half of
- * its time and is late all the same, or that was not let run for a moment, suffers from what others do (is_shared).  Handshakes and joins
+ * its time and is late all the same, or that others keep from a processor (sfu/own_work.h), suffers from what others do (is_shared).  Handshakes and joins
  * fill what media leaves and have a bound of their own: they are no load.
  * Pure: no allocation, no clock, no I/O. */
 #ifndef PL_SFU_STRAIN_H
@@ -9,6 +9,7 @@
 
 #include "sfu/load.h"
 #include "sfu/meter.h"
+#include "sfu/own_work.h"
 
 enum {
 	PL_STRAIN_LATE_US = 5000,     /* what PL_PRESSURE_SHARD_LATE takes for 1 */
@@ -20,6 +21,7 @@ enum {
 /* What was seen of one thread. */
 struct pl_strain {
 	int64_t told_us; /* the window that was looked at last */
+	struct pl_own_work own;
 	struct pl_rate rate;
 };
 

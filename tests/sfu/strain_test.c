@@ -28,6 +28,7 @@ static struct pl_load window(uint64_t turns, uint64_t busy_permille, uint64_t la
 		.age_us = 1000,
 		.turns = turns,
 		.busy_permille = busy_permille,
+		.cpu_permille = busy_permille,
 		.late_p99_us = late_us };
 }
 
@@ -100,6 +101,24 @@ static void test_strain_what_others_make_late_is_theirs(void **state)
 	add_shard(0, window(50, 100, 33000));
 	add_shard(1, window(50, PL_STRAIN_OWN_PERMILLE, 4500));
 	expect(PL_PRESSURE_SHARD_LATE, 4500, PL_STRAIN_LATE_US, false);
+}
+
+/* A thread that has to wait for a processor is at work for whole windows, and late; where it comes to rest now and then, that is not its
+ * doing.  Where it never does, it is overloaded, whoever else is there. */
+static void test_strain_a_thread_that_others_keep_from_work(void **state)
+{
+	(void)state;
+	struct pl_load load = window(50, 1000, 9000);
+	load.cpu_permille = PL_OWN_WORK_CPU_PERMILLE - 1;
+	add_shard(0, load);
+	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, true);
+	expect(PL_PRESSURE_SHARD_LATE, 9000, PL_STRAIN_LATE_US, true);
+	for (int64_t i = 1; i < 20; i++)
+		pl_strain_add_shard(&sample, &strain[0], NOW + i * PL_PRESSURE_PERIOD_US, &load, 0, 0);
+	memset(&sample, 0, sizeof sample);
+	pl_strain_add_shard(&sample, &strain[0], NOW + 20 * PL_PRESSURE_PERIOD_US, &load, 0, 0);
+	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, false);
+	expect(PL_PRESSURE_SHARD_LATE, 9000, PL_STRAIN_LATE_US, false);
 }
 
 /* A shard at rest tells twice a second: what it was in that moment is not what it is in the four looks after it. */
@@ -203,6 +222,7 @@ int main(void)
 		cmocka_unit_test_setup(test_strain_the_worst_shard_counts, begin),
 		cmocka_unit_test_setup(test_strain_a_storm_of_joins_is_no_load, begin),
 		cmocka_unit_test_setup(test_strain_what_others_make_late_is_theirs, begin),
+		cmocka_unit_test_setup(test_strain_a_thread_that_others_keep_from_work, begin),
 		cmocka_unit_test_setup(test_strain_a_window_counts_once, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_hangs, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_rests_and_is_woken_late, begin),

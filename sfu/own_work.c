@@ -1,0 +1,11 @@
+#include "sfu/own_work.h"
+
+enum { WINDOWS = 8 };
+
+void pl_own_work_feed(struct pl_own_work *own, const struct pl_load *load)
+{
+	const uint64_t deferred =
+		load->deferred_permille < load->busy_permille ? load->deferred_permille : load->busy_permille;
+	own->long_permille = (own->long_permille * (WINDOWS - 1) + load->busy_permille - deferred) / WINDOWS;
+	own->is_own = load->cpu_permille >= PL_OWN_WORK_CPU_PERMILLE || own->long_permille >= PL_OWN_WORK_LONG_PERMILLE;
+}
