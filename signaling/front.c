@@ -81,6 +81,7 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 		return PL_ERR_NO_MEMORY;
 	f->config = *config;
 	f->pressure.cause = PL_PRESSURE_INPUTS;
+	f->ask_next_us = INT64_MAX;
 	f->pressure_told_us = INT64_MIN / 2; /* long ago */
 	pl_placement_init(&f->placement, &(struct pl_placement_config){
 						 .shard_count = config->shard_count,

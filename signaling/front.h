@@ -61,6 +61,7 @@ enum {
 		10000, /* those who are to move are sent off within it, or within half of their time */
 	/* In an emergency: so often a part of those who have never talked is asked to go, one of so many of all sessions and one more, and
 	 * has so long for it. */
+	PL_FRONT_ASK_AFTER_MS = 5000, /* of an emergency that does not end */
 	PL_FRONT_ASK_MS = 1000,
 	PL_FRONT_ASK_PART = 50,
 	PL_FRONT_ASK_LOOKS = 1024, /* at those who may be away, in one go */

@@ -73,6 +73,19 @@ static bool is_emergency(const struct pl_front *front)
 	return pl_pressure_ladder(front->pressure.level)->asks_idle;
 }
 
+/* A level stays for seconds after the need for it.  Nobody is sent away for that, nor before all else has had its time to help. */
+void pl_front_note_emergency(struct pl_front *front)
+{
+	const struct pl_pressure *pressure = &front->pressure;
+	const bool is_needed =
+		is_emergency(front) &&
+		(pressure->is_forced || pressure->score_permille >= pl_pressure_begins_permille(pressure->level));
+	if (!is_needed)
+		front->ask_next_us = INT64_MAX;
+	else if (front->ask_next_us == INT64_MAX)
+		front->ask_next_us = front->now_us + (pressure->is_forced ? 0 : PL_FRONT_ASK_AFTER_MS * INT64_C(1000));
+}
+
 static void end_session(struct pl_front *front, struct pl_front_session *session)
 {
 	if (session->connection != NULL)

@@ -90,6 +90,7 @@ void pl_front_take_pressure(struct pl_front *front, const struct pl_pressure *pr
 {
 	PL_ASSERT(pressure->level < PL_PRESSURE_LEVELS && pressure->cause <= PL_PRESSURE_INPUTS);
 	front->pressure = *pressure;
+	pl_front_note_emergency(front);
 	pl_reserve_measured(&front->reserve, front->now_us, pressure, front->counters.sessions);
 	pl_front_tick_pressure(front);
 }

@@ -115,7 +115,7 @@ struct pl_front {
 	struct pl_front_link quiet, asked;
 	bool is_shut_down, is_draining;
 	int64_t drained_us;             /* while draining: when it ends */
-	int64_t ask_next_us;            /* in an emergency */
+	int64_t ask_next_us;            /* INT64_MAX: there is no emergency */
 	int64_t now_us;                 /* of the last input */
 	int64_t admin_wrong_us;         /* see pl_front_may */
 	uint32_t room_last, track_last; /* ids */
@@ -298,6 +298,8 @@ int64_t pl_front_deadline_of_pressure(const struct pl_front *front);
 void pl_front_tell_drain(struct pl_front *front, struct pl_front_session *session);
 /* Its voice was heard: it is never asked to go. */
 void pl_front_session_talks(struct pl_front_session *session);
+/* The pressure has changed. */
+void pl_front_note_emergency(struct pl_front *front);
 void pl_front_tick_asking(struct pl_front *front);
 int64_t pl_front_deadline_of_asking(const struct pl_front *front);
 

@@ -26,6 +26,7 @@ static void press(struct pl_harness *h, enum pl_pressure_level level)
 	struct pl_event event = { .kind = PL_EVENT_PRESSURE };
 	event.pressure.level = (uint8_t)level;
 	event.pressure.cause = PL_PRESSURE_INPUTS;
+	event.pressure.is_forced = true;
 	pl_harness_event(h, &event);
 }
 
@@ -212,6 +213,31 @@ static void test_emergency_ends_those_who_never_talked_the_newest_first(void **s
 	pl_harness_stop(&h);
 }
 
+/* What the load asks for comes and goes: nobody goes for a moment of it, nor because the level lasts longer than the need. */
+static void test_emergency_of_a_moment_ends_nobody(void **state)
+{
+	(void)state;
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ 0 });
+	const struct pl_harness_member ann = pl_harness_join(&h, "kitchen", "Ann");
+	struct pl_event event = { .kind = PL_EVENT_PRESSURE };
+	event.pressure.level = PL_PRESSURE_EMERGENCY;
+	event.pressure.cause = PL_PRESSURE_SHARD_BUSY;
+	for (int second = 0; second < 60; second++) {
+		event.pressure.score_permille = second % 5 == 4 ? 999 : 1000;
+		pl_harness_event(&h, &event);
+		pl_harness_pass(&h, 1000);
+	}
+	assert_int_equal(count_open(&h, &ann, 1), 1);
+	event.pressure.score_permille = 1000;
+	pl_harness_event(&h, &event);
+	pl_harness_pass(&h, PL_FRONT_ASK_AFTER_MS - 1);
+	assert_int_equal(count_open(&h, &ann, 1), 1);
+	pl_harness_pass(&h, 1);
+	assert_int_equal(count_open(&h, &ann, 1), 0);
+	pl_harness_stop(&h);
+}
+
 /* With one they are asked, and have a while; who talks in it stays, and so does everybody when the emergency is over. */
 static void test_emergency_asks_to_move_and_spares_who_talks(void **state)
 {
@@ -250,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_drain_sends_to_another_server_one_after_the_other),
 		cmocka_unit_test(test_drain_takes_those_who_resume_and_loses_no_event),
 		cmocka_unit_test(test_emergency_ends_those_who_never_talked_the_newest_first),
+		cmocka_unit_test(test_emergency_of_a_moment_ends_nobody),
 		cmocka_unit_test(test_emergency_asks_to_move_and_spares_who_talks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
