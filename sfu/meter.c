@@ -91,59 +91,74 @@ static uint16_t middle(const uint16_t of[static PL_METER_RECENT])
 	return of[2] < low ? low : of[2] > high ? high : of[2];
 }
 
+static uint16_t at_most(uint32_t permille, uint32_t most)
+{
+	return (uint16_t)(permille < most ? permille : most);
+}
+
+/* What an input says: what it counts for reaching a level, and, where that is less, for staying at one that refuses somebody. */
+struct reading {
+	uint16_t permille, lasting;
+};
+
 /* In full when one of the two samples before was as large. */
-static uint16_t confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permille)
+static struct reading confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permille)
 {
 	memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
 	recent[0] = permille;
-	const uint16_t lasting = middle(recent),
-		       careful = permille < PL_METER_CAREFUL_PERMILLE ? permille : PL_METER_CAREFUL_PERMILLE;
-	return lasting > careful ? lasting : careful;
+	const uint16_t lasting = middle(recent), careful = at_most(permille, PL_METER_CAREFUL_PERMILLE);
+	return (struct reading){ lasting > careful ? lasting : careful, lasting };
 }
 
-static uint16_t cut_of(uint8_t input, bool is_shared, uint32_t permille)
+static uint32_t scaled_of(uint8_t input, uint32_t permille)
 {
-	const uint32_t scaled = permille * 1000 / scale[input].full_permille;
-	const uint32_t most = is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX;
-	return (uint16_t)(scaled < most ? scaled : most);
+	return permille * 1000 / scale[input].full_permille;
 }
 
 uint16_t pl_pressure_reading_permille(uint8_t input, const struct pl_pressure_reading *reading)
 {
 	PL_ASSERT(scale[input].periods == 0);
-	return cut_of(input, reading->is_shared, permille_of(reading->part, reading->whole));
+	return at_most(scaled_of(input, permille_of(reading->part, reading->whole)),
+		reading->is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX);
 }
 
-static uint16_t normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
+static struct reading normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
 {
 	struct pl_rate *rate = &meter->rate[input];
 	if (reading->whole == 0) {
 		rate->count = 0;
 		memset(meter->recent[input], 0, sizeof meter->recent[input]);
-		return PL_PRESSURE_ABSENT;
+		return (struct reading){ PL_PRESSURE_ABSENT, 0 };
 	}
-	const uint16_t cut = scale[input].periods == 0
-				     ? pl_pressure_reading_permille(input, reading)
-				     : cut_of(input, reading->is_shared,
-					       pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole));
-	return scale[input].is_confirmed ? confirm(meter->recent[input], cut) : cut;
+	const uint32_t permille = scale[input].periods == 0
+					  ? permille_of(reading->part, reading->whole)
+					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
+	const uint16_t cut = at_most(scaled_of(input, permille), PL_PRESSURE_PERMILLE_MAX);
+	struct reading said = { cut, cut };
+	if (scale[input].is_confirmed)
+		said = confirm(meter->recent[input], cut);
+	if (reading->is_shared) {
+		said.permille = at_most(said.permille, PL_METER_CAREFUL_PERMILLE);
+		said.lasting = at_most(said.lasting, pl_pressure_ends_permille(PL_PRESSURE_HIGH) - 1u);
+	}
+	return said;
 }
 
 /* Since when the score has been below what each level needs. */
-static void note_below(struct pl_meter *meter, int64_t now_us, uint16_t score)
+static void note_below(struct pl_meter *meter, int64_t now_us, struct reading score)
 {
 	const bool is_gap = now_us - meter->fed_us > GAP_US;
 	for (uint8_t level = PL_PRESSURE_ELEVATED; level < PL_PRESSURE_LEVELS; level++) {
-		if (score >= pl_pressure_ends_permille(level))
+		if ((level < PL_PRESSURE_HIGH ? score.permille : score.lasting) >= pl_pressure_ends_permille(level))
 			meter->below_us[level] = INT64_MAX;
 		else if (meter->below_us[level] == INT64_MAX || is_gap)
 			meter->below_us[level] = now_us;
 	}
 }
 
-static void follow_score(struct pl_meter *meter, int64_t now_us, uint16_t score, uint8_t cause)
+static void follow_score(struct pl_meter *meter, int64_t now_us, struct reading score, uint8_t cause)
 {
-	const uint8_t reached = pl_pressure_level_of(score);
+	const uint8_t reached = pl_pressure_level_of(score.permille);
 	note_below(meter, now_us, score);
 	if (reached >= meter->level) {
 		meter->level = reached;
@@ -165,19 +180,21 @@ const struct pl_pressure *pl_meter_feed(struct pl_meter *meter, int64_t now_us, 
 {
 	PL_ASSERT(now_us >= meter->fed_us);
 	struct pl_pressure *now = &meter->now;
-	uint16_t score = 0;
+	struct reading score = { 0, 0 };
 	uint8_t cause = PL_PRESSURE_INPUTS;
 	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++) {
-		const uint16_t permille = normalise(meter, i, &sample->input[i]);
-		now->input_permille[i] = permille;
-		if (permille == PL_PRESSURE_ABSENT || permille <= score)
+		const struct reading reading = normalise(meter, i, &sample->input[i]);
+		now->input_permille[i] = reading.permille;
+		if (reading.lasting > score.lasting)
+			score.lasting = reading.lasting;
+		if (reading.permille == PL_PRESSURE_ABSENT || reading.permille <= score.permille)
 			continue;
-		score = permille;
+		score.permille = reading.permille;
 		cause = i;
 	}
 	follow_score(meter, now_us, score, cause);
 	meter->fed_us = now_us;
-	now->score_permille = score;
+	now->score_permille = score.permille;
 	now->is_forced = meter->forced != PL_PRESSURE_LEVELS;
 	now->level = now->is_forced ? meter->forced : meter->level;
 	now->cause = meter->cause;

@@ -39,7 +39,8 @@ struct pl_pressure_sample {
 
 enum {
 	PL_METER_RECENT = 3,
-	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little and refuses nobody. */
+	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little, refuses nobody,
+	 * and keeps no level that does. */
 	PL_METER_CAREFUL_PERMILLE = 790,
 };
 

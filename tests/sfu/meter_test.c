@@ -106,6 +106,23 @@ static void test_meter_a_shared_cause_takes_little(void **state)
 	assert_int_equal(pl_meter_feed(&meter, 2 * PERIOD, &sample)->level, PL_PRESSURE_EMERGENCY);
 }
 
+/* What refuses people ends with what was the reason, whoever else keeps the machine busy; carefulness stays as long as they do. */
+static void test_meter_a_shared_cause_keeps_nobody_out(void **state)
+{
+	(void)state;
+	struct pl_meter meter;
+	int64_t now_us = 0;
+	pl_meter_init(&meter, now_us);
+	struct pl_pressure_sample sample = only(PL_PRESSURE_UNTRACKED, 1000000);
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, PL_PRESSURE_EMERGENCY);
+	sample.input[PL_PRESSURE_UNTRACKED].is_shared = true;
+	const struct pl_pressure *now = NULL;
+	for (int i = 0; i < 600; i++)
+		now = pl_meter_feed(&meter, now_us += PERIOD, &sample);
+	assert_int_equal(now->level, PL_PRESSURE_ELEVATED);
+	assert_int_equal(now->cause, PL_PRESSURE_UNTRACKED);
+}
+
 /* A thread that was late once, because the machine hiccuped, makes us careful; one that stays late is overload, within 200 ms. */
 static void test_meter_a_hiccup_takes_little(void **state)
 {
@@ -299,8 +316,11 @@ static void test_meter_never_oscillates_faster_than_its_hold(void **state)
 				assert_int_equal(now->input_permille[now->cause], largest);
 			}
 			for (uint8_t k = PL_PRESSURE_ELEVATED; k < PL_PRESSURE_LEVELS; k++) {
-				/* Seen at or above where it ends: from here on it has to stay. */
-				if (now->level >= k && largest >= pl_pressure_ends_permille(k))
+				/* Seen at or above where it ends, or, of one that a shared cause cannot keep, where it begins: from
+				 * here on it has to stay. */
+				const uint16_t keeps = k < PL_PRESSURE_HIGH ? pl_pressure_ends_permille(k)
+									    : pl_pressure_begins_permille(k);
+				if (now->level >= k && largest >= keeps)
 					reached_us[k] = now_us;
 				if (now->level < k && level >= k) {
 					assert_true(now_us - reached_us[k] >= PL_PRESSURE_HOLD_US);
@@ -320,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_meter_normalises_as_the_list_says),
 		cmocka_unit_test(test_meter_leaves_out_what_is_not_there),
 		cmocka_unit_test(test_meter_a_shared_cause_takes_little),
+		cmocka_unit_test(test_meter_a_shared_cause_keeps_nobody_out),
 		cmocka_unit_test(test_meter_a_hiccup_takes_little),
 		cmocka_unit_test(test_meter_comes_down_in_steps),
 		cmocka_unit_test(test_meter_holds_between_the_thresholds),
