@@ -21,6 +21,7 @@ from plenum_ws import PlenumSocket
 from raw_http import metrics_by_shard, until
 
 HOLD_S, STEP_S, PERIOD_S = 5, 1, 0.1
+CAREFUL_MAX = 0.8  # PL_METER_CAREFUL_PERMILLE is below
 ENDS = [0, 0.56, 0.64, 0.72, 0.80]  # the score below which each level ends
 NOMINAL, ELEVATED, HIGH, CRITICAL, EMERGENCY = range(5)
 WAIT_S_MAX = 30
@@ -102,7 +103,8 @@ def until_input(server, name, low, high):
 
 def watch_it_end(server):
     """To nominal, level by level, each held for as long as it has to be.  Returns how long it took from when nothing pressed any
-    more.  What is seen was so at some time between the look before it and the answer: durations are the longest that it can be."""
+    more.  What is seen was so at some time between the look before it and the answer: durations are the longest that it can be.
+    A score that others may be the cause of keeps no level that refuses anybody, so what surely keeps one is more than such a score."""
     level, pressed_s, changed_s = look(server)[0], [None] * len(ENDS), None
     asked_s = began_s = time.monotonic()
     while level != NOMINAL:
@@ -111,7 +113,7 @@ def watch_it_end(server):
         level, score, _, _ = look(server)
         now_s = time.monotonic()
         for at, ends in enumerate(ENDS):
-            if score >= ends:
+            if score >= (ends if at <= ELEVATED else max(ends, CAREFUL_MAX)):
                 pressed_s[at] = asked_s - PERIOD_S
         if level < last_level:
             held_s = pressed_s[int(last_level)]
