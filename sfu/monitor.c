@@ -205,6 +205,10 @@ static enum pl_err settle(void *owner)
 {
 	struct pl_monitor *monitor = owner;
 	pl_probe_open(&monitor->probe, monitor->config.root, pl_clock_now_us());
+	for (size_t i = 0; i < PL_SFU_SHARDS_MAX; i++)
+		monitor->shard_strain[i].own.allowed_mcpu = monitor->probe.allowed_mcpu;
+	for (size_t i = 0; i < PL_WORKERS_MAX; i++)
+		monitor->worker_strain[i].own.allowed_mcpu = monitor->probe.allowed_mcpu;
 	return PL_ERR_NONE;
 }
 

@@ -8,11 +8,13 @@
 #include "sfu/load.h"
 
 enum {
-	PL_OWN_WORK_CPU_PERMILLE = 300, /* of a window, on a processor */
+	PL_OWN_WORK_CPU_PERMILLE =
+		300, /* of a window, on a processor; of what a quota leaves, where that is less than one */
 	PL_OWN_WORK_LONG_PERMILLE = 800 /* of the last second or so, at work or waiting for a processor */
 };
 
 struct pl_own_work {
+	uint64_t allowed_mcpu;  /* thousandths of a processor that the process may have; 0: one or more */
 	uint64_t long_permille; /* a mean in which the last window is one of eight */
 	bool is_own;            /* the load of the last window */
 };

@@ -45,6 +45,17 @@ static void test_own_work_without_rest_is_its_own(void **state)
 	assert_in_range(windows, 5, 20);
 }
 
+/* Under a quota nobody gets a whole processor: what is good work is a part of what there is. */
+static void test_own_work_under_a_quota(void **state)
+{
+	(void)state;
+	struct pl_own_work own = { .allowed_mcpu = 250 };
+	assert_false(is_own(&own, &(struct pl_load){ .busy_permille = 900, .cpu_permille = 74 }));
+	assert_true(is_own(&own, &(struct pl_load){ .busy_permille = 900, .cpu_permille = 75 }));
+	own = (struct pl_own_work){ .allowed_mcpu = 4000 };
+	assert_false(is_own(&own, &(struct pl_load){ .busy_permille = 900, .cpu_permille = 299 }));
+}
+
 /* Handshakes fill what media leaves: they are no work that anybody waits for. */
 static void test_own_work_leaves_out_what_was_deferred(void **state)
 {
@@ -62,6 +73,7 @@ int main(void)
 		cmocka_unit_test(test_own_work_with_a_processor_counts_at_once),
 		cmocka_unit_test(test_own_work_is_not_what_others_take),
 		cmocka_unit_test(test_own_work_without_rest_is_its_own),
+		cmocka_unit_test(test_own_work_under_a_quota),
 		cmocka_unit_test(test_own_work_leaves_out_what_was_deferred),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
