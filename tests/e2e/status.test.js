@@ -71,10 +71,13 @@ describe('status.html', { timeout: 150000 }, () => {
 		const text = await metrics();
 		const shards = Number(/^plenum_shards (\d+)$/m.exec(text)[1]);
 		assert.equal(await status.page.$$eval('#shards tbody tr', (rows) => rows.length), shards);
-		const inputs = [...text.matchAll(/^plenum_pressure_input\{input="(\w+)"\}/gm)].map(([, input]) => input);
-		const shown = await status.page.$$eval('#inputs li', (rows) => rows.map(({ title }) => title));
-		assert.deepEqual(shown.map((title) => title.split(':')[0]), inputs);
-		assert.ok(inputs.length > 5 && shown.every((title) => / /.test(title)), `each has words: ${shown}`);
+		// The canary's own comes when it has sung; a look of the page is up to a second old.
+		const shown = await status.until('all inputs that there are', async () => {
+			const found = (await (await fetch('/metrics')).text()).matchAll(/^plenum_pressure_input\{input="(\w+)"\}/gm);
+			const titles = [...document.querySelectorAll('#inputs li')].map(({ title }) => title);
+			return titles.map((title) => title.split(':')[0]).join() === Array.from(found, ([, input]) => input).join() && titles;
+		});
+		assert.ok(shown.length > 5 && shown.every((title) => / /.test(title)), `each has words: ${shown}`);
 		await inAllLooks('idle');
 	});
 
