@@ -47,6 +47,7 @@ struct call {
 	bool has_libsrtp;
 	bool is_one_room; /* over all shards, at home on the first */
 	bool is_storm;    /* all come to the first shard at once, and what they send is held */
+	bool is_patient;  /* nobody sends a flight again, however long the answer takes */
 	uint32_t coalesce_us;
 	struct client client[STORM];
 	uint32_t client_count;
@@ -135,7 +136,7 @@ static void turn(struct call *call)
 			pl_peer_feed(&c->peer, now(), c->udp->datagram[i].bytes);
 			push_outputs(c);
 		}
-		if (pl_peer_deadline(&c->peer) <= now()) {
+		if (!call->is_patient && pl_peer_deadline(&c->peer) <= now()) {
 			pl_peer_tick(&c->peer, now());
 			push_outputs(c);
 		}
@@ -399,7 +400,8 @@ static void test_sfu_gathered_packets_cost_few_calls(void **state)
 }
 
 /* Who talks must not wait until 48 strangers are let in: of all their first flights, which come at the same moment, one
- * turn takes what fits a millisecond.  No step takes less than 40 us (an ECDSA signature is among them). */
+ * turn takes what fits a millisecond.  No step takes less than 40 us (an ECDSA signature is among them), as long as none is a flight that was
+ * sent again. */
 static void test_sfu_storm_of_joins_takes_a_little_of_each_turn(void **state)
 {
 	enum { STEPS_MAX = 1000 / 40, JOINS_MAX = 8 };
@@ -411,6 +413,7 @@ static void test_sfu_storm_of_joins_takes_a_little_of_each_turn(void **state)
 			is_ready = is_ready && call->client[i].udp->egress.count > 0;
 	}
 	call->is_storm = false;
+	call->is_patient = true;
 	for (uint32_t i = 0; i < STORM; i++)
 		pl_udp_flush(call->client[i].udp);
 	while (!is_everybody_there(call))
