@@ -23,7 +23,7 @@ SCRIPT = """
         get | grep -E "^plenum_pressure_(level|input|score)|^plenum_pressure_cause.* 1"
     }}
     within {plenum} --set http.listen=127.0.0.1:8080 --set media.port=0 --set limits.participants=256 \
-        --set limits.room_participants=256 2>/tmp/log &
+        --set limits.room_participants=256 --set canary.interval_s=0 2>/tmp/log &
     left={ready_s}
     until grep -q "ready in" /tmp/log; do
         left=$((left - 1)); [ $left -gt 0 ] || {{ cat /tmp/log; exit 1; }}
