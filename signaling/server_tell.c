@@ -9,9 +9,10 @@ static void tell_pressure(struct pl_server *server, const struct pl_pressure *no
 	char score[16];
 	if (now->level == server->told.level)
 		return;
-	const bool is_worse = now->level > server->told.level;
+	/* The first level refuses nobody and takes nothing that anybody hears. */
+	const bool is_warned = now->level > server->told.level && now->level >= PL_PRESSURE_HIGH;
 	snprintf(score, sizeof(score), "%u.%03u", now->score_permille / 1000u, now->score_permille % 1000u);
-	pl_log(is_worse ? PL_LOG_WARNING : PL_LOG_INFO, "the pressure has another level",
+	pl_log(is_warned ? PL_LOG_WARNING : PL_LOG_INFO, "the pressure has another level",
 		PL_LOG_TEXT("to", pl_pressure_level_name(now->level)),
 		PL_LOG_TEXT("from", pl_pressure_level_name(server->told.level)),
 		PL_LOG_TEXT("cause", pl_pressure_input_name(now->cause)), PL_LOG_TEXT("score", score),

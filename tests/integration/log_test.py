@@ -34,7 +34,7 @@ def lines(server, message):
 
 
 def pressure_is_told(server):
-    """Each change of the level is a line, a rise a warning; who did it is in it."""
+    """Each change of the level is a line, a rise to where people are refused a warning; who did it is in it."""
     for level in ("high", "critical", "elevated"):
         count = len(lines(server, "the pressure has another level"))
         force_level(server, level)
