@@ -66,14 +66,14 @@ static bool tell_silenced(struct pl_conference *c, struct pl_room *room)
 	return true;
 }
 
-/* The first in the ranking are mixed. */
-static bool belongs_into_mix(const struct pl_room *room, uint32_t track)
+/* The first in the ranking are mixed; NULL: it is none of them. */
+static const struct pl_speaker *find_for_mix(const struct pl_room *room, uint32_t track)
 {
 	for (uint8_t i = 0; i < room->speakers.count && i < room->mix_talkers; i++) {
 		if (room->speakers.on_air[i]->track == track)
-			return true;
+			return room->speakers.on_air[i];
 	}
-	return false;
+	return NULL;
 }
 
 /* Tracks that others are heard instead of. */
@@ -83,7 +83,7 @@ static bool tell_replaced(struct pl_conference *c, struct pl_room *room)
 		return true;
 	for (uint8_t i = room->mixed_count; i > 0; i--) {
 		const uint32_t track = room->mixed[i - 1];
-		if (belongs_into_mix(room, track))
+		if (find_for_mix(room, track) != NULL)
 			continue;
 		if (!tell_silent(c, room, track))
 			return false;
@@ -137,7 +137,11 @@ bool pl_mixing_is_needed(const struct pl_room *room)
 
 bool pl_mixing_hear(struct pl_conference *c, struct pl_room *room, struct pl_packet *packet)
 {
-	if (room->worker == 0 || room->groups_told == 0 || !belongs_into_mix(room, packet->track))
+	if (room->worker == 0 || room->groups_told == 0)
+		return false;
+	/* Most browsers encode silence as they encode a voice, and it would cost as much to mix. */
+	const struct pl_speaker *speaker = find_for_mix(room, packet->track);
+	if (speaker == NULL || pl_speaker_is_silent(speaker))
 		return false;
 	const struct pl_cross message = {
 		.kind = PL_CROSS_MIX_HEAR, .groups = room->groups_told, .room = room->id, .packet = packet

@@ -45,6 +45,11 @@ bool pl_speaker_is_talking(const struct pl_speaker *speaker, int64_t now_us)
 	return is_within_ms(speaker->voice_us, now_us, PL_SPEAKER_VOICE_HANGOVER_MS);
 }
 
+bool pl_speaker_is_silent(const struct pl_speaker *speaker)
+{
+	return speaker->silent_packets >= PL_SPEAKER_SILENT_PACKETS;
+}
+
 static void leave_air(struct pl_speaker *speaker)
 {
 	speaker->is_on_air = false;
@@ -193,6 +198,10 @@ bool pl_speakers_packet(struct pl_speakers *s, struct pl_speaker *speaker, int64
 	const bool is_voiced = level <= LOUD_LEVEL || (is_voice && level <= QUIET_LEVEL);
 	if (is_voiced)
 		note_voice(speaker, now_us, level);
+	if (level < PL_SPEAKER_SILENT_LEVEL)
+		speaker->silent_packets = 0;
+	else if (!pl_speaker_is_silent(speaker))
+		speaker->silent_packets++;
 
 	if (!speaker->is_on_air && s->count < s->capacity && may_take_place(s, speaker, now_us))
 		take_place(s, speaker, s->count++, now_us);

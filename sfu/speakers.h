@@ -21,6 +21,8 @@ enum {
 	PL_SPEAKER_MARGIN_DB = 6,           /* how much louder a challenger must be than a talking one */
 	PL_SPEAKER_HOLD_MS = 300,           /* for how long, and how long a voice keeps a place at least */
 	PL_SPEAKER_DOMINANT_MS = 1000,      /* the dominant one is not challenged before */
+	PL_SPEAKER_SILENT_LEVEL = 80,       /* -dBov from which on nothing is heard: 20 dB below any voice */
+	PL_SPEAKER_SILENT_PACKETS = 50,     /* in a row with such a level are silence: 1 s of usual ones */
 };
 
 /* One audio source's state, embedded in its track.  Zero but for source and track: see pl_speaker_init. */
@@ -32,6 +34,7 @@ struct pl_speaker {
 	int64_t louder_since_us; /* since when it beats the weakest voice above it; INT64_MAX when it does not */
 	int64_t placed_us;       /* when it got its present place against somebody; has a meaning only on air */
 	bool is_on_air;
+	uint8_t silent_packets; /* in a row, as far as PL_SPEAKER_SILENT_PACKETS */
 };
 
 /* The room's choice. */
@@ -70,6 +73,9 @@ void pl_speakers_remove(struct pl_speakers *s, struct pl_speaker *speaker);
 
 /* True when its voice was heard within the hangover. */
 bool pl_speaker_is_talking(const struct pl_speaker *speaker, int64_t now_us);
+
+/* True when its packets have had nothing to hear in them for a while.  It may be on air all the same. */
+bool pl_speaker_is_silent(const struct pl_speaker *speaker);
 
 /* Lists the sources whose voice is heard now, at most PL_TOP_MAX, loudest first: in the order of the ranking, so that
  * equal voices do not change places with every syllable.  Moves the dominant one when another has earned it.

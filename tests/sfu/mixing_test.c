@@ -739,6 +739,40 @@ static void test_mixing_silence_and_the_end_cost_nothing(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Microphones that are open and silent cost the mix nothing, though their packets go on coming: browsers encode silence as they
+ * encode a voice.  Whoever speaks then is heard from the first packet on, here and from another shard. */
+static void test_mixing_open_microphones_cost_nothing(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(26, 2);
+	struct pl_sim_peer *p[3];
+	for (uint8_t i = 0; i < 3; i++)
+		p[i] = join_at(sim, i % 2, PL_AUDIO_MIXED, 1, false);
+	pl_sim_run(sim, 7000);
+	const uint64_t steps = codec(sim).steps;
+	const uint32_t sent = p[0]->packets_sent;
+	pl_sim_run(sim, 10000);
+	assert_int_equal(p[0]->packets_sent - sent, 500);
+	assert_int_equal(codec(sim).steps, steps);
+	assert_int_equal(codec(sim).rooms, 1);
+	assert_int_equal(codec(sim).voices + codec(sim).encoders, 0);
+
+	for (uint8_t i = 0; i < 2; i++) {
+		const int64_t from_ms = pl_sim_now_ms(sim);
+		const size_t before = p[2]->slot[0].count;
+		pl_sim_talk(p[i], true);
+		pl_sim_run(sim, 1000);
+		assert_true(p[2]->slot[0].count > before);
+		assert_in_range(p[2]->slot[0].packet[before].at_us / 1000, from_ms, from_ms + 100);
+		pl_sim_assert_hears(p[2], p[i], from_ms + 100, from_ms + 900, true);
+		pl_sim_talk(p[i], false);
+		pl_sim_run(sim, 7000);
+		assert_int_equal(codec(sim).voices + codec(sim).encoders, 0);
+	}
+	pl_sim_assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
 /* Rooms go to the workers in turn here, each stays where it is, and none hears another. */
 static void test_mixing_rooms_have_workers(void **state)
 {
@@ -786,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_mixing_needs_a_worker),
 		cmocka_unit_test(test_mixing_worker_that_is_stuck),
 		cmocka_unit_test(test_mixing_silence_and_the_end_cost_nothing),
+		cmocka_unit_test(test_mixing_open_microphones_cost_nothing),
 		cmocka_unit_test(test_mixing_rooms_have_workers),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

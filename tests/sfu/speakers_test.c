@@ -55,6 +55,27 @@ static void test_speakers_free_place_takes_first_packet_of_anybody(void **state)
 	assert_int_equal(room.speakers.count, 3);
 }
 
+/* Silence is what has nothing to hear in it for a second; a breath ends it at once. */
+static void test_speakers_silence_is_known(void **state)
+{
+	(void)state;
+	struct room room;
+	room_init(&room, 3);
+	const uint8_t silent = PL_SPEAKER_SILENT_LEVEL, soft = PL_SPEAKER_SILENT_LEVEL - 1;
+	talk(&room, (PL_SPEAKER_SILENT_PACKETS - 1) * PACKET_MS, &silent, 1);
+	assert_false(pl_speaker_is_silent(&room.source[0]));
+	talk(&room, PACKET_MS, &silent, 1);
+	assert_true(pl_speaker_is_silent(&room.source[0]));
+	talk(&room, 10 * PL_SPEAKER_SILENT_PACKETS * PACKET_MS, &silent, 1);
+	assert_true(pl_speaker_is_silent(&room.source[0]) && room.source[0].is_on_air);
+	packet(&room, 0, soft);
+	assert_false(pl_speaker_is_silent(&room.source[0]));
+	talk(&room, PL_SPEAKER_SILENT_PACKETS * PACKET_MS, &silent, 1);
+	assert_true(pl_speaker_is_silent(&room.source[0]));
+	pl_speakers_remove(&room.speakers, &room.source[0]); /* muted: it begins anew */
+	assert_false(pl_speaker_is_silent(&room.source[0]));
+}
+
 /* In a full room somebody begins to speak: the first syllable must be heard when there is silence to put away. */
 static void test_speakers_first_voiced_packet_takes_silent_place(void **state)
 {
@@ -295,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_speakers_free_place_takes_first_packet_of_anybody),
+		cmocka_unit_test(test_speakers_silence_is_known),
 		cmocka_unit_test(test_speakers_first_voiced_packet_takes_silent_place),
 		cmocka_unit_test(test_speakers_pause_shorter_than_hangover_keeps_place),
 		cmocka_unit_test(test_speakers_equal_talkers_do_not_flap),
