@@ -83,6 +83,29 @@ static void test_mixing_follows_the_talkers(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Who comes and goes changes the ranking; who stays in it is not faded out for it. */
+static void test_mixing_who_stays_is_not_interrupted(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(27, 2);
+	struct pl_sim_peer *p[4];
+	for (uint8_t i = 0; i < 4; i++)
+		p[i] = join_at(sim, i % 2, PL_AUDIO_MIXED, 1, i < 3);
+	pl_sim_mute(p[3], true);
+	pl_sim_run(sim, 3000);
+	assert_int_equal(codec(sim).mixer.exits, 0);
+	for (uint64_t i = 1; i <= 5; i++) {
+		pl_sim_mute(p[2], true);
+		pl_sim_run(sim, 307);
+		pl_sim_mute(p[2], false);
+		pl_sim_run(sim, 307);
+		assert_int_equal(codec(sim).mixer.exits, i);
+		assert_int_equal(codec(sim).mixer.entries, 3 + i);
+	}
+	pl_sim_assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
 /* The mix has the first three of the ranking, whatever the number of slots: seven who talk are not all heard, and a louder one
  * takes a place. */
 static void test_mixing_has_the_loudest(void **state)
@@ -804,6 +827,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mixing_everybody_hears_all_but_itself),
 		cmocka_unit_test(test_mixing_follows_the_talkers),
+		cmocka_unit_test(test_mixing_who_stays_is_not_interrupted),
 		cmocka_unit_test(test_mixing_has_the_loudest),
 		cmocka_unit_test(test_mixing_modes_change_live),
 		cmocka_unit_test(test_mixing_for_who_takes_few_bits),
