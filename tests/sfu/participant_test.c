@@ -303,6 +303,27 @@ static void test_participant_chooses_between_talkers_and_the_mix(void **state)
 	}
 }
 
+/* Of slots with unequal limits the tightest counts, wherever it is, and one that says nothing loosens none. */
+static void test_participant_keeps_to_its_tightest_slot(void **state)
+{
+	(void)state;
+	static const uint32_t bps[][3] = { { PL_MIX_LOW_BPS, 64000, 0 }, { 64000, PL_MIX_LOW_BPS, 0 },
+		{ 0, 64000, PL_MIX_LOW_BPS } };
+	for (size_t i = 0; i < PL_COUNT(bps); i++) {
+		struct fixture f;
+		init(&f, 1);
+		f.description.slot_count = 3;
+		for (uint8_t k = 0; k < 3; k++) {
+			f.description.slot[k] = slot_spec(k == 0 ? "x" : k == 1 ? "y" : "z", 50u + k);
+			f.description.slot[k].bitrate_max_bps = bps[i][k];
+		}
+		f.description.audio_mode = PL_AUDIO_FORWARD;
+		f.p.can_mix = true;
+		apply(&f);
+		assert_int_equal(f.p.slots.mix, PL_MIX_LOW + 1);
+	}
+}
+
 /* One bad report is a bad second; five seconds of them are a bad network, and half a minute of good ones a good one. */
 static void test_participant_loss_has_to_last(void **state)
 {
@@ -378,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_participant_ssrc_given_again_goes_on),
 		cmocka_unit_test(test_participant_ssrcs_swap),
 		cmocka_unit_test(test_participant_chooses_between_talkers_and_the_mix),
+		cmocka_unit_test(test_participant_keeps_to_its_tightest_slot),
 		cmocka_unit_test(test_participant_loss_has_to_last),
 		cmocka_unit_test(test_participant_groups_are_one_stream),
 	};
