@@ -102,11 +102,11 @@ struct reading {
 };
 
 /* In full when one of the two samples before was as large. */
-static struct reading confirm(uint16_t recent[static PL_METER_RECENT], uint16_t permille)
+static struct reading confirm(uint16_t recent[static PL_METER_RECENT], struct reading said)
 {
 	memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
-	recent[0] = permille;
-	const uint16_t lasting = middle(recent), careful = at_most(permille, PL_METER_CAREFUL_PERMILLE);
+	recent[0] = said.lasting;
+	const uint16_t lasting = middle(recent), careful = at_most(said.permille, PL_METER_CAREFUL_PERMILLE);
 	return (struct reading){ lasting > careful ? lasting : careful, lasting };
 }
 
@@ -133,15 +133,12 @@ static struct reading normalise(struct pl_meter *meter, uint8_t input, const str
 	const uint32_t permille = scale[input].periods == 0
 					  ? permille_of(reading->part, reading->whole)
 					  : pl_rate_feed(rate, scale[input].periods, reading->part, reading->whole);
-	const uint16_t cut = at_most(scaled_of(input, permille), PL_PRESSURE_PERMILLE_MAX);
-	struct reading said = { cut, cut };
-	if (scale[input].is_confirmed)
-		said = confirm(meter->recent[input], cut);
-	if (reading->is_shared) {
-		said.permille = at_most(said.permille, PL_METER_CAREFUL_PERMILLE);
-		said.lasting = at_most(said.lasting, pl_pressure_ends_permille(PL_PRESSURE_HIGH) - 1u);
-	}
-	return said;
+	const uint32_t scaled = scaled_of(input, permille);
+	struct reading said = { at_most(scaled, PL_PRESSURE_PERMILLE_MAX), at_most(scaled, PL_PRESSURE_PERMILLE_MAX) };
+	if (reading->is_shared)
+		said = (struct reading){ at_most(scaled, PL_METER_CAREFUL_PERMILLE),
+			at_most(scaled, pl_pressure_ends_permille(PL_PRESSURE_HIGH) - 1u) };
+	return scale[input].is_confirmed ? confirm(meter->recent[input], said) : said;
 }
 
 /* Since when the score has been below what each level needs. */

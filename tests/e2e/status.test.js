@@ -86,8 +86,9 @@ describe('status.html', { timeout: 150000 }, () => {
 		await untilFigure('People', new RegExp(`^${PEOPLE}$`));
 		await untilFigure('Rooms', new RegExp(`^${ROOMS}$`));
 		await untilFigure('Packets out', /^[1-9].*\/s$/);
-		const people = await status.page.$$eval('#shards tbody td:nth-child(2)', (cells) => cells.map((cell) => Number(cell.textContent)));
-		assert.equal(people.reduce((sum, each) => sum + each, 0), PEOPLE);
+		/* Threads tell theirs a moment later. */
+		await status.until('all people on their threads', (people) =>
+			[...document.querySelectorAll('#shards tbody td:nth-child(2)')].reduce((sum, cell) => sum + Number(cell.textContent), 0) === people, PEOPLE);
 		const [, packets] = await Promise.all([untilFigure('Connecting', /^0$/), status.until('a steady rate', () => {
 			const [cell] = [...document.querySelectorAll('#now div')].filter(({ innerText }) => innerText.startsWith('Packets in'));
 			const rate = Number.parseFloat(cell.lastChild.textContent);

@@ -123,6 +123,26 @@ static void test_meter_a_shared_cause_keeps_nobody_out(void **state)
 	assert_int_equal(now->cause, PL_PRESSURE_UNTRACKED);
 }
 
+/* What others lost at their sockets is not ours in the sample after it, when it is our own queue that counts again. */
+static void test_meter_a_shared_cause_confirms_nothing(void **state)
+{
+	(void)state;
+	static const uint8_t confirmed[] = { PL_PRESSURE_SHARD_LATE, PL_PRESSURE_RECEIVE_QUEUE,
+		PL_PRESSURE_SHARD_BUSY };
+	for (size_t i = 0; i < PL_COUNT(confirmed); i++) {
+		struct pl_meter meter;
+		int64_t now_us = 0;
+		pl_meter_init(&meter, now_us);
+		struct pl_pressure_sample sample = only(confirmed[i], 1000000);
+		sample.input[confirmed[i]].is_shared = true;
+		for (int k = 0; k < 5; k++)
+			assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, PL_PRESSURE_ELEVATED);
+		sample = only(confirmed[i], 0);
+		for (int k = 0; k < 5; k++)
+			assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, PL_PRESSURE_ELEVATED);
+	}
+}
+
 /* A thread that was late once, because the machine hiccuped, makes us careful; one that stays late is overload, within 200 ms. */
 static void test_meter_a_hiccup_takes_little(void **state)
 {
@@ -341,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_meter_leaves_out_what_is_not_there),
 		cmocka_unit_test(test_meter_a_shared_cause_takes_little),
 		cmocka_unit_test(test_meter_a_shared_cause_keeps_nobody_out),
+		cmocka_unit_test(test_meter_a_shared_cause_confirms_nothing),
 		cmocka_unit_test(test_meter_a_hiccup_takes_little),
 		cmocka_unit_test(test_meter_comes_down_in_steps),
 		cmocka_unit_test(test_meter_holds_between_the_thresholds),
