@@ -32,7 +32,7 @@ static enum pl_health_news news_of_canary(struct pl_health *health)
 	return told == PL_CANARY_NEW ? PL_HEALTH_NO_NEWS : PL_HEALTH_HEARS_AGAIN;
 }
 
-enum pl_health_news pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sfu_stall *stall,
+void pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sfu_stall *stall,
 	const struct pl_canary_report *canary)
 {
 	if (stall == NULL)
@@ -43,6 +43,10 @@ enum pl_health_news pl_health_look(struct pl_health *health, int64_t now_us, con
 		health->stall = *stall;
 	health->canary = *canary;
 	health->deaf_us = pl_canary_deaf_us(canary, now_us);
+}
+
+enum pl_health_news pl_health_next(struct pl_health *health)
+{
 	if (is_hung(health) != health->has_told_hang) {
 		health->has_told_hang = is_hung(health);
 		return health->has_told_hang ? PL_HEALTH_HANGS : PL_HEALTH_TURNS_AGAIN;

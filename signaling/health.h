@@ -37,9 +37,12 @@ struct pl_health {
 
 void pl_health_init(struct pl_health *health, int64_t deaf_max_us);
 
-/* stall: NULL, none hangs.  Returns one piece of news; ask again with the same until there is none. */
-PL_MUST_USE enum pl_health_news pl_health_look(struct pl_health *health, int64_t now_us,
-	const struct pl_sfu_stall *stall, const struct pl_canary_report *canary);
+/* Once in each PL_HEALTH_LOOK_US.  stall: NULL, none hangs. */
+void pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sfu_stall *stall,
+	const struct pl_canary_report *canary);
+
+/* What the last look brought, one after the other, until there is none. */
+PL_MUST_USE enum pl_health_news pl_health_next(struct pl_health *health);
 
 /* Writes the body of /live, lines for people.  False: the process does not live. */
 PL_MUST_USE bool pl_health_write(const struct pl_health *health, char text[static PL_HEALTH_TEXT_SIZE]);

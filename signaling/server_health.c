@@ -47,10 +47,9 @@ static void look(struct pl_server *server)
 	enum pl_health_news news;
 	const bool hangs = pl_sfu_stalled(server->sfu, PL_HEALTH_HUNG_US, &stall);
 	pl_sfu_canary(server->sfu, &canary);
-	do {
-		news = pl_health_look(&server->health, pl_sfu_now_us(), hangs ? &stall : NULL, &canary);
+	pl_health_look(&server->health, pl_sfu_now_us(), hangs ? &stall : NULL, &canary);
+	while ((news = pl_health_next(&server->health)) != PL_HEALTH_NO_NEWS)
 		tell(&server->health, news);
-	} while (news != PL_HEALTH_NO_NEWS);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)

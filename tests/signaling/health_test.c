@@ -22,7 +22,10 @@ static void begin(void)
 
 static void assert_news(int64_t now_us, const struct pl_sfu_stall *stall, enum pl_health_news news)
 {
-	assert_int_equal(pl_health_look(&health, now_us, stall, &canary), news);
+	pl_health_look(&health, now_us, stall, &canary);
+	assert_int_equal(pl_health_next(&health), news);
+	if (news != PL_HEALTH_NO_NEWS)
+		assert_int_equal(pl_health_next(&health), PL_HEALTH_NO_NEWS);
 }
 
 static void test_a_hung_thread_is_named_when_it_is_sure(void **state)
@@ -38,12 +41,26 @@ static void test_a_hung_thread_is_named_when_it_is_sure(void **state)
 	assert_news(2 * SECOND_US, NULL, PL_HEALTH_NO_NEWS);
 	assert_news(3 * SECOND_US, &stall, PL_HEALTH_NO_NEWS);
 	assert_news(4 * SECOND_US, &stall, PL_HEALTH_HANGS);
-	assert_news(4 * SECOND_US, &stall, PL_HEALTH_NO_NEWS);
 	assert_false(pl_health_write(&health, text));
 	assert_string_equal(text, "codec worker 3 hangs, for 12 s now\n");
 	assert_news(5 * SECOND_US, NULL, PL_HEALTH_TURNS_AGAIN);
 	assert_true(pl_health_write(&health, text));
 	assert_string_equal(text, "ok\n");
+}
+
+/* A process that goes on after it was stopped has a canary that was not heard, too: that is news, and no second look. */
+static void test_other_news_make_nobody_sure(void **state)
+{
+	(void)state;
+	const struct pl_sfu_stall stall = { .index = 1, .for_us = 12 * SECOND_US };
+	begin();
+	assert_news(0, NULL, PL_HEALTH_NO_NEWS);
+	canary.mode = PL_CANARY_IMPAIRED;
+	assert_news(SECOND_US, &stall, PL_HEALTH_IMPAIRED);
+	assert_true(pl_health_write(&health, text));
+	canary.mode = PL_CANARY_HEARS;
+	assert_news(2 * SECOND_US, NULL, PL_HEALTH_HEARS_AGAIN);
+	assert_true(pl_health_write(&health, text));
 }
 
 static void test_deaf_for_long_is_dead(void **state)
@@ -113,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_hung_thread_is_named_when_it_is_sure),
+		cmocka_unit_test(test_other_news_make_nobody_sure),
 		cmocka_unit_test(test_deaf_for_long_is_dead),
 		cmocka_unit_test(test_both_are_said),
 		cmocka_unit_test(test_a_canary_that_cannot_say_is_told_once),
