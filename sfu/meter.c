@@ -3,7 +3,8 @@
 #include <string.h>
 
 enum {
-	GAP_US = 1000000, /* samples further apart say nothing of the time between them */
+	GAP_US = 1000000,                      /* samples further apart say nothing of the time between them */
+	MOMENT_US = PL_PRESSURE_PERIOD_US / 2, /* samples closer together show the same hiccup */
 };
 
 /* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
@@ -69,6 +70,7 @@ void pl_meter_init(struct pl_meter *meter, int64_t now_us)
 	memset(meter, 0, sizeof *meter);
 	meter->forced = PL_PRESSURE_LEVELS;
 	meter->fed_us = now_us;
+	meter->moment_us = now_us - MOMENT_US;
 	meter->ended_us = now_us;
 	meter->cause = PL_PRESSURE_INPUTS;
 	meter->now.cause = PL_PRESSURE_INPUTS;
@@ -101,11 +103,13 @@ struct reading {
 	uint16_t permille, lasting;
 };
 
-/* In full when one of the two samples before was as large. */
-static struct reading confirm(uint16_t recent[static PL_METER_RECENT], struct reading said)
+/* In full when one of the two moments before was as large. */
+static struct reading confirm(uint16_t recent[static PL_METER_RECENT], struct reading said, bool is_new_moment)
 {
-	memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
-	recent[0] = said.lasting;
+	if (is_new_moment)
+		memmove(&recent[1], &recent[0], (PL_METER_RECENT - 1) * sizeof *recent);
+	if (is_new_moment || said.lasting > recent[0])
+		recent[0] = said.lasting;
 	const uint16_t lasting = middle(recent), careful = at_most(said.permille, PL_METER_CAREFUL_PERMILLE);
 	return (struct reading){ lasting > careful ? lasting : careful, lasting };
 }
@@ -122,7 +126,8 @@ uint16_t pl_pressure_reading_permille(uint8_t input, const struct pl_pressure_re
 		reading->is_shared ? PL_METER_CAREFUL_PERMILLE : PL_PRESSURE_PERMILLE_MAX);
 }
 
-static struct reading normalise(struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading)
+static struct reading normalise(
+	struct pl_meter *meter, uint8_t input, const struct pl_pressure_reading *reading, bool is_new_moment)
 {
 	struct pl_rate *rate = &meter->rate[input];
 	if (reading->whole == 0) {
@@ -138,7 +143,7 @@ static struct reading normalise(struct pl_meter *meter, uint8_t input, const str
 	if (reading->is_shared)
 		said = (struct reading){ at_most(scaled, PL_METER_CAREFUL_PERMILLE),
 			at_most(scaled, pl_pressure_ends_permille(PL_PRESSURE_HIGH) - 1u) };
-	return scale[input].is_confirmed ? confirm(meter->recent[input], said) : said;
+	return scale[input].is_confirmed ? confirm(meter->recent[input], said, is_new_moment) : said;
 }
 
 /* Since when the score has been below what each level needs. */
@@ -179,8 +184,11 @@ const struct pl_pressure *pl_meter_feed(struct pl_meter *meter, int64_t now_us, 
 	struct pl_pressure *now = &meter->now;
 	struct reading score = { 0, 0 };
 	uint8_t cause = PL_PRESSURE_INPUTS;
+	const bool is_new_moment = now_us - meter->moment_us >= MOMENT_US;
+	if (is_new_moment)
+		meter->moment_us = now_us;
 	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++) {
-		const struct reading reading = normalise(meter, i, &sample->input[i]);
+		const struct reading reading = normalise(meter, i, &sample->input[i], is_new_moment);
 		now->input_permille[i] = reading.permille;
 		if (reading.lasting > score.lasting)
 			score.lasting = reading.lasting;

@@ -1,7 +1,7 @@
 /* Makes one score, its cause and a level out of what was read: of each input a part of a whole, as counters or as it is now.
  *
  * Up within the sample that shows it.  What a hiccup of the machine shows, too (a turn that began late, a moment's full ring), makes the
- * server careful at once, and counts in full when two of three samples show it.  A level ends when the score has been below its recovery threshold for PL_PRESSURE_HOLD_US,
+ * server careful at once, and counts in full when two of three samples show it; samples of one moment are one.  A level ends when the score has been below its recovery threshold for PL_PRESSURE_HOLD_US,
  * the highest first, PL_PRESSURE_STEP_US after the one above it at the earliest: so a level that was reached stays for the hold at
  * least, whatever the inputs do.  A source that begins anew (its counter falls) counts from there; one that is not there is left
  * out.  Integers only: nothing that a source says can make it overflow.
@@ -51,6 +51,7 @@ struct pl_meter {
 	uint8_t level, cause; /* as the score has them, whatever was forced */
 	uint8_t forced;       /* PL_PRESSURE_LEVELS: none */
 	int64_t fed_us, ended_us;
+	int64_t moment_us; /* when the newest of recent began: samples that come together share one */
 	int64_t below_us
 		[PL_PRESSURE_LEVELS]; /* since when the score is below what the level needs; INT64_MAX: it is not */
 };

@@ -39,6 +39,17 @@ static bool take_window(struct pl_strain *strain, int64_t now_us, const struct p
 	return is_new;
 }
 
+/* A window may be there for two looks, and is still one: then as busy as it and the one before it were. */
+static uint64_t busy_of(struct pl_strain *strain, uint64_t work_permille, bool is_new_window)
+{
+	if (is_new_window) {
+		strain->before_permille = strain->work_permille;
+		strain->work_permille = work_permille;
+		return work_permille;
+	}
+	return work_permille < strain->before_permille ? work_permille : strain->before_permille;
+}
+
 static void offer_fill(struct pl_pressure_sample *sample, const struct pl_load *load, bool is_new_window)
 {
 	offer_permille(sample, PL_PRESSURE_POOL, is_new_window ? load->pool_permille : 0, false);
@@ -59,7 +70,8 @@ void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *st
 	const uint64_t deferred =
 		load->deferred_permille < load->busy_permille ? load->deferred_permille : load->busy_permille;
 	const uint64_t work_permille = load->busy_permille - deferred;
-	offer_permille(sample, PL_PRESSURE_SHARD_BUSY, work_permille, !is_own(strain, load));
+	offer_permille(
+		sample, PL_PRESSURE_SHARD_BUSY, busy_of(strain, work_permille, is_new_window), !is_own(strain, load));
 	offer(sample, PL_PRESSURE_SHARD_LATE,
 		(struct pl_pressure_reading){
 			.part = late_us_of(load, is_new_window),

@@ -20,7 +20,8 @@ enum {
 
 /* What was seen of one thread. */
 struct pl_strain {
-	int64_t told_us; /* the window that was looked at last */
+	int64_t told_us;                         /* the window that was looked at last */
+	uint64_t work_permille, before_permille; /* a shard's, of that window and of the one before it */
 	struct pl_own_work own;
 	struct pl_rate rate;
 };

@@ -162,6 +162,27 @@ static void test_meter_a_hiccup_takes_little(void **state)
 	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &late)->level, PL_PRESSURE_EMERGENCY);
 }
 
+/* Shards wake the monitor when they have too much, one after the other: looks that come together show one moment. */
+static void test_meter_looks_that_come_together_are_one(void **state)
+{
+	(void)state;
+	struct pl_meter meter;
+	const struct pl_pressure_sample calm = only(PL_PRESSURE_SHARD_BUSY, 100),
+					busy = only(PL_PRESSURE_SHARD_BUSY, 1000);
+	pl_meter_init(&meter, 0);
+	for (int64_t i = 1; i <= 3; i++)
+		pl_meter_feed(&meter, i * PERIOD, &calm);
+	const int64_t woken_us = 3 * PERIOD + PERIOD / 2;
+	for (int64_t i = 0; i < 4; i++)
+		assert_int_equal(pl_meter_feed(&meter, woken_us + i * 1000, &busy)->level, PL_PRESSURE_ELEVATED);
+	for (int64_t i = 1; i <= 3; i++)
+		assert_int_equal(pl_meter_feed(&meter, woken_us + i * PERIOD, &calm)->level, PL_PRESSURE_ELEVATED);
+	/* However often it is woken, what lasts is seen. */
+	for (int64_t i = 0; i < 150; i++)
+		pl_meter_feed(&meter, woken_us + 4 * PERIOD + i * 1000, &busy);
+	assert_int_equal(meter.now.level, PL_PRESSURE_EMERGENCY);
+}
+
 /* The way back: nothing for five seconds, then a level a second, and all is given back eight seconds after the load's end. */
 static void test_meter_comes_down_in_steps(void **state)
 {
@@ -363,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_meter_a_shared_cause_keeps_nobody_out),
 		cmocka_unit_test(test_meter_a_shared_cause_confirms_nothing),
 		cmocka_unit_test(test_meter_a_hiccup_takes_little),
+		cmocka_unit_test(test_meter_looks_that_come_together_are_one),
 		cmocka_unit_test(test_meter_comes_down_in_steps),
 		cmocka_unit_test(test_meter_holds_between_the_thresholds),
 		cmocka_unit_test(test_meter_a_gap_is_no_recovery),

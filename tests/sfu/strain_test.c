@@ -135,7 +135,38 @@ static void test_strain_a_window_counts_once(void **state)
 	expect(PL_PRESSURE_SHARD_LATE, 0, PL_STRAIN_LATE_US, false);
 	expect(PL_PRESSURE_POOL, 0, 1000, false);
 	expect(PL_PRESSURE_RING, 0, 1000, false);
-	expect(PL_PRESSURE_SHARD_BUSY, 900, 1000, false);
+	expect(PL_PRESSURE_SHARD_BUSY, 0, 1000, false); /* as busy as two windows show */
+	for (int64_t i = 2; i < 6; i++) {
+		load.age_us = i % 2 == 0 ? 1000
+					 : 1000 + PL_PRESSURE_PERIOD_US; /* the second of them is there for two looks */
+		memset(&sample, 0, sizeof sample);
+		pl_strain_add_shard(&sample, &strain[0], NOW + i * PL_PRESSURE_PERIOD_US, &load, 0, 0);
+		expect(PL_PRESSURE_SHARD_BUSY, 900, 1000, false);
+	}
+}
+
+/* A host that stops a machine for a tenth of a second makes one window full, and windows are a little longer than the time between two
+ * looks: what is seen twice is still one hiccup, and takes the right to come in from nobody. */
+static void test_strain_a_window_that_is_seen_twice_is_a_hiccup(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t busy_permille;
+		int64_t age_us;
+	} looks[] = { { 100, 1000 }, { 100, 1000 }, { 1000, 1000 }, { 1000, 1000 + PL_PRESSURE_PERIOD_US },
+		{ 100, 1000 }, { 100, 1000 }, { 100, 1000 } };
+	struct pl_meter meter;
+	int64_t now_us = NOW;
+	pl_meter_init(&meter, now_us);
+	for (size_t i = 0; i < PL_COUNT(looks); i++) {
+		struct pl_load load = window(50, looks[i].busy_permille, 100);
+		load.age_us = (uint64_t)looks[i].age_us;
+		now_us += PL_PRESSURE_PERIOD_US;
+		memset(&sample, 0, sizeof sample);
+		pl_strain_add_shard(&sample, &strain[0], now_us, &load, 0, 0);
+		assert_int_equal(pl_meter_feed(&meter, now_us, &sample)->level,
+			i < 2 ? PL_PRESSURE_NOMINAL : PL_PRESSURE_ELEVATED);
+	}
 }
 
 /* A thread that does not come back: for a moment it may only not be let run, and then it is taken for what it is. */
@@ -224,6 +255,7 @@ int main(void)
 		cmocka_unit_test_setup(test_strain_what_others_make_late_is_theirs, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_others_keep_from_work, begin),
 		cmocka_unit_test_setup(test_strain_a_window_counts_once, begin),
+		cmocka_unit_test_setup(test_strain_a_window_that_is_seen_twice_is_a_hiccup, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_hangs, begin),
 		cmocka_unit_test_setup(test_strain_a_thread_that_rests_and_is_woken_late, begin),
 		cmocka_unit_test_setup(test_strain_workers_count_late_ticks, begin),
