@@ -224,17 +224,20 @@ static size_t take_message(struct pl_udp *udp, struct pl_udp_socket *from, size_
 		udp->counters.too_large++;
 		return count;
 	}
-	for (size_t at = 0; at == 0 || at < size; at += segment) {
+	/* An empty datagram is one, too. */
+	size_t at = 0;
+	do {
 		const size_t left = size - at;
-		if (count == PL_UDP_DATAGRAMS_MAX) {
+		if (count < PL_UDP_DATAGRAMS_MAX) {
+			udp->datagram[count++] = (struct pl_udp_datagram){
+				.path = path,
+				.bytes = { udp->in_buffer[index] + at, left < segment ? left : segment },
+			};
+		} else {
 			udp->counters.kernel_drops++;
-			continue;
 		}
-		udp->datagram[count++] = (struct pl_udp_datagram){
-			.path = path,
-			.bytes = { udp->in_buffer[index] + at, left < segment ? left : segment },
-		};
-	}
+		at += segment;
+	} while (at < size);
 	return count;
 }
 

@@ -440,6 +440,29 @@ static void test_udp_datagram_over_the_bound_is_counted_and_dropped(void **state
 	udp_free(server);
 }
 
+/* Anybody may send a datagram without a byte in it (RFC 768): it is one datagram, and what comes behind it is heard. */
+static void test_udp_an_empty_datagram_is_one(void **state)
+{
+	(void)state;
+	struct pl_udp *server = udp_open();
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr = { htonl(INADDR_LOOPBACK) }
+	};
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	static const size_t sizes[] = { 0, 3, 0, 0, 5 };
+	for (size_t i = 0; i < PL_COUNT(sizes); i++)
+		assert_int_equal(sendto(fd, "hello", sizes[i], 0, (const struct sockaddr *)&to, sizeof to), sizes[i]);
+	alarm(10); /* it once never came back */
+	assert_int_equal(receive(server, PL_COUNT(sizes)), PL_COUNT(sizes));
+	alarm(0);
+	for (size_t i = 0; i < PL_COUNT(sizes); i++)
+		assert_int_equal(server->datagram[i].bytes.size, sizes[i]);
+	assert_int_equal(server->counters.kernel_drops, 0);
+	close(fd);
+	udp_free(server);
+}
+
 /* More than one batch: pushing flushes by itself, nothing is overwritten. */
 static void test_udp_pushes_more_than_a_batch(void **state)
 {
@@ -753,6 +776,7 @@ int main(void)
 		cmocka_unit_test(test_udp_counts_what_the_send_buffer_had_no_room_for),
 		cmocka_unit_test(test_udp_one_bad_destination_spares_the_rest),
 		cmocka_unit_test(test_udp_datagram_over_the_bound_is_counted_and_dropped),
+		cmocka_unit_test(test_udp_an_empty_datagram_is_one),
 		cmocka_unit_test(test_udp_pushes_more_than_a_batch),
 		cmocka_unit_test(test_udp_trains_arrive_as_datagrams),
 		cmocka_unit_test(test_udp_longest_trains_stay_in_bounds),
