@@ -15,7 +15,7 @@
 #include "signaling/qr.h"
 #include "signaling/server.h"
 
-enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_CONFIG_ERROR_SIZE };
+enum { EXIT_USAGE = 2, URL_SIZE = 96, ERROR_SIZE = PL_CONFIG_ERROR_SIZE, END_S_MAX = 5 };
 _Static_assert((int)ERROR_SIZE >= (int)PL_SERVER_ERROR_SIZE, "either has its sentence in it");
 
 struct app {
@@ -216,6 +216,22 @@ static void set_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* A thread of the media plane that hangs is never joined.  Everybody has been told goodbye: the process ends without it, and says so by
+ * its exit code. */
+static void on_end_overdue(int number)
+{
+	static const char text[] = "plenum: a thread of the media plane does not end; the process ends without it\n";
+	(void)number;
+	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	_exit(EXIT_FAILURE);
+}
+
+static void bound_the_end(void)
+{
+	signal(SIGALRM, on_end_overdue);
+	alarm(END_S_MAX);
+}
+
 static int run(struct app *app)
 {
 	const struct pl_config *config = &app->arguments.config;
@@ -231,7 +247,10 @@ static int run(struct app *app)
 		fprintf(stderr, "plenum: %s\n", app->error);
 	}
 	pl_server_destroy(&app->server);
+	if (app->sfu != NULL)
+		bound_the_end();
 	pl_sfu_destroy(&app->sfu);
+	alarm(0);
 	if (app->listen_fd >= 0)
 		close(app->listen_fd);
 	if (is_started)

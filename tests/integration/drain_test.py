@@ -8,6 +8,7 @@ import signal
 import time
 
 from aiortc_peer import AiortcPeer
+from freeze import Frozen
 from newcomer import TOKEN, admin, all_is_forwarded, ask, cut_and_resume
 from pair import Pair
 from peer import run
@@ -18,6 +19,7 @@ ANN_HZ, BOB_HZ = TONES = [500, 800]
 WAIT_S_MAX = 20
 END_S_MAX = 5  # for what takes no waiting
 SAME_END_S = 0.6
+HUNG_END_S = 7  # a thread that hangs is waited for 5
 OTHER = "https://other.example.org"
 
 
@@ -147,6 +149,16 @@ async def an_empty_one_ends_at_once_and_says_so():
     assert await asyncio.to_thread(server.process.wait, END_S_MAX) == 0
 
 
+def one_with_a_thread_that_hangs_ends_all_the_same():
+    """Its supervisor has seen /live, and would wait for it in vain."""
+    server = Server()
+    with Frozen(server.pid, "shard-0"):
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(HUNG_END_S)
+    assert server.process.wait(END_S_MAX) == 1
+    assert any("does not end" in line for line in server.log), server.log[-5:]
+
+
 async def main():
     await a_call_goes_on_until_its_end()
     print("ok: a_call_goes_on_until_its_end")
@@ -156,6 +168,8 @@ async def main():
                   an_empty_one_ends_at_once_and_says_so):
         await check()
         print(f"ok: {check.__name__}")
+    one_with_a_thread_that_hangs_ends_all_the_same()
+    print("ok: one_with_a_thread_that_hangs_ends_all_the_same")
 
 
 run(main)

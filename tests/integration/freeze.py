@@ -39,4 +39,7 @@ class Frozen:
         return self
 
     def __exit__(self, *_):
-        _ptrace(PTRACE_DETACH, self.tid)
+        try:
+            _ptrace(PTRACE_DETACH, self.tid)
+        except ProcessLookupError:  # it has ended with its process, which cannot before this is heard of
+            os.waitpid(self.tid, WALL)
