@@ -421,8 +421,8 @@ static void read_memory_limit(struct pl_probe *probe)
 
 static void read_memory(struct pl_probe *probe)
 {
-	uint64_t used = 0;
-	read_number(probe, PL_PROBE_MEMORY_USED, &used);
+	read_number(probe, PL_PROBE_MEMORY_USED, &probe->memory_used);
+	const uint64_t used = probe->memory_used;
 	set(probe, PL_PRESSURE_MEMORY, used > probe->memory_cache ? used - probe->memory_cache : 0,
 		probe->memory_limit);
 }

@@ -37,7 +37,7 @@ struct pl_probe {
 	int fd[PL_PROBE_FILES]; /* -1: not there */
 	struct pl_pressure_reading last[PL_PRESSURE_INPUTS];
 	struct pl_probe_udp udp, udp6;
-	uint64_t memory_limit, memory_cache, page_bytes;
+	uint64_t memory_limit, memory_used, memory_cache, page_bytes;
 	uint64_t allowed_mcpu; /* thousandths of a CPU that this process may have: its quota, or its CPUs */
 	uint64_t turn;
 	int64_t opened_us;

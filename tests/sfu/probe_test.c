@@ -140,6 +140,14 @@ static void test_probe_reads_a_pod(void **state)
 	read_turns(1);
 	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
 	expect_part(PL_PRESSURE_THROTTLED, 3500);
+	/* What cannot be understood is as it was. */
+	put("/sys/fs/cgroup/pod/memory.current", "much\n");
+	read_turns(1);
+	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
+	put("/sys/fs/cgroup/pod/memory.current", "");
+	read_turns(1);
+	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
+	put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
 	put("/sys/fs/cgroup/pod/memory.max", "400000000\n");
 	put("/sys/fs/cgroup/pod/memory.stat", "inactive_file 40000000\n");
 	put("/sys/fs/cgroup/pod/own/memory.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=9999999\n");
