@@ -7,6 +7,7 @@ from control_group import Lacking
 from overload import LEVELS, overload, summary
 
 SKIPPED = 77
+LATE_MS_MAX = 100
 OF_LOAD = {"shard_busy", "shard_late", "cpu", "throttled", "psi_cpu", "ring", "receive_queue"}
 
 
@@ -21,8 +22,8 @@ def main():
     assert found["failed"] == 0, found["failures"]
     assert found["loss_percent"] <= 0.1
     assert found["refusals"] > 0 and found["untimed"] == 0
-    # A generator that is kept from running sees everything late.
-    late_ms = found["generator_late_p99_ms"]
+    # A generator that is kept from running sees everything late; one that is kept from it for long sees nothing that counts.
+    late_ms = min(found["generator_late_p99_ms"], LATE_MS_MAX)
     assert found["refusal_p99_ms"] <= 50 + late_ms
     assert found["p99_ms"] <= found["quiet_p99_ms"] + 5 + late_ms
     assert LEVELS.index(found["level_max"]) >= LEVELS.index("high")
