@@ -373,12 +373,12 @@ def run_janus(bench):
 # ---- more than it can carry ----
 
 def run_overload(bench):
-    """Twice of what a quarter of a core is worth, by the tools of tests/integration/overload_test.py."""
-    print("\ntwice of what the server can carry: a quarter of a core, rooms of one talker at 200/s and 40 listeners, and a crowd that "
+    """Twice of what half of a core is worth, by the tools of tests/integration/overload_test.py."""
+    print("\ntwice of what the server can carry: half of a core, rooms of one talker at 300/s and 50 listeners, and a crowd that "
           "goes on asking", flush=True)
     try:
-        found = summary(overload(quota=0.25, period_us=4000, rooms=24, receivers=40, rate=200, seconds=60 if bench.is_full else 20,
-                                 ramp=80, binary=bench.build / "plenum", load=bench.build / "plenum-load"))
+        found = summary(overload(quota=0.5, period_us=2000, rooms=24, receivers=50, rate=300, seconds=60 if bench.is_full else 20,
+                                 ramp=150, binary=bench.build / "plenum", load=bench.build / "plenum-load"))
     except Lacking as error:
         raise machine.Leave(str(error)) from error
     bench.figures["overload"] = found

@@ -119,5 +119,5 @@ def summary(result):
 
 
 if __name__ == "__main__":
-    print(json.dumps(summary(overload(quota=0.25, period_us=4000, rooms=24, receivers=40, rate=200, seconds=20, ramp=80)),
+    print(json.dumps(summary(overload(quota=0.5, period_us=2000, rooms=24, receivers=50, rate=300, seconds=20, ramp=150)),
                      indent=1))
