@@ -25,6 +25,12 @@ struct pl_load {
 	uint64_t pool_permille;                /* the most packet buffers in use in the window, of all */
 	uint64_t busy_us, deferred_us, cpu_us; /* ever */
 };
+/* Of the window: busy with media, which somebody waits for. */
+static inline uint64_t pl_load_work_permille(const struct pl_load *load)
+{
+	return load->busy_permille > load->deferred_permille ? load->busy_permille - load->deferred_permille : 0;
+}
+
 _Static_assert(sizeof(struct pl_load) % sizeof(uint64_t) == 0, "published by words");
 
 #endif

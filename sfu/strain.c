@@ -67,9 +67,7 @@ void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *st
 	const struct pl_load *load, uint64_t came, uint64_t dropped)
 {
 	const bool is_new_window = take_window(strain, now_us, load);
-	const uint64_t deferred =
-		load->deferred_permille < load->busy_permille ? load->deferred_permille : load->busy_permille;
-	const uint64_t work_permille = load->busy_permille - deferred;
+	const uint64_t work_permille = pl_load_work_permille(load);
 	offer_permille(
 		sample, PL_PRESSURE_SHARD_BUSY, busy_of(strain, work_permille, is_new_window), !is_own(strain, load));
 	offer(sample, PL_PRESSURE_SHARD_LATE,

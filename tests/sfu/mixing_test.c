@@ -446,21 +446,6 @@ static void test_mixing_survives_a_bad_network(void **state)
 		fail_msg("a voice was heard for %.3f of the time", sum / count);
 }
 
-/* The sharpest bend in what the first slot of a listener played. */
-static double click_in(const struct pl_sim_peer *p, int64_t from_ms, int64_t to_ms)
-{
-	const size_t count = (size_t)(to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
-	int16_t *pcm = pl_sim_listen(p, 0, from_ms, to_ms);
-	float *sound = malloc(count * sizeof *sound);
-	assert_non_null(sound);
-	for (size_t i = 0; i < count; i++)
-		sound[i] = (float)pcm[i] / 32768;
-	const double click = pl_sound_click(sound + 2, count - 2, sound);
-	free(sound);
-	free(pcm);
-	return click;
-}
-
 /* Nobody hears a click when the server changes what is heard, measured as in tests/media/mixer_test.c, but through a whole
  * conference: a talker is muted and heard again, leaves, and others come; and who begins to talk itself and ends has a stream of its own and
  * the shared one again.  The bound is twice the sharpest bend of the sines themselves; measured: 1.04 times. */
@@ -473,7 +458,7 @@ static void test_mixing_no_change_clicks(void **state)
 	struct pl_sim_peer *listener = join_at(sim, 1, PL_AUDIO_MIXED, 1, false);
 	struct pl_sim_peer *speaker = join(sim, PL_AUDIO_MIXED, 1, false);
 	pl_sim_run(sim, 3000);
-	const double steady = click_in(listener, 1500, 2900), steady_ann = click_in(ann, 1500, 2900);
+	const double steady = pl_sim_click(listener, 0, 1500, 2900), steady_ann = pl_sim_click(ann, 0, 1500, 2900);
 	assert_true(steady > 0 && steady_ann > 0);
 
 	int64_t from_ms = pl_sim_now_ms(sim) - 100; /* what changes later is heard later, on a path of some 60 ms */
@@ -482,7 +467,7 @@ static void test_mixing_no_change_clicks(void **state)
 		join_at(sim, (uint8_t)(i % 2), PL_AUDIO_MIXED, 1, false);
 		pl_sim_run(sim, 730);
 	}
-	double click = click_in(listener, from_ms, pl_sim_now_ms(sim) - 100);
+	double click = pl_sim_click(listener, 0, from_ms, pl_sim_now_ms(sim) - 100);
 	if (click > BOUND * steady)
 		fail_msg("muting: %.4f, steady %.4f", click, steady);
 
@@ -494,7 +479,7 @@ static void test_mixing_no_change_clicks(void **state)
 	}
 	pl_sim_run(sim, 4000);
 	assert_true(codec(sim).mixer.copied > 0 && codec(sim).mixer.returned > 0);
-	click = click_in(speaker, from_ms, pl_sim_now_ms(sim) - 100);
+	click = pl_sim_click(speaker, 0, from_ms, pl_sim_now_ms(sim) - 100);
 	if (click > BOUND * steady)
 		fail_msg("talking: %.4f, steady %.4f", click, steady);
 
@@ -503,7 +488,7 @@ static void test_mixing_no_change_clicks(void **state)
 	pl_sim_run(sim, 1500);
 	pl_sim_assert_hears(listener, ann, from_ms, from_ms + 1400, true);
 	pl_sim_assert_hears(listener, bob, from_ms + 400, from_ms + 1400, false);
-	click = click_in(listener, from_ms, pl_sim_now_ms(sim) - 100);
+	click = pl_sim_click(listener, 0, from_ms, pl_sim_now_ms(sim) - 100);
 	if (click > BOUND * steady)
 		fail_msg("leaving: %.4f, steady %.4f", click, steady);
 	pl_sim_assert_flawless(sim, 0);

@@ -4,13 +4,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "tests/sim/asserts.h"
-#include "tests/support/sound.h"
 
 enum { ROOM = 7, SETTLE_MS = 300 };
 
@@ -119,21 +116,6 @@ static void test_relieving_caps_slots_and_gives_them_back(void **state)
 	pl_sim_destroy(&sim);
 }
 
-/* The sharpest bend in what one slot played. */
-static double click_in(const struct pl_sim_peer *p, uint8_t slot, int64_t from_ms, int64_t to_ms)
-{
-	const size_t count = (size_t)(to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
-	int16_t *pcm = pl_sim_listen(p, slot, from_ms, to_ms);
-	float *sound = malloc(count * sizeof *sound);
-	assert_non_null(sound);
-	for (size_t i = 0; i < count; i++)
-		sound[i] = (float)pcm[i] / 32768;
-	const double click = pl_sound_click(sound + 2, count - 2, sound);
-	free(sound);
-	free(pcm);
-	return click;
-}
-
 /* Who loses a talker in the middle of a word hears it fade, not break off: measured as in tests/sfu/mixing_test.c, against the sharpest
  * bend of the sines themselves.  Measured: 1.05 times, and 12 to 40 times where the stream just ends. */
 static void test_relieving_cuts_nobody_off_with_a_click(void **state)
@@ -147,13 +129,13 @@ static void test_relieving_cuts_nobody_off_with_a_click(void **state)
 	pl_sim_run(sim, 3000);
 	double steady[3];
 	for (uint8_t slot = 0; slot < 3; slot++)
-		steady[slot] = click_in(listener, slot, 1500, 2900);
+		steady[slot] = pl_sim_click(listener, slot, 1500, 2900);
 	for (int round = 0; round < ROUNDS; round++) {
 		const int64_t from_ms = pl_sim_now_ms(sim);
 		cap(sim, 1);
 		pl_sim_run(sim, 700 + 7 * round); /* somewhere in a frame */
 		for (uint8_t slot = 0; slot < 3; slot++) {
-			const double bend = click_in(listener, slot, from_ms - 200, pl_sim_now_ms(sim) - 100);
+			const double bend = pl_sim_click(listener, slot, from_ms - 200, pl_sim_now_ms(sim) - 100);
 			if (bend > BOUND * steady[slot])
 				fail_msg("round %d, slot %d: %.4f, steady %.4f", round, slot, bend, steady[slot]);
 		}
@@ -223,13 +205,13 @@ static void test_relieving_moves_without_a_click(void **state)
 	pl_sim_mute(listener, true);
 	pl_sim_run(sim, 3000);
 	/* In the first slot there are both, or one of them. */
-	const double steady = click_in(listener, 0, 1500, 2900) + click_in(listener, 1, 1500, 2900);
+	const double steady = pl_sim_click(listener, 0, 1500, 2900) + pl_sim_click(listener, 1, 1500, 2900);
 	for (int round = 0; round < 6; round++) {
 		const int64_t from_ms = pl_sim_now_ms(sim);
 		move(sim, round % 2 == 0 ? PL_RELIEF_AUTO_TO_MIX : PL_RELIEF_AUTO_STAYS);
 		pl_sim_run(sim, 2007);
 		for (uint8_t slot = 0; slot < 3; slot++) {
-			const double bend = click_in(listener, slot, from_ms - 100, from_ms + 1500);
+			const double bend = pl_sim_click(listener, slot, from_ms - 100, from_ms + 1500);
 			if (bend > BOUND * steady)
 				fail_msg("round %d, slot %d: %.4f, steady %.4f", round, slot, bend, steady);
 		}

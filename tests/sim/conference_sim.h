@@ -208,6 +208,9 @@ int pl_sim_slot_of(const struct pl_sim_peer *listener, const struct pl_sim_peer 
  * played. */
 int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t slot, int64_t from_ms, int64_t to_ms);
 
+/* The sharpest bend in what one slot played (tests/support/sound.h). */
+double pl_sim_click(const struct pl_sim_peer *p, uint8_t slot, int64_t from_ms, int64_t to_ms);
+
 /* The share, 0 to 1, of this time in which the talker's sine is in what the listener played, in steps of 100 ms. */
 double pl_sim_share(
 	const struct pl_sim_peer *listener, const struct pl_sim_peer *talker, int64_t from_ms, int64_t to_ms);

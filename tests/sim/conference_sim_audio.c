@@ -6,6 +6,7 @@
 
 #include "media/g711.h"
 #include "tests/sim/conference_sim_state.h"
+#include "tests/support/sound.h"
 
 enum {
 	PLAYED_FRAME_SAMPLES = PL_SIM_RATE_HZ / 1000 * PL_SIM_FRAME_MS,
@@ -171,6 +172,20 @@ static double amplitude_at(const int16_t *pcm, size_t count, uint32_t hz)
 		im += pcm[i] * sin(phase);
 	}
 	return 2 * sqrt(re * re + im * im) / (double)count / 32768;
+}
+
+double pl_sim_click(const struct pl_sim_peer *p, uint8_t slot, int64_t from_ms, int64_t to_ms)
+{
+	const size_t count = (size_t)(to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
+	int16_t *pcm = pl_sim_listen(p, slot, from_ms, to_ms);
+	float *sound = malloc(count * sizeof *sound);
+	PL_ASSERT(sound != NULL);
+	for (size_t i = 0; i < count; i++)
+		sound[i] = (float)pcm[i] / 32768;
+	const double click = pl_sound_click(sound + 2, count - 2, sound);
+	free(sound);
+	free(pcm);
+	return click;
 }
 
 double pl_sim_share(
