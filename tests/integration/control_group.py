@@ -4,6 +4,8 @@ import contextlib
 import os
 import pathlib
 
+from raw_http import until
+
 ROOT = pathlib.Path("/sys/fs/cgroup")
 COUNTER = iter(range(1 << 30))
 
@@ -13,10 +15,13 @@ class Lacking(Exception):
 
 
 def _folders(controller):
-    """Where groups with that controller can be made: [folder, is it version 2]."""
-    if (ROOT / controller / "cgroup.procs").exists():
-        yield ROOT / controller, False
-    for unified in (ROOT, ROOT / "unified"):
+    """Where groups with that controller can be made, below this process's own first: [folder, is it version 2]."""
+    own = dict(line.split(":", 2)[1:] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines())
+    path = next((path for controllers, path in own.items() if controller in controllers.split(",")), "/")
+    for folder in (pathlib.Path(f"{ROOT}/{controller}{path}"), ROOT / controller):
+        if (folder / "cgroup.procs").exists():
+            yield folder, False
+    for unified in (pathlib.Path(f"{ROOT}{own.get('', '/none')}"), ROOT, ROOT / "unified"):
         listed = unified / "cgroup.controllers"
         if listed.exists() and controller in listed.read_text().split():
             with contextlib.suppress(OSError):
@@ -54,9 +59,16 @@ class Group:
         except OSError as error:
             raise Lacking(f"no CPU quota can be set here: {error}") from error
 
+    def set_memory(self, limit):
+        """So many bytes."""
+        try:
+            (self.path / ("memory.max" if self.is_v2 else "memory.limit_in_bytes")).write_text(str(limit))
+        except OSError as error:
+            raise Lacking(f"no memory limit can be set here: {error}") from error
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        until(lambda: not (self.path / "cgroup.procs").read_text(), "all processes of the group have ended")
+        self.path.rmdir()

@@ -6,8 +6,8 @@ import pathlib
 import re
 import subprocess
 import time
-import urllib.request
 
+from admin_api import hold_level
 from plenum_server import DEFAULT_BINARY, Server
 from raw_http import metrics, until
 
@@ -22,13 +22,6 @@ def load(server, **options):
     return subprocess.run([LOAD, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
 
-def force_level(server, level):
-    request = urllib.request.Request(f"{server.url}/v1/admin/media", json.dumps({"pressure_level": level}).encode(),
-                                     {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
-
-
 def lines(server, message):
     return [line for line in map(json.loads, server.log) if line["msg"] == message]
 
@@ -37,9 +30,9 @@ def pressure_is_told(server):
     """Each change of the level is a line, a rise to where people are refused a warning; who did it is in it."""
     for level in ("high", "critical", "elevated"):
         count = len(lines(server, "the pressure has another level"))
-        force_level(server, level)
+        hold_level(server, TOKEN, level)
         until(lambda: len(lines(server, "the pressure has another level")) > count, f"the level {level} is told")
-    force_level(server, "nominal")
+    hold_level(server, TOKEN, "nominal")
     told = lines(server, "the pressure has another level")
     assert [(line["level"], line["by"]) for line in told if line["by"] == "hand"][:3] == [
         ("warning", "hand"), ("warning", "hand"), ("info", "hand")], told

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 
+from control_group import Group, Lacking
 from minimal_offer import offer
 from peer import run
 from plenum_server import Server
@@ -218,41 +219,6 @@ def a_machine_without_files_is_served():
             assert name in told[0], told
 
 
-class Group:
-    """A control group of the memory controller, in version 1 or 2, below this process's own."""
-
-    def __init__(self, limit):
-        self.path, self.limit = self._place() / f"plenum-test-{os.getpid()}", limit
-
-    @staticmethod
-    def _place():
-        own = dict(line.split(":", 2)[1:] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines())
-        for controllers, path in own.items():
-            if "memory" in controllers.split(","):
-                for root in ("/sys/fs/cgroup/memory",):
-                    for place in (pathlib.Path(root + path), pathlib.Path(root)):
-                        if place.is_dir():
-                            return place
-        place = pathlib.Path("/sys/fs/cgroup" + own.get("", "/none"))
-        if "memory" in (place / "cgroup.subtree_control").read_text().split():
-            return place
-        raise OSError("no group that could have a child with a memory limit")
-
-    def __enter__(self):
-        self.path.mkdir()
-        version_1 = self.path / "memory.limit_in_bytes"
-        (version_1 if version_1.exists() else self.path / "memory.max").write_text(str(self.limit))
-        return self
-
-    def enter(self):
-        """In the child, before it is another program."""
-        (self.path / "cgroup.procs").write_text(str(os.getpid()))
-
-    def __exit__(self, *_):
-        until(lambda: not (self.path / "cgroup.procs").read_text(), "all processes of the group have ended")
-        self.path.rmdir()
-
-
 HOG = """
 import sys
 held = []
@@ -265,13 +231,13 @@ for line in sys.stdin:
 async def a_real_memory_limit():
     """Somebody in our container takes its memory: nobody new is let in before the kernel kills, and who is there stays."""
     try:
-        group = Group(limit=256 * MIB)
-        group.__enter__()
-    except OSError as error:
+        group = Group("memory")
+        group.set_memory(256 * MIB)
+    except Lacking as error:
         print(f"left out: no control group with a memory limit can be made here ({error})")
         return
     with contextlib.ExitStack() as stack:
-        stack.push(group)
+        stack.enter_context(group)
         server = stack.enter_context(Server({"pressure.level": "auto", "media.shards": 1, "limits.participants": 256,
                                              "canary.interval_s": 0},
                                             preexec_fn=group.enter))

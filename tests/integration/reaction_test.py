@@ -4,12 +4,11 @@ PLENUM_SERVER and PLENUM_LOAD name the programs.
 """
 
 import asyncio
-import json
 import signal
 import tempfile
 import time
-import urllib.request
 
+from admin_api import hold_level
 from load_test import begin
 from peer import run
 from plenum_server import Server
@@ -22,14 +21,6 @@ TOLD_EACH_S = 1.2  # clients hear of a change at most once a second, and of one 
 TAKES_MAX = 6
 STOPPED_S = 8  # what is due after that is more than a second's work
 ROUNDS_MAX = 3
-
-
-def hold(server, level):
-    """level: "auto" lets the load decide."""
-    request = urllib.request.Request(f"{server.url}/v1/admin/media", json.dumps({"pressure_level": level}).encode(),
-                                     {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=WAIT_S_MAX) as answer:
-        assert json.load(answer)["pressure_level"] == level
 
 
 async def reaction(server, load):
@@ -63,11 +54,11 @@ async def an_overload_is_told_at_once():
     with tempfile.TemporaryDirectory() as folder:
         with Server({"pressure.level": "auto", "pressure.root": folder, "media.shards": 1, "media.srtp": "libsrtp2",
                      "canary.interval_s": 0, "admin.token": TOKEN}) as server:
-            hold(server, "nominal")  # until all are in: on a busy machine they are a load themselves
+            hold_level(server, TOKEN, "nominal")  # until all are in: on a busy machine they are a load themselves
             load = begin(server, publishers=3, receivers=150, duration=600, ramp=50, drop_media=True, retries=50)
             try:
                 await asyncio.to_thread(until, lambda: metrics(server)["plenum_sessions"] >= 153, "all are in", 60)
-                hold(server, "auto")
+                hold_level(server, TOKEN, "auto")
                 takes = [await reaction(server, load) for _ in range(2)]
                 while min(takes) > REACTION_S_MAX and len(takes) < TAKES_MAX:
                     takes.append(await reaction(server, load))
