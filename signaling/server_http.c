@@ -115,6 +115,7 @@ int pl_http_respond(
 	return 0;
 }
 
+/* text: static, for it is sent later. */
 static int respond_text(
 	struct lws *wsi, struct pl_session *session, const struct pl_http_answer *answer, const char *text)
 {
@@ -157,16 +158,23 @@ void pl_http_closed(struct pl_session *session)
 	session->response = NULL;
 }
 
+/* The same of a text that ends with its caller. */
+static int respond_copy(
+	struct lws *wsi, struct pl_session *session, const struct pl_http_answer *answer, const char *text)
+{
+	struct pl_static_file file = { .owned = (uint8_t *)strdup(text) };
+	if (file.owned == NULL)
+		return -1;
+	file.bytes = (struct pl_bytes){ file.owned, strlen(text) };
+	return pl_http_respond(wsi, session, answer, &file);
+}
+
 static int respond_live(const struct pl_server *server, struct lws *wsi, struct pl_session *session)
 {
 	char text[PL_HEALTH_TEXT_SIZE];
 	struct pl_http_answer answer = { .type = "text/plain; charset=utf-8" };
 	answer.status = pl_health_write(&server->health, text) ? "200 OK" : "503 Service Unavailable";
-	struct pl_static_file file = { .owned = (uint8_t *)strdup(text) };
-	if (file.owned == NULL)
-		return -1;
-	file.bytes = (struct pl_bytes){ file.owned, strlen(text) };
-	return pl_http_respond(wsi, session, &answer, &file);
+	return respond_copy(wsi, session, &answer, text);
 }
 
 static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_session *session)
@@ -304,7 +312,7 @@ static int respond_ready(struct pl_server *server, struct lws *wsi, struct pl_se
 	const char *why = pl_front_unready(server->front);
 	char text[32];
 	snprintf(text, sizeof(text), "%s\n", why != NULL ? why : "ok");
-	return respond_text(wsi, session, why != NULL ? &unready : &ready, text);
+	return respond_copy(wsi, session, why != NULL ? &unready : &ready, text);
 }
 
 int pl_http_request(

@@ -252,6 +252,19 @@ def health_is_told(server):
     assert (upgrade.status, upgrade["upgrade"]) == (426, "websocket")
 
 
+def answers_are_not_mixed_up(server):
+    """What one is told is not overwritten by what the server does for others before it has gone out."""
+    paths, rounds = ("/ready", "/live", "/metrics", "/index.html"), 10
+    for _ in range(rounds):
+        asking = [(path, Connection(server)) for path in paths * 5]
+        for path, connection in asking:
+            connection.send(request(path))
+        for path, connection in asking:
+            with connection:
+                body = connection.answer().body
+            assert len(body) > 1000 if path in ("/metrics", "/index.html") else body == b"ok\n", (path, body)
+
+
 def headers_protect_the_page(server):
     """Nothing foreign runs in the page or frames it, and it may talk to its own server alone."""
     answer = get(server, "/")
@@ -383,8 +396,8 @@ def wrong_certificates_are_explained():
 WITH_SERVER = (page_is_whole, copies_are_kept, head_is_get_without_body, methods_are_named, strange_paths_lead_nowhere,
                a_nul_byte_is_no_end_of_a_path, long_cookies_are_no_obstacle, oversized_heads_end, garbage_ends,
                pipelined_requests_are_answered_in_order,
-               metrics_are_prometheus, stray_datagrams_are_counted_by_reason, health_is_told, headers_protect_the_page,
-               other_sites_may_load_the_library, idle_connections_are_bounded, slow_senders_are_cut_off)
+               metrics_are_prometheus, stray_datagrams_are_counted_by_reason, health_is_told, answers_are_not_mixed_up,
+               headers_protect_the_page, other_sites_may_load_the_library, idle_connections_are_bounded, slow_senders_are_cut_off)
 ALONE = (page_may_go_where_it_is_sent, folder_is_served, https_is_served, wrong_certificates_are_explained)
 
 
