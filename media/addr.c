@@ -2,9 +2,12 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const uint8_t ipv4_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+enum { IP_BITS = 128, IPV4_PREFIX_BITS = 96 };
+
+static const uint8_t ipv4_prefix[IPV4_PREFIX_BITS / 8] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 bool pl_addr_equal(const struct pl_addr *a, const struct pl_addr *b)
 {
@@ -74,4 +77,42 @@ bool pl_addr_parse_ip(const char *text, struct pl_addr *addr)
 		return false;
 	*addr = parsed;
 	return true;
+}
+
+bool pl_network_parse(const char *text, struct pl_network *network)
+{
+	char ip[PL_ADDR_TEXT_SIZE];
+	struct pl_addr addr;
+	const size_t size = strcspn(text, "/");
+	if (size >= sizeof ip)
+		return false;
+	memcpy(ip, text, size);
+	ip[size] = '\0';
+	if (!pl_addr_parse_ip(ip, &addr))
+		return false;
+	const bool is_ipv4 = strchr(ip, ':') == NULL;
+	const unsigned before = is_ipv4 ? IPV4_PREFIX_BITS : 0;
+	unsigned bits = IP_BITS - before;
+	if (text[size] == '/') {
+		const char *length = text + size + 1;
+		const size_t digits = strlen(length);
+		if (digits < 1 || digits > 3 || strspn(length, "0123456789") != digits)
+			return false;
+		const unsigned long told = strtoul(length, NULL, 10);
+		if (told > bits)
+			return false;
+		bits = (unsigned)told;
+	}
+	memcpy(network->ip, addr.ip, sizeof network->ip);
+	network->bits = (uint8_t)(before + bits);
+	return true;
+}
+
+bool pl_network_has(const struct pl_network *network, const struct pl_addr *addr)
+{
+	const size_t whole = network->bits / 8;
+	if (memcmp(network->ip, addr->ip, whole) != 0)
+		return false;
+	const unsigned rest = network->bits % 8;
+	return rest == 0 || (network->ip[whole] ^ addr->ip[whole]) >> (8 - rest) == 0;
 }

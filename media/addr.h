@@ -17,6 +17,12 @@ struct pl_path {
 	struct pl_addr remote, local;
 };
 
+/* The addresses whose first bits are those of ip: 104 of them for 10.0.0.0/8, 128 for one address. */
+struct pl_network {
+	uint8_t ip[16];
+	uint8_t bits;
+};
+
 enum { PL_ADDR_TEXT_SIZE = 56 }; /* "[ffff:...]:65535" and its NUL */
 
 bool pl_addr_equal(const struct pl_addr *a, const struct pl_addr *b);
@@ -38,5 +44,11 @@ const char *pl_addr_format(const struct pl_addr *addr, char text[static PL_ADDR_
 
 /* Reads a bare IPv4 or IPv6 literal without brackets, zone or port.  False: addr is untouched. */
 PL_MUST_USE bool pl_addr_parse_ip(const char *text, struct pl_addr *addr);
+
+/* Reads "10.0.0.0/8" or "2001:db8::/32" (RFC 4632 section 3.1, RFC 4291 section 2.3); an address alone is a network of one.  What the
+ * address has behind those bits says nothing.  False: network is untouched. */
+PL_MUST_USE bool pl_network_parse(const char *text, struct pl_network *network);
+
+bool pl_network_has(const struct pl_network *network, const struct pl_addr *addr);
 
 #endif

@@ -63,26 +63,48 @@ bool pl_config_parse_listen(const char *text, struct pl_addr *addr)
 	return true;
 }
 
+/* Takes the next of a list off *text.  False: there is none, or is_good says that the list is none. */
+static bool next_item(const char **text, char item[static PL_ADDR_TEXT_SIZE], bool *is_good)
+{
+	const char *at = *text + strspn(*text, " ");
+	*is_good = true;
+	if (*at == '\0' && at == *text)
+		return false;
+	const size_t size = strcspn(at, ", ");
+	*is_good = size < PL_ADDR_TEXT_SIZE;
+	if (!*is_good)
+		return false;
+	memcpy(item, at, size);
+	item[size] = '\0';
+	at += size;
+	at += strspn(at, " ");
+	if (*at == ',' && *++at == '\0')
+		*is_good = false;
+	*text = at;
+	return *is_good;
+}
+
 bool pl_config_parse_addresses(const char *text, struct pl_addr addr[static PL_CONFIG_ADDRESSES_MAX], size_t *count)
 {
-	*count = 0;
-	while (*text != '\0') {
-		text += strspn(text, " ");
-		const size_t size = strcspn(text, ", ");
-		char one[PL_ADDR_TEXT_SIZE];
-		if (size >= sizeof(one) || *count == PL_CONFIG_ADDRESSES_MAX)
-			return false;
-		memcpy(one, text, size);
-		one[size] = '\0';
-		if (!pl_addr_parse_ip(one, &addr[*count]))
-			return false;
-		++*count;
-		text += size;
-		text += strspn(text, " ");
-		if (*text == ',' && *++text == '\0')
+	char item[PL_ADDR_TEXT_SIZE];
+	bool is_good;
+	for (*count = 0; next_item(&text, item, &is_good); ++*count) {
+		if (*count == PL_CONFIG_ADDRESSES_MAX || !pl_addr_parse_ip(item, &addr[*count]))
 			return false;
 	}
-	return true;
+	return is_good;
+}
+
+bool pl_config_parse_networks(
+	const char *text, struct pl_network network[static PL_CONFIG_NETWORKS_MAX], size_t *count)
+{
+	char item[PL_ADDR_TEXT_SIZE];
+	bool is_good;
+	for (*count = 0; next_item(&text, item, &is_good); ++*count) {
+		if (*count == PL_CONFIG_NETWORKS_MAX || !pl_network_parse(item, &network[*count]))
+			return false;
+	}
+	return is_good;
 }
 
 static bool is_choice(const char *choices, const char *value)
@@ -125,6 +147,10 @@ static void describe_accepted(const struct pl_config_key *key, char *text, size_
 	case PL_CONFIG_ADDRESSES:
 		snprintf(text, size, "a list of at most %d IP addresses, such as 192.0.2.1, 2001:db8::1",
 			PL_CONFIG_ADDRESSES_MAX);
+		break;
+	case PL_CONFIG_NETWORKS:
+		snprintf(text, size, "a list of at most %d IP addresses or networks, such as 10.0.0.0/8, 2001:db8::1",
+			PL_CONFIG_NETWORKS_MAX);
 		break;
 	case PL_CONFIG_CHOICE:
 		snprintf(text, size, "one of %s", key->unit);
@@ -172,6 +198,7 @@ static bool is_text(const struct pl_config_key *key, const char *value)
 static bool is_accepted(const struct pl_config_key *key, const char *value)
 {
 	struct pl_addr addr[PL_CONFIG_ADDRESSES_MAX];
+	struct pl_network network[PL_CONFIG_NETWORKS_MAX];
 	size_t count;
 	switch (key->kind) {
 	case PL_CONFIG_TEXT:
@@ -181,6 +208,8 @@ static bool is_accepted(const struct pl_config_key *key, const char *value)
 		return is_text(key, value) && pl_config_parse_listen(value, addr);
 	case PL_CONFIG_ADDRESSES:
 		return is_text(key, value) && pl_config_parse_addresses(value, addr, &count);
+	case PL_CONFIG_NETWORKS:
+		return is_text(key, value) && pl_config_parse_networks(value, network, &count);
 	case PL_CONFIG_CHOICE:
 		return is_choice(key->unit, value);
 	case PL_CONFIG_NUMBER:

@@ -15,11 +15,12 @@ enum {
 	PL_CONFIG_TEXT_SIZE = 512,
 	PL_CONFIG_ERROR_SIZE = 640,
 	PL_CONFIG_ADDRESSES_MAX = 16,
+	PL_CONFIG_NETWORKS_MAX = 32,
 	PL_CONFIG_ORIGIN_SIZE = 224,
 };
 
 /* X(section, name, kind, default, min, max, unit, what, why)
- * TEXT, SECRET, LISTEN, ADDRESSES: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
+ * TEXT, SECRET, LISTEN, ADDRESSES, NETWORKS: min and max count bytes.  NUMBER: they are the range.  CHOICE: unit lists the words. */
 #define PL_CONFIG_LIST(X)                                                                                              \
 	X(http, listen, LISTEN, "127.0.0.1:8080", 1, 128, "address:port",                                              \
 		"where pages, API and WebSocket are served: 127.0.0.1:8080, [::1]:8080, or :8080 for all addresses; "  \
@@ -35,7 +36,7 @@ enum {
 	X(http, ping_s, NUMBER, "20", 1, 3600, "seconds",                                                              \
 		"a WebSocket is pinged after so long without a word, and dropped after twice that and 5 seconds",      \
 		"20 is below the idle timeouts of common proxies (HAProxy and nginx: 60) and of mobile NATs (30).")    \
-	X(http, trusted_proxies, ADDRESSES, "", 0, 500, "IP addresses",                                                \
+	X(http, trusted_proxies, NETWORKS, "", 0, 500, "IP addresses and networks",                                    \
 		"proxies that are believed about X-Forwarded-For, with commas or as a YAML list",                      \
 		"Empty: anybody can write that field, so only those you run yourself belong here.")                    \
 	X(media, address, ADDRESSES, "", 0, 500, "IP addresses",                                                       \
@@ -132,6 +133,7 @@ struct pl_config {
 #define PL_CONFIG_FIELD_SECRET                PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_LISTEN                PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_ADDRESSES             PL_CONFIG_FIELD_TEXT
+#define PL_CONFIG_FIELD_NETWORKS              PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_CHOICE                PL_CONFIG_FIELD_TEXT
 #define PL_CONFIG_FIELD_NUMBER(section, name) uint32_t section##_##name;
 #define X(section, name, kind, ...)           PL_CONFIG_FIELD_##kind(section, name)
@@ -147,6 +149,7 @@ enum pl_config_kind {
 	PL_CONFIG_SECRET, /* a text that is never shown: not printed, not quoted by an error */
 	PL_CONFIG_LISTEN,
 	PL_CONFIG_ADDRESSES,
+	PL_CONFIG_NETWORKS,
 	PL_CONFIG_CHOICE,
 	PL_CONFIG_NUMBER,
 };
@@ -204,5 +207,9 @@ PL_MUST_USE bool pl_config_parse_listen(const char *text, struct pl_addr *addr);
 /* Reads a value of the kind ADDRESSES; count is 0 for an empty one. */
 PL_MUST_USE bool pl_config_parse_addresses(
 	const char *text, struct pl_addr addr[static PL_CONFIG_ADDRESSES_MAX], size_t *count);
+
+/* Reads a value of the kind NETWORKS: "10.0.0.0/8, 2001:db8::1"; count is 0 for an empty one. */
+PL_MUST_USE bool pl_config_parse_networks(
+	const char *text, struct pl_network network[static PL_CONFIG_NETWORKS_MAX], size_t *count);
 
 #endif

@@ -95,7 +95,8 @@ static bool read_value(struct reader *r, const struct pl_config_key *key)
 	const size_t line = line_of_event(r);
 	char joined[PL_CONFIG_TEXT_SIZE], why[PL_CONFIG_ERROR_SIZE];
 	const char *value = scalar(r);
-	if (r->event.type == YAML_SEQUENCE_START_EVENT && key->kind == PL_CONFIG_ADDRESSES) {
+	const bool is_list = key->kind == PL_CONFIG_ADDRESSES || key->kind == PL_CONFIG_NETWORKS;
+	if (r->event.type == YAML_SEQUENCE_START_EVENT && is_list) {
 		if (!join_sequence(r, key, joined))
 			return false;
 		value = joined;

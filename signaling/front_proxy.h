@@ -5,10 +5,10 @@
 
 #include "media/addr.h"
 
-enum { PL_FRONT_PROXIES_MAX = 16 };
+enum { PL_FRONT_PROXIES_MAX = 32 };
 
 struct pl_front_proxies {
-	struct pl_addr address[PL_FRONT_PROXIES_MAX]; /* the ports are ignored */
+	struct pl_network network[PL_FRONT_PROXIES_MAX];
 	size_t count;
 };
 

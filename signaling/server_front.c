@@ -155,9 +155,9 @@ enum pl_err pl_server_front_init(struct pl_server *server)
 	PL_ASSERT(pl_simd_parse(config->media_simd, &simd));
 	server->simd = pl_dsp_get(simd)->level;
 	pl_library_examine_opus(&server->opus);
-	_Static_assert((int)PL_FRONT_PROXIES_MAX == (int)PL_CONFIG_ADDRESSES_MAX, "all proxies fit");
-	PL_ASSERT(pl_config_parse_addresses(
-		config->http_trusted_proxies, server->proxies.address, &server->proxies.count));
+	_Static_assert((int)PL_FRONT_PROXIES_MAX == (int)PL_CONFIG_NETWORKS_MAX, "all proxies fit");
+	PL_ASSERT(pl_config_parse_networks(
+		config->http_trusted_proxies, server->proxies.network, &server->proxies.count));
 	front.address_count = pl_sfu_candidates(server->sfu, 0, front.address);
 	front.shard_count = (uint32_t)pl_sfu_shard_count(server->sfu);
 	for (uint32_t shard = 0; shard < front.shard_count; shard++)

@@ -91,7 +91,7 @@ async def rates_are_limited():
         clients.append(client)
         return answer
 
-    settings = {"http.trusted_proxies": "127.0.0.1", "limits.joins_per_address": 3, "limits.joins_per_token": 2}
+    settings = {"http.trusted_proxies": "10.0.0.0/8, 127.0.0.0/8", "limits.joins_per_address": 3, "limits.joins_per_token": 2}
     with Server(settings) as server:
         by = [f"X-Forwarded-For: {OTHER}, {FLOODER}"]
         for _ in range(3):

@@ -71,11 +71,57 @@ static void test_addr_hash_spreads_ports(void **state)
 		assert_in_range(bucket[i], PER_BUCKET / 2, PER_BUCKET * 2);
 }
 
+static void test_network_has_its_addresses(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *network, *in, *out;
+	} c[] = {
+		{ "10.0.0.0/8", "10.255.255.255", "11.0.0.0" },
+		{ "10.1.2.3/8", "10.0.0.0", "9.255.255.255" },
+		{ "192.0.2.128/25", "192.0.2.128", "192.0.2.127" },
+		{ "192.0.2.6/31", "192.0.2.7", "192.0.2.8" },
+		{ "192.0.2.7/32", "192.0.2.7", "192.0.2.6" },
+		{ "192.0.2.7", "192.0.2.7", "192.0.2.6" },
+		{ "0.0.0.0/0", "203.0.113.9", "2001:db8::1" },
+		{ "2001:db8::/33", "2001:db8:7fff::", "2001:db8:8000::" },
+		{ "2001:db8::1", "2001:db8::1", "2001:db8::2" },
+		{ "::ffff:10.0.0.0/104", "10.0.0.7", "11.0.0.7" },
+		{ "fe80::/10", "febf::1", "fec0::" },
+	};
+	struct pl_addr addr;
+	struct pl_network network;
+	for (size_t i = 0; i < PL_COUNT(c); i++) {
+		assert_true(pl_network_parse(c[i].network, &network));
+		assert_true(pl_addr_parse_ip(c[i].in, &addr));
+		assert_true(pl_network_has(&network, &addr));
+		assert_true(pl_addr_parse_ip(c[i].out, &addr));
+		assert_false(pl_network_has(&network, &addr));
+	}
+	assert_true(pl_network_parse("::/0", &network));
+	assert_true(pl_network_has(&network, &addr));
+}
+
+static void test_network_refuses_what_is_none(void **state)
+{
+	(void)state;
+	static const char *const wrong[] = { "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8",
+		"10.0.0.0/8 ", "10.0.0.0/8/8", "10.0.0.0/0008", "10/8", "2001:db8::/129", "2001:db8::/x",
+		"10.0.0.0/255.0.0.0", "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/1" };
+	for (size_t i = 0; i < PL_COUNT(wrong); i++) {
+		struct pl_network network = { .bits = 77 };
+		assert_false(pl_network_parse(wrong[i], &network));
+		assert_int_equal(network.bits, 77);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addr_text_round_trip),
 		cmocka_unit_test(test_addr_refuses_what_is_no_literal),
+		cmocka_unit_test(test_network_has_its_addresses),
+		cmocka_unit_test(test_network_refuses_what_is_none),
 		cmocka_unit_test(test_addr_equality_and_hash_see_every_part),
 		cmocka_unit_test(test_addr_hash_spreads_ports),
 	};

@@ -115,6 +115,9 @@ static void test_config_mistakes_are_explained(void **state)
 		{ "media:\n  address: [192.0.2.1, example.org]\n", ":2: media.address: \"192.0.2.1, example.org\" is "
 								   "not a list of at most 16 IP addresses, such as "
 								   "192.0.2.1, 2001:db8::1" },
+		{ "http:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.0/33]\n",
+			":2: http.trusted_proxies: \"10.0.0.0/8, 10.0.0.0/33\" is not a list of at most 32 IP addresses "
+			"or networks, such as 10.0.0.0/8, 2001:db8::1" },
 		{ "media: 7882\n",
 			":1: media: is a section, and wants its keys indented below it, such as address: ..." },
 		{ "- media\n", ":1: the file has to be a mapping of sections, such as media: and below it port: 7882" },
@@ -470,6 +473,28 @@ static void test_config_address_lists_are_bounded(void **state)
 	}
 }
 
+static void test_config_network_lists_are_bounded(void **state)
+{
+	(void)state;
+	char text[4 * (PL_CONFIG_NETWORKS_MAX + 1) + 1] = "";
+	struct pl_network network[PL_CONFIG_NETWORKS_MAX];
+	size_t count;
+	assert_true(pl_config_parse_networks("", network, &count));
+	assert_int_equal(count, 0);
+	assert_true(pl_config_parse_networks("10.0.0.0/8 , 2001:db8::/32, 192.0.2.1", network, &count));
+	assert_int_equal(count, 3);
+	assert_int_equal(network[1].bits, 32);
+	assert_int_equal(network[2].bits, 128);
+	assert_false(pl_config_parse_networks("10.0.0.0/8,", network, &count));
+	for (size_t i = 0; i < PL_CONFIG_NETWORKS_MAX; i++)
+		strcat(text, "::1,");
+	text[strlen(text) - 1] = '\0';
+	assert_true(pl_config_parse_networks(text, network, &count));
+	assert_int_equal(count, PL_CONFIG_NETWORKS_MAX);
+	strcat(text, ",::1");
+	assert_false(pl_config_parse_networks(text, network, &count));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_config_simd_words_are_the_mixers),
 		cmocka_unit_test(test_config_listen_forms),
 		cmocka_unit_test(test_config_address_lists_are_bounded),
+		cmocka_unit_test(test_config_network_lists_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
