@@ -28,12 +28,19 @@ struct pl_span {
 	size_t size;
 };
 
+enum { PL_LINE_BYTES = 64 }; /* a line of the cache, on all machines that we know */
+
+/* As many bytes as the lines have that size bytes need: what follows begins a line of its own, and aligned_alloc() takes it. */
+static inline size_t pl_whole_lines(size_t size)
+{
+	return (size + PL_LINE_BYTES - 1) / PL_LINE_BYTES * PL_LINE_BYTES;
+}
+
 /* A hint that these bytes are about to be read; they may lie anywhere. */
 static inline void pl_prefetch(const void *data, size_t size)
 {
-	enum { LINE = 64 };
-	const uintptr_t begin = (uintptr_t)data / LINE * LINE;
-	for (uintptr_t at = begin; at < (uintptr_t)data + size; at += LINE)
+	const uintptr_t begin = (uintptr_t)data / PL_LINE_BYTES * PL_LINE_BYTES;
+	for (uintptr_t at = begin; at < (uintptr_t)data + size; at += PL_LINE_BYTES)
 		__builtin_prefetch((const void *)at);
 }
 

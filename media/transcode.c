@@ -79,7 +79,7 @@ struct pl_transcode {
 
 static size_t head_bytes(void)
 {
-	return (sizeof(struct pl_transcode) + 63) / 64 * 64;
+	return pl_whole_lines(sizeof(struct pl_transcode));
 }
 
 size_t pl_transcode_bytes(void)

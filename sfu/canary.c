@@ -62,14 +62,10 @@ bool pl_canary_is_deaf(enum pl_canary_fault fault)
 
 /* ---- the signal ---- */
 
-static size_t aligned(size_t size)
-{
-	return (size + 63) / 64 * 64;
-}
-
 size_t pl_canary_bytes(void)
 {
-	return aligned(sizeof(struct pl_canary)) + PL_CANARY_WAYS * pl_opus_decoder_bytes() + pl_opus_encoder_bytes();
+	return pl_whole_lines(sizeof(struct pl_canary)) + PL_CANARY_WAYS * pl_opus_decoder_bytes() +
+	       pl_opus_encoder_bytes();
 }
 
 static void code_signal(struct pl_canary *c, struct pl_opus_encoder *encoder)
@@ -90,7 +86,7 @@ void pl_canary_init(struct pl_canary **canary, const struct pl_canary_config *co
 	struct pl_canary *c = (void *)memory.data;
 	memset(c, 0, sizeof *c);
 	c->config = *config;
-	uint8_t *at = memory.data + aligned(sizeof *c);
+	uint8_t *at = memory.data + pl_whole_lines(sizeof *c);
 	for (int way = 0; way < PL_CANARY_WAYS; way++, at += pl_opus_decoder_bytes())
 		c->ear[way].decoder = (void *)at;
 	code_signal(c, (void *)at);

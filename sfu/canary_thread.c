@@ -69,8 +69,8 @@ static bool hatch(struct pl_canary_thread *t)
 		return false;
 	if (t->srtp == NULL && pl_srtp_engine_create(&t->srtp, t->config.srtp) != PL_ERR_NONE)
 		return false;
-	const size_t size = (pl_canary_bytes() + 63) / 64 * 64;
-	t->memory = aligned_alloc(64, size);
+	const size_t size = pl_whole_lines(pl_canary_bytes());
+	t->memory = aligned_alloc(PL_LINE_BYTES, size);
 	if (t->memory == NULL)
 		return false;
 	const struct pl_canary_config config = {
@@ -242,7 +242,7 @@ static enum pl_err settle(void *owner)
 enum pl_err pl_canary_thread_create(struct pl_canary_thread **out, const struct pl_canary_thread_config *config)
 {
 	PL_ASSERT(config->interval_us > 0);
-	struct pl_canary_thread *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
+	struct pl_canary_thread *t = aligned_alloc(PL_LINE_BYTES, pl_whole_lines(sizeof *t));
 	if (t == NULL)
 		return PL_ERR_NO_MEMORY;
 	memset(t, 0, sizeof *t);

@@ -214,7 +214,7 @@ static enum pl_err settle(void *owner)
 
 enum pl_err pl_monitor_create(struct pl_monitor **out, const struct pl_monitor_config *config)
 {
-	struct pl_monitor *monitor = aligned_alloc(64, (sizeof *monitor + 63) / 64 * 64);
+	struct pl_monitor *monitor = aligned_alloc(PL_LINE_BYTES, pl_whole_lines(sizeof *monitor));
 	if (monitor == NULL)
 		return PL_ERR_NO_MEMORY;
 	memset(monitor, 0, sizeof *monitor);

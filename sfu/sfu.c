@@ -323,7 +323,7 @@ enum pl_err pl_sfu_create(struct pl_sfu **out, const struct pl_sfu_config *confi
 {
 	PL_ASSERT(config->address_count <= PL_SFU_ADDRESSES_MAX && config->shards <= PL_SFU_SHARDS_MAX);
 	*out = NULL;
-	struct pl_sfu *sfu = aligned_alloc(64, (sizeof *sfu + 63) / 64 * 64);
+	struct pl_sfu *sfu = aligned_alloc(PL_LINE_BYTES, pl_whole_lines(sizeof *sfu));
 	if (sfu == NULL) {
 		snprintf(error, error_size, "out of memory");
 		return PL_ERR_NO_MEMORY;

@@ -46,7 +46,7 @@ static enum pl_err start_thread(struct pl_shard *shard)
 static struct pl_shard *take_memory(const struct pl_shard_config *config)
 {
 	const uint32_t packets = config->conference.packets > 0 ? config->conference.packets : PL_CONFERENCE_PACKETS;
-	const size_t shard_bytes = (sizeof(struct pl_shard) + 63) / 64 * 64, pool_bytes = pl_pool_bytes(packets);
+	const size_t shard_bytes = pl_whole_lines(sizeof(struct pl_shard)), pool_bytes = pl_pool_bytes(packets);
 	const struct pl_memory_config region = { .size_bytes = shard_bytes + pool_bytes, .node = config->node };
 	struct pl_memory memory;
 	if (pl_memory_init(&memory, &region) != PL_ERR_NONE)

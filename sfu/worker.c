@@ -235,7 +235,7 @@ static enum pl_err settle(void *owner)
 enum pl_err pl_worker_create(struct pl_worker **out, const struct pl_worker_config *config)
 {
 	PL_ASSERT(config->index < PL_WORKERS_MAX);
-	struct pl_worker *worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+	struct pl_worker *worker = aligned_alloc(PL_LINE_BYTES, pl_whole_lines(sizeof *worker));
 	if (worker == NULL)
 		return PL_ERR_NO_MEMORY;
 	memset(worker, 0, sizeof *worker);

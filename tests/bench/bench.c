@@ -128,7 +128,7 @@ static void bench_pool(void)
 	struct pl_packet *held[HELD];
 	struct pl_pool pool;
 	const size_t size = pl_pool_bytes(POOL_PACKETS);
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	if (memory == NULL)
 		abort();
 	pl_pool_init(&pool, (struct pl_span){ memory, size }, POOL_PACKETS);

@@ -43,10 +43,10 @@ struct bench {
 
 static void *take(size_t size)
 {
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	if (memory == NULL)
 		abort();
-	memset(memory, 0, (size + 63) / 64 * 64);
+	memset(memory, 0, pl_whole_lines(size));
 	return memory;
 }
 

@@ -52,7 +52,7 @@ static void bench_decimate(void)
 
 static void *take(size_t bytes)
 {
-	void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(bytes));
 	if (memory == NULL)
 		abort();
 	return memory;

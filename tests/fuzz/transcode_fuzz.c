@@ -12,7 +12,7 @@ enum { RECORD = 8, TS_FIRST = 1000, SEQ_FIRST = 65000 };
 
 static void *take(size_t bytes)
 {
-	void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(bytes));
 	if (memory == NULL)
 		abort();
 	return memory;

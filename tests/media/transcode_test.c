@@ -34,7 +34,7 @@ static struct pl_opus_templates *templates;
 
 static void *take(size_t bytes)
 {
-	void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(bytes));
 	assert_non_null(memory);
 	return memory;
 }

@@ -36,7 +36,7 @@ static void draw(void *context, void *bytes, size_t size)
 
 static void *aligned_memory(size_t size)
 {
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	assert_non_null(memory);
 	return memory;
 }

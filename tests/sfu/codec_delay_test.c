@@ -147,7 +147,7 @@ static void run(struct world *w, int64_t until_us)
 
 static void *take(size_t size)
 {
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	assert_non_null(memory);
 	memset(memory, 0, size);
 	return memory;

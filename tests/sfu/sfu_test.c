@@ -170,7 +170,7 @@ static void describe(struct call *call, struct client *c, uint32_t index)
 
 static void join(struct call *call, struct client *c, uint32_t index)
 {
-	c->udp = aligned_alloc(64, (sizeof *c->udp + 63) / 64 * 64);
+	c->udp = aligned_alloc(64, pl_whole_lines(sizeof *c->udp));
 	assert_non_null(c->udp);
 	assert_int_equal(pl_udp_open(c->udp, 0), PL_ERR_NONE);
 	c->source = SOURCE_FIRST + index;
@@ -856,7 +856,7 @@ static void test_sfu_junk_beside_a_call_is_counted_only(void **state)
 {
 	struct call *call = *state;
 	struct client *ann = &call->client[0], *bob = &call->client[1];
-	struct pl_udp *stranger = aligned_alloc(64, (sizeof *stranger + 63) / 64 * 64);
+	struct pl_udp *stranger = aligned_alloc(64, pl_whole_lines(sizeof *stranger));
 	assert_non_null(stranger);
 	assert_int_equal(pl_udp_open(stranger, 0), PL_ERR_NONE);
 	const struct pl_path path = { .remote = ann->peer.config.path.remote };
@@ -925,8 +925,8 @@ static void test_sfu_full_command_ring_refuses(void **state)
 /* Two ports in a row, of which another process has the second: returns its socket.  port: the first. */
 static struct pl_udp *take_second_port(uint16_t *port)
 {
-	struct pl_udp *first = aligned_alloc(64, (sizeof *first + 63) / 64 * 64);
-	struct pl_udp *second = aligned_alloc(64, (sizeof *second + 63) / 64 * 64);
+	struct pl_udp *first = aligned_alloc(64, pl_whole_lines(sizeof *first));
+	struct pl_udp *second = aligned_alloc(64, pl_whole_lines(sizeof *second));
 	assert_true(first != NULL && second != NULL);
 	for (int tries = 0;; tries++) {
 		assert_true(tries < 100);

@@ -75,7 +75,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 
 static struct pl_udp *udp_open(void)
 {
-	struct pl_udp *udp = aligned_alloc(64, (sizeof *udp + 63) / 64 * 64);
+	struct pl_udp *udp = aligned_alloc(64, pl_whole_lines(sizeof *udp));
 	assert_non_null(udp);
 	assert_int_equal(pl_udp_open(udp, 0), PL_ERR_NONE);
 	return udp;
@@ -729,7 +729,7 @@ static void test_udp_taken_port_is_an_error(void **state)
 	udp_free(first);
 	for (enum pl_udp_family family = 0; family < PL_UDP_FAMILIES; family++) {
 		host.families_missing = 1 << !family;
-		first = aligned_alloc(64, (sizeof *first + 63) / 64 * 64);
+		first = aligned_alloc(64, pl_whole_lines(sizeof *first));
 		assert_non_null(first);
 		const bool is_open = pl_udp_open(first, 0) == PL_ERR_NONE;
 		host.families_missing = 0;

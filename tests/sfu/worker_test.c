@@ -49,7 +49,7 @@ static void test_worker_is_nice_and_flushes_denormals(void **state)
 	within.dsp = pl_dsp_get(PL_SIMD_AUTO);
 	struct pl_dsp dsp = *within.dsp;
 	dsp.sum = sum;
-	void *memory = aligned_alloc(64, (pl_opus_templates_bytes() + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(pl_opus_templates_bytes()));
 	assert_non_null(memory);
 	struct pl_opus_templates *templates;
 	assert_int_equal(

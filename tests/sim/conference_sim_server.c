@@ -75,7 +75,7 @@ static void create_worker(struct pl_sim *sim, uint8_t index)
 		.talkers_max = sim->config.mix_talkers,
 		.seed = sim->config.seed + index,
 	};
-	const size_t size = (pl_codec_bytes(&config) + 63) / 64 * 64;
+	const size_t size = pl_whole_lines(pl_codec_bytes(&config));
 	worker->memory = aligned_alloc(64, size);
 	if (worker->memory == NULL)
 		abort();

@@ -10,7 +10,7 @@
 
 static void *take(size_t size)
 {
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	PL_ASSERT(memory != NULL);
 	return memory;
 }

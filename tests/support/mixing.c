@@ -10,7 +10,7 @@ enum { SSRC = 0x1234, START_US = 1000000 };
 
 static void *take(size_t size)
 {
-	void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+	void *memory = aligned_alloc(64, pl_whole_lines(size));
 	if (memory == NULL)
 		abort();
 	return memory;
