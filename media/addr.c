@@ -79,7 +79,7 @@ bool pl_addr_parse_ip(const char *text, struct pl_addr *addr)
 	return true;
 }
 
-bool pl_network_parse(const char *text, struct pl_network *network)
+bool pl_addr_range_parse(const char *text, struct pl_addr_range *network)
 {
 	char ip[PL_ADDR_TEXT_SIZE];
 	struct pl_addr addr;
@@ -108,7 +108,7 @@ bool pl_network_parse(const char *text, struct pl_network *network)
 	return true;
 }
 
-bool pl_network_has(const struct pl_network *network, const struct pl_addr *addr)
+bool pl_addr_range_has(const struct pl_addr_range *network, const struct pl_addr *addr)
 {
 	const size_t whole = network->bits / 8;
 	if (memcmp(network->ip, addr->ip, whole) != 0)

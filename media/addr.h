@@ -18,7 +18,7 @@ struct pl_path {
 };
 
 /* The addresses whose first bits are those of ip: 104 of them for 10.0.0.0/8, 128 for one address. */
-struct pl_network {
+struct pl_addr_range {
 	uint8_t ip[16];
 	uint8_t bits;
 };
@@ -47,8 +47,8 @@ PL_MUST_USE bool pl_addr_parse_ip(const char *text, struct pl_addr *addr);
 
 /* Reads "10.0.0.0/8" or "2001:db8::/32" (RFC 4632 section 3.1, RFC 4291 section 2.3); an address alone is a network of one.  What the
  * address has behind those bits says nothing.  False: network is untouched. */
-PL_MUST_USE bool pl_network_parse(const char *text, struct pl_network *network);
+PL_MUST_USE bool pl_addr_range_parse(const char *text, struct pl_addr_range *network);
 
-bool pl_network_has(const struct pl_network *network, const struct pl_addr *addr);
+bool pl_addr_range_has(const struct pl_addr_range *network, const struct pl_addr *addr);
 
 #endif

@@ -153,6 +153,7 @@ void pl_ice_init(struct pl_ice *ice, int64_t now_us, const struct pl_ice_credent
 void pl_ice_restart(struct pl_ice *ice, const struct pl_ice_credentials *local, const char *remote_ufrag)
 {
 	ice->local_previous = ice->local;
+	memcpy(ice->remote_previous, ice->remote_ufrag, sizeof ice->remote_previous);
 	set_credentials(ice, local, remote_ufrag);
 }
 
@@ -171,8 +172,10 @@ static struct login find_login(const struct pl_ice *ice, struct pl_bytes user)
 	if (bytes_equal_text(local, ice->local.ufrag) &&
 		(ice->remote_ufrag[0] == '\0' || bytes_equal_text(remote, ice->remote_ufrag)))
 		return (struct login){ &ice->local, false };
-	/* The peer's old fragment is gone by now; the old password still tells who this is. */
-	if (ice->local_previous.ufrag[0] != '\0' && bytes_equal_text(local, ice->local_previous.ufrag))
+	/* Old belongs to old.  A peer that has begun to restart and has no answer yet checks old addresses under its new name; answered,
+	 * Chromium stays on such a pair, and so on the old credentials, for good. */
+	if (ice->local_previous.ufrag[0] != '\0' && bytes_equal_text(local, ice->local_previous.ufrag) &&
+		(ice->remote_previous[0] == '\0' || bytes_equal_text(remote, ice->remote_previous)))
 		return (struct login){ &ice->local_previous, true };
 	return (struct login){ 0 };
 }

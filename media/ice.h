@@ -32,9 +32,10 @@ struct pl_ice {
 		int64_t checked_us; /* last authenticated check */
 	} known[PL_ICE_PATHS_MAX];
 	struct pl_ice_credentials local;
-	struct pl_ice_credentials local_previous; /* still answered during an ICE restart; empty when none */
-	char remote_ufrag[PL_ICE_UFRAG_MAX + 1];  /* empty: any (the user name's second half is not checked) */
-	int64_t consent_us;                       /* last authenticated check on any path */
+	struct pl_ice_credentials local_previous;   /* still answered during an ICE restart; empty when none */
+	char remote_previous[PL_ICE_UFRAG_MAX + 1]; /* the peer's fragment that belongs to local_previous */
+	char remote_ufrag[PL_ICE_UFRAG_MAX + 1];    /* empty: any (the user name's second half is not checked) */
+	int64_t consent_us;                         /* last authenticated check on any path */
 	/* Token buckets told as times: each reply moves one ahead by its price, and one that is ahead of now is empty. */
 	int64_t answered_us; /* replies to authenticated checks */
 	int64_t refused_us;  /* replies to others: they may not eat what the real peer needs */

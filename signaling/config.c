@@ -96,12 +96,12 @@ bool pl_config_parse_addresses(const char *text, struct pl_addr addr[static PL_C
 }
 
 bool pl_config_parse_networks(
-	const char *text, struct pl_network network[static PL_CONFIG_NETWORKS_MAX], size_t *count)
+	const char *text, struct pl_addr_range network[static PL_CONFIG_NETWORKS_MAX], size_t *count)
 {
 	char item[PL_ADDR_TEXT_SIZE];
 	bool is_good;
 	for (*count = 0; next_item(&text, item, &is_good); ++*count) {
-		if (*count == PL_CONFIG_NETWORKS_MAX || !pl_network_parse(item, &network[*count]))
+		if (*count == PL_CONFIG_NETWORKS_MAX || !pl_addr_range_parse(item, &network[*count]))
 			return false;
 	}
 	return is_good;
@@ -198,7 +198,7 @@ static bool is_text(const struct pl_config_key *key, const char *value)
 static bool is_accepted(const struct pl_config_key *key, const char *value)
 {
 	struct pl_addr addr[PL_CONFIG_ADDRESSES_MAX];
-	struct pl_network network[PL_CONFIG_NETWORKS_MAX];
+	struct pl_addr_range network[PL_CONFIG_NETWORKS_MAX];
 	size_t count;
 	switch (key->kind) {
 	case PL_CONFIG_TEXT:

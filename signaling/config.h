@@ -210,6 +210,6 @@ PL_MUST_USE bool pl_config_parse_addresses(
 
 /* Reads a value of the kind NETWORKS: "10.0.0.0/8, 2001:db8::1"; count is 0 for an empty one. */
 PL_MUST_USE bool pl_config_parse_networks(
-	const char *text, struct pl_network network[static PL_CONFIG_NETWORKS_MAX], size_t *count);
+	const char *text, struct pl_addr_range network[static PL_CONFIG_NETWORKS_MAX], size_t *count);
 
 #endif

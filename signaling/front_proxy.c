@@ -5,7 +5,7 @@
 static bool is_trusted(const struct pl_front_proxies *proxies, const struct pl_addr *address)
 {
 	for (size_t i = 0; i < proxies->count; i++) {
-		if (pl_network_has(&proxies->network[i], address))
+		if (pl_addr_range_has(&proxies->network[i], address))
 			return true;
 	}
 	return false;

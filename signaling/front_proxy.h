@@ -8,7 +8,7 @@
 enum { PL_FRONT_PROXIES_MAX = 32 };
 
 struct pl_front_proxies {
-	struct pl_network network[PL_FRONT_PROXIES_MAX];
+	struct pl_addr_range network[PL_FRONT_PROXIES_MAX];
 	size_t count;
 };
 

@@ -95,7 +95,7 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await ann.untilNames('Ann', 'Cam ü', 'Guest');
 	});
 
-	it('goes on over an ICE restart', async () => {
+	const restart = async () => {
 		const before = await Promise.all([cam, player].map(etag));
 		await Promise.all([cam, player].map(({ page }) => page.evaluate(() => window.whip.restart())));
 		const after = await Promise.all([cam, player].map(etag));
@@ -110,6 +110,10 @@ describe('whip.html', { timeout: 180000 }, () => {
 				return transport.iceState === 'connected' && `"${remote?.usernameFragment}"` === tag;
 			}, { timeout: 20000, polling: 100 }, await page.$eval('#etag', ({ textContent }) => textContent));
 		}
+	};
+
+	it('goes on over ICE restarts', async () => {
+		for (let i = 0; i < 4; i++) await restart(); // what a browser checks before it has the answer differs each time
 		await Promise.all([player.untilHears(CAM_HZ, ANN_HZ), ann.untilHears(CAM_HZ)]);
 	});
 

@@ -90,16 +90,16 @@ static void test_network_has_its_addresses(void **state)
 		{ "fe80::/10", "febf::1", "fec0::" },
 	};
 	struct pl_addr addr;
-	struct pl_network network;
+	struct pl_addr_range network;
 	for (size_t i = 0; i < PL_COUNT(c); i++) {
-		assert_true(pl_network_parse(c[i].network, &network));
+		assert_true(pl_addr_range_parse(c[i].network, &network));
 		assert_true(pl_addr_parse_ip(c[i].in, &addr));
-		assert_true(pl_network_has(&network, &addr));
+		assert_true(pl_addr_range_has(&network, &addr));
 		assert_true(pl_addr_parse_ip(c[i].out, &addr));
-		assert_false(pl_network_has(&network, &addr));
+		assert_false(pl_addr_range_has(&network, &addr));
 	}
-	assert_true(pl_network_parse("::/0", &network));
-	assert_true(pl_network_has(&network, &addr));
+	assert_true(pl_addr_range_parse("::/0", &network));
+	assert_true(pl_addr_range_has(&network, &addr));
 }
 
 static void test_network_refuses_what_is_none(void **state)
@@ -109,8 +109,8 @@ static void test_network_refuses_what_is_none(void **state)
 		"10.0.0.0/8 ", "10.0.0.0/8/8", "10.0.0.0/0008", "10/8", "2001:db8::/129", "2001:db8::/x",
 		"10.0.0.0/255.0.0.0", "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/1" };
 	for (size_t i = 0; i < PL_COUNT(wrong); i++) {
-		struct pl_network network = { .bits = 77 };
-		assert_false(pl_network_parse(wrong[i], &network));
+		struct pl_addr_range network = { .bits = 77 };
+		assert_false(pl_addr_range_parse(wrong[i], &network));
 		assert_int_equal(network.bits, 77);
 	}
 }

@@ -304,6 +304,9 @@ static void test_ice_restart_keeps_the_old_path_until_the_new_one(void **state)
 	const struct pl_path next = path_of(2000);
 	pl_stun_check(&f.message, "server02:browser", server_next.pwd, true);
 	assert_int_equal(feed(&f, 2, &next), PL_DROP_STUN_UNKNOWN_USER); /* new name, old fragment of the peer */
+	pl_stun_check(&f.message, "server01:again", server.pwd, true);
+	assert_int_equal(feed(&f, 2, &next), PL_DROP_STUN_UNKNOWN_USER); /* old name, new fragment of the peer */
+	assert_int_equal(pl_ice_selected(&f.ice)->remote.port, 1000);
 	pl_stun_check(&f.message, "server02:again", server_next.pwd, false);
 	assert_int_equal(feed(&f, 2, &next), PL_DROP_NONE);
 	assert_signed(&f, server_next.pwd);

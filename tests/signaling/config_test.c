@@ -96,8 +96,8 @@ static void test_config_mistakes_are_explained(void **state)
 			"media.shards, media.room_spread, media.coalesce_us, media.pool_packets, "
 			"media.srtp, media.simd, media.mixing, media.codec_workers, media.mix_talkers" },
 		{ "\n\nmedai:\n  port: 1\n", ":3: medai: unknown section; did you mean media?" },
-		{ "zzz:\n  port: 1\n",
-			":1: zzz: unknown section; there are http, media, limits, drain, pressure, canary, admin, log" },
+		{ "zzz:\n  port: 1\n", ":1: zzz: unknown section; there are http, media, limits, drain, pressure, "
+				       "canary, admin, log" },
 		{ "media:\n  port: abc\n", ":2: media.port: \"abc\" is not a number from 0 to 65000" },
 		{ "media:\n  port: 65001\n", ":2: media.port: \"65001\" is not a number from 0 to 65000" },
 		{ "media:\n  port: -1\n", ":2: media.port: \"-1\" is not a number from 0 to 65000" },
@@ -116,7 +116,8 @@ static void test_config_mistakes_are_explained(void **state)
 								   "not a list of at most 16 IP addresses, such as "
 								   "192.0.2.1, 2001:db8::1" },
 		{ "http:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.0/33]\n",
-			":2: http.trusted_proxies: \"10.0.0.0/8, 10.0.0.0/33\" is not a list of at most 32 IP addresses "
+			":2: http.trusted_proxies: \"10.0.0.0/8, 10.0.0.0/33\" is not a list of at most 32 IP "
+			"addresses "
 			"or networks, such as 10.0.0.0/8, 2001:db8::1" },
 		{ "media: 7882\n",
 			":1: media: is a section, and wants its keys indented below it, such as address: ..." },
@@ -130,7 +131,8 @@ static void test_config_mistakes_are_explained(void **state)
 						      "or :8080" },
 		{ "http:\n  root: \"a\\tb\"\n",
 			":2: http.root: \"a?b\" is not a text of at most 500 bytes without control characters" },
-		{ "a: &x 1\n", ":1: a: unknown section; there are http, media, limits, drain, pressure, canary, admin, log" },
+		{ "a: &x 1\n",
+			":1: a: unknown section; there are http, media, limits, drain, pressure, canary, admin, log" },
 		{ "media:\n  port: *x\n", ":2: aliases (*name) are not understood here; write the value" },
 		{ "{a: 1}: 2\n", ":1: the name of a section is not a text" },
 		{ "media:\n  [a]: 2\n", ":2: media: the name of a key is not a text" },
@@ -221,7 +223,8 @@ static void test_config_set_speaks_like_the_file(void **state)
 		{ "media.prot=1", "--set media.prot=...: unknown key; did you mean media.port?" },
 		{ "media.port", "--set media.port: is not key=value, such as media.port=9000" },
 		{ "=1", "--set ...: is not key=value, such as media.port=9000" },
-		{ "port=1", "--set port=...: unknown key; there are http.*, media.*, limits.*, drain.*, pressure.*, canary.*, "
+		{ "port=1", "--set port=...: unknown key; there are http.*, media.*, limits.*, drain.*, pressure.*, "
+			    "canary.*, "
 			    "admin.*, "
 			    "log.*" },
 	};
@@ -477,7 +480,7 @@ static void test_config_network_lists_are_bounded(void **state)
 {
 	(void)state;
 	char text[4 * (PL_CONFIG_NETWORKS_MAX + 1) + 1] = "";
-	struct pl_network network[PL_CONFIG_NETWORKS_MAX];
+	struct pl_addr_range network[PL_CONFIG_NETWORKS_MAX];
 	size_t count;
 	assert_true(pl_config_parse_networks("", network, &count));
 	assert_int_equal(count, 0);

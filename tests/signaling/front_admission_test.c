@@ -354,9 +354,8 @@ static void test_proxy_is_believed_when_it_is_trusted(void **state)
 	} c[] = {
 		{ "10.0.0.1", NULL, "10.0.0.1" }, { "10.0.0.1", "192.0.2.7", "192.0.2.7" },
 		{ "10.0.0.1", "203.0.113.9, 192.0.2.7", "192.0.2.7" }, /* what the client wrote itself stands first */
-		{ "10.0.0.1", "192.0.2.7,10.0.0.2", "192.0.2.7" },
-		{ "10.7.200.4", "192.0.2.7, 10.7.0.1", "192.0.2.7" }, { "10.8.0.1", "192.0.2.7", "10.8.0.1" },
-		{ "10.0.0.1", "10.0.0.2", "10.0.0.2" },
+		{ "10.0.0.1", "192.0.2.7,10.0.0.2", "192.0.2.7" }, { "10.7.200.4", "192.0.2.7, 10.7.0.1", "192.0.2.7" },
+		{ "10.8.0.1", "192.0.2.7", "10.8.0.1" }, { "10.0.0.1", "10.0.0.2", "10.0.0.2" },
 		{ "10.0.0.1", " 2001:db8::7\t, 10.0.0.2 ", "2001:db8::7" },
 		{ "10.0.0.1", "[2001:db8::7]:4711", "2001:db8::7" }, { "10.0.0.1", "192.0.2.7:4711", "192.0.2.7" },
 		{ "10.0.0.1", "192.0.2.7, unknown", "10.0.0.1" }, { "10.0.0.1", "192.0.2.7, ,10.0.0.2", "10.0.0.2" },
@@ -364,9 +363,9 @@ static void test_proxy_is_believed_when_it_is_trusted(void **state)
 		{ "10.0.0.1", "[]", "10.0.0.1" }, { "192.0.2.1", "127.0.0.1", "192.0.2.1" }, /* not one of ours */
 	};
 	struct pl_front_proxies proxies = { .count = 3 };
-	assert_true(pl_network_parse("10.0.0.1", &proxies.network[0]));
-	assert_true(pl_network_parse("10.0.0.2", &proxies.network[1]));
-	assert_true(pl_network_parse("10.7.0.0/16", &proxies.network[2]));
+	assert_true(pl_addr_range_parse("10.0.0.1", &proxies.network[0]));
+	assert_true(pl_addr_range_parse("10.0.0.2", &proxies.network[1]));
+	assert_true(pl_addr_range_parse("10.7.0.0/16", &proxies.network[2]));
 	for (size_t i = 0; i < PL_COUNT(c); i++) {
 		struct pl_addr peer;
 		char text[PL_ADDR_TEXT_SIZE];
