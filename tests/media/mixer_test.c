@@ -520,6 +520,31 @@ static void test_the_loudest_are_heard(void **state)
 	assert_int_equal(w->drops - drops, 10);
 }
 
+/* Who has got a place says a word in it: however loud another one is, it is heard for 300 ms. */
+static void test_a_place_is_kept_for_a_word(void **state)
+{
+	struct pl_mixing *w = *state;
+	static const double hz[] = { 300, 700, 1100, 1900, 2500 };
+	pl_mixing_listen(w, ERIN + 1, PL_MIX_FULL);
+	for (unsigned i = 0; i < PL_COUNT(hz); i++) {
+		pl_mixing_talk(w, i, hz[i], i < 3 ? 0.2 : 0.05);
+		pl_mixing_run(w, 10);
+	}
+	w->person[DAVE].amplitude = 0.1;
+	pl_mixing_run(w, 30);
+	pl_mixing_mute(w, ALICE);
+	const uint32_t from = w->ticks;
+	pl_mixing_run(w, 1);
+	w->person[ERIN].amplitude = 0.8;
+	pl_mixing_run(w, 40);
+	uint32_t ticks = 0; /* in which Dave is heard */
+	for (uint32_t tick = from; tick < w->ticks; tick++)
+		ticks += pl_sound_amplitude(pl_mixing_heard(w, ERIN + 1, tick), FRAME, hz[DAVE]) > 0.05;
+	assert_int_equal(w->pools.counters.displaced, 1);
+	assert_true(loudness(w, ERIN + 1, 10, hz[ERIN]) > 0.5);
+	assert_in_range(ticks, PL_MIXER_HOLD_TICKS, PL_MIXER_HOLD_TICKS + 2);
+}
+
 /* Eight shout, in phase: eight times full scale.  It must be turned down, not cut: the harmonics that cutting makes (a
  * clipped sine has -10 dB of the third) stay 40 dB below.  Nothing wraps. */
 static void test_eight_who_shout_do_not_distort(void **state)
@@ -821,6 +846,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_levels_are_of_what_is_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_place_changes_hands_without_a_click, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_place_is_kept_for_a_word, begin, end),
 		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
 		cmocka_unit_test_setup_teardown(test_own_voice_does_not_pump_the_others, begin, end),
 		cmocka_unit_test_setup_teardown(test_silence_costs_nothing, begin, end),
