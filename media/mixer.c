@@ -261,7 +261,7 @@ static void pull(struct pl_mixer *m, int64_t now_us)
 	for (uint8_t i = 0; i < m->talker_count; i++) {
 		struct pl_mixer_talker *t = m->talker[i];
 		t->pcm = m->pools->scratch->voice[i];
-		t->is_sounding = pl_voice_pull(voice_of(t), now_us, m->pools->dsp, t->pcm);
+		t->is_sounding = pl_voice_pull(voice_of(t), now_us, m->tick, m->pools->dsp, t->pcm);
 		t->silent_ticks = (uint16_t)(t->is_sounding ? 0 : t->silent_ticks + 1);
 		if (t->held_ticks < UINT16_MAX)
 			t->held_ticks++;

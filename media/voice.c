@@ -18,7 +18,7 @@ enum {
 	CUT_FADE = 480,       /* samples of the fade when what is heard is given up */
 	SEAM = 120,           /* samples over which a step is evened out */
 
-	BEHIND_US_MAX = 120000, /* later than that a tick has been left out */
+	BEHIND_US_MAX = 120000, /* a mixer that is later than that will leave out ticks */
 	AWAY_MAX = 48000,       /* samples that a timestamp may be off by: 1 s */
 	AWAY_TICKS = 25,       /* packets of so many ticks in a row are not late: their publisher's clock has changed */
 	LONG_SILENCE = 480000, /* samples, 10 s: clocks may have drifted apart meanwhile */
@@ -39,11 +39,11 @@ struct pl_voice {
 	uint32_t source, track;
 	enum stage stage;
 
-	/* Time.  The clock counts samples that were pulled; lateness is clock - timestamp - zero, so that of a packet or of
+	/* Time.  The clock is the mixer's, in samples: that of the next tick.  Lateness is clock - timestamp - zero, so that of a packet or of
 	 * what is heard is small whatever both clocks began with. */
 	uint32_t clock, zero;
-	int64_t tick_us; /* when the next pull is due */
-	bool has_time;
+	int64_t tick_us; /* when the next tick is due */
+	bool has_time, has_ticked;
 
 	/* The stream that is listened to. */
 	bool has_stream, has_played;     /* has_played: ts_next and seq_last have a meaning */
@@ -106,7 +106,9 @@ bool pl_voice_is_silent(const struct pl_voice *v)
 
 /* ---- time ---- */
 
-static void keep_time(struct pl_voice *v, int64_t now_us)
+/* A packet comes.  When a tick is long overdue, what comes after it is not early: some will be left out, the next one says
+ * how many. */
+static void guess_time(struct pl_voice *v, int64_t now_us)
 {
 	if (!v->has_time) {
 		v->has_time = true;
@@ -120,12 +122,23 @@ static void keep_time(struct pl_voice *v, int64_t now_us)
 	v->tick_us += ticks * PL_VOICE_TICK_US;
 }
 
-static void pass_tick(struct pl_voice *v, int64_t now_us)
+static void begin_tick(struct pl_voice *v, uint32_t tick)
+{
+	const uint32_t clock = tick * PL_VOICE_FRAME, passed = clock - v->clock;
+	if (!v->has_ticked) { /* what came before it was measured by a clock of our own */
+		v->has_ticked = true;
+		v->zero += passed;
+		v->heard_clock += passed;
+		v->away_clock += passed;
+	}
+	v->clock = clock;
+}
+
+static void end_tick(struct pl_voice *v, int64_t now_us)
 {
 	v->clock += PL_VOICE_FRAME;
-	v->tick_us += PL_VOICE_TICK_US;
-	if (v->tick_us > now_us + 2 * PL_VOICE_TICK_US) /* its caller is faster than it should be */
-		v->tick_us = now_us + PL_VOICE_TICK_US;
+	v->has_time = true;
+	v->tick_us = now_us + PL_VOICE_TICK_US;
 	v->burst = 0;
 }
 
@@ -228,7 +241,7 @@ enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_p
 		v->gauges.malformed++;
 		return PL_DROP_VOICE_MALFORMED;
 	}
-	keep_time(v, now_us);
+	guess_time(v, now_us);
 	if (is_new_beginning(v, packet))
 		begin_anew(v, packet);
 	if ((int16_t)(packet->seq - v->seq_fed) > 0)
@@ -531,11 +544,12 @@ static void play(struct pl_voice *v, float *pcm)
 	}
 }
 
-bool pl_voice_pull(struct pl_voice *v, int64_t now_us, const struct pl_dsp *dsp, float pcm[static PL_VOICE_FRAME])
+bool pl_voice_pull(
+	struct pl_voice *v, int64_t now_us, uint32_t tick, const struct pl_dsp *dsp, float pcm[static PL_VOICE_FRAME])
 {
 	size_t offset;
 	v->dsp = dsp;
-	keep_time(v, now_us);
+	begin_tick(v, tick);
 	bool is_heard = true;
 	if (v->is_cut) {
 		fade_away(v, pcm);
@@ -546,7 +560,7 @@ bool pl_voice_pull(struct pl_voice *v, int64_t now_us, const struct pl_dsp *dsp,
 		if (is_heard)
 			play(v, pcm);
 	}
-	pass_tick(v, now_us);
+	end_tick(v, now_us);
 	return is_heard;
 }
 

@@ -31,11 +31,11 @@ void pl_voice_start(struct pl_voice *v, const struct pl_opus_templates *t, uint3
  * be, is a publisher that began anew. */
 PL_MUST_USE enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_packet *packet);
 
-/* The next 20 ms, to be called at each tick.  now_us: the tick's time; a call may be late, and calls that were left out
- * for more than 120 ms are made good.  False: silent, and nothing is written; that costs nothing, so does a packet that is
+/* The next 20 ms, to be called at each tick.  now_us: when it is, which may be late.  tick: its number, rising by one where no time is
+ * missing: what belongs to ticks that were left out is not heard later.  False: silent, and nothing is written; that costs nothing, so does a packet that is
  * never pulled. */
 PL_MUST_USE bool pl_voice_pull(
-	struct pl_voice *v, int64_t now_us, const struct pl_dsp *dsp, float pcm[static PL_VOICE_FRAME]);
+	struct pl_voice *v, int64_t now_us, uint32_t tick, const struct pl_dsp *dsp, float pcm[static PL_VOICE_FRAME]);
 
 uint32_t pl_voice_source(const struct pl_voice *v);
 uint32_t pl_voice_track(const struct pl_voice *v);

@@ -71,7 +71,7 @@ static double voiced(const struct talk *talk, unsigned together)
 			if (pl_voice_feed(v, now_us, &packet) != PL_DROP_NONE)
 				abort();
 		}
-		if (!pl_voice_pull(v, now_us, pl_dsp_get(PL_SIMD_AUTO), pcm))
+		if (!pl_voice_pull(v, now_us, n, pl_dsp_get(PL_SIMD_AUTO), pcm))
 			abort();
 	}
 	const double ns = (pl_bench_cpu_ns() - start) / PACKETS;
@@ -91,7 +91,7 @@ static double silent(const struct talk *talk)
 	const double start = pl_bench_cpu_ns();
 	for (int n = 0; n < pulls; n++) {
 		float pcm[PL_OPUS_FRAME];
-		if (pl_voice_pull(v, (int64_t)n * PL_VOICE_TICK_US, pl_dsp_get(PL_SIMD_AUTO), pcm))
+		if (pl_voice_pull(v, (int64_t)n * PL_VOICE_TICK_US, (uint32_t)n, pl_dsp_get(PL_SIMD_AUTO), pcm))
 			abort();
 	}
 	free(v);

@@ -54,7 +54,7 @@ static void pull(struct world *w)
 {
 	float pcm[PL_VOICE_FRAME];
 	struct pl_voice_gauges gauges;
-	if (pl_voice_pull(voice, w->now_us, pl_dsp_get(PL_SIMD_AUTO), pcm))
+	if (pl_voice_pull(voice, w->now_us, (uint32_t)(w->now_us / PL_VOICE_TICK_US), pl_dsp_get(PL_SIMD_AUTO), pcm))
 		for (size_t i = 0; i < PL_VOICE_FRAME; i++)
 			PL_ASSERT(isfinite(pcm[i]));
 	pl_voice_measure(voice, &gauges);

@@ -157,6 +157,7 @@ static void test_voice_ticks_may_be_missing_or_late(void **state)
 	pl_voice_sim_run(w, 3000);
 	for (int i = 0; i < 6; i++) {
 		w->tick_us += (i + 1) * 100000; /* missing */
+		w->tick += (uint32_t)(i + 1) * 5;
 		w->heard_count += (size_t)(i + 1) * 100 * PL_VOICE_SIM_MS;
 		pl_voice_sim_run(w, 4000);
 	}
@@ -177,6 +178,74 @@ static void test_voice_ticks_may_be_missing_or_late(void **state)
 	const struct pl_voice_sim_marks late = pl_voice_sim_marks(w, last, 22.5);
 	if (late.marks < 4 || late.most_ms > 60)
 		fail_msg("late ticks: %u marks, %.1f ms", late.marks, late.most_ms);
+	pl_voice_sim_destroy(w);
+}
+
+/* One packet in ten goes a way that is 1.2 s longer.  Nobody would wait for it: it is as good as lost, and what is heard is not
+ * delayed by it. */
+static void test_voice_does_not_wait_for_a_detour(void **state)
+{
+	(void)state;
+	enum { TICKS = 1000, DETOUR_US = 1200000 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&tone, 12, 31);
+	pl_voice_sim_run(w, 2000);
+	for (int i = 0; i < TICKS; i++) {
+		pl_voice_sim_talk_until(w, w->tick_us);
+		struct pl_voice_sim_packet *newest = &w->flying[w->flying_count - 1];
+		if (i % 10 == 0)
+			newest->arrives_us += DETOUR_US;
+		pl_voice_sim_tick(w);
+	}
+	const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+	assert_in_range(w->dropped[PL_DROP_VOICE_LATE], TICKS / 10 - 7, TICKS / 10);
+	assert_in_range(g.concealed, TICKS / 10 * 960 * 9 / 10, TICKS / 10 * 960 * 11 / 10);
+	assert_in_range(g.target_us, 0, 10000);
+	assert_in_range(g.delay_us, 0, 10000);
+	pl_voice_sim_destroy(w);
+}
+
+/* While packets are lost whose FEC can be used, one more is waited for; when no more are, that delay goes again. */
+static void test_voice_waits_for_fec_only_while_it_is_used(void **state)
+{
+	(void)state;
+	const struct pl_voice_sim_config robust = { PL_VOICE_SIM_SPEECH, PL_VOICE_SIM_VOIP, 960, 20 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&robust, 3, 60);
+	w->loss_percent = 10;
+	pl_voice_sim_run(w, 20000);
+	assert_in_range(pl_voice_sim_gauges(w).target_us, 20000, 25000);
+	assert_in_range(pl_voice_sim_gauges(w).delay_us, 12000, 35000);
+	w->loss_percent = 0;
+	pl_voice_sim_run(w, 25000);
+	assert_in_range(pl_voice_sim_gauges(w).target_us, 0, 2500);
+	assert_in_range(pl_voice_sim_gauges(w).delay_us, 0, 10000);
+	pl_voice_sim_destroy(w);
+}
+
+/* A mixer that makes up for ticks is fast for a while, and then late again: a voice that began meanwhile is not heard later for
+ * it. */
+static void test_voice_ticks_may_be_too_fast(void **state)
+{
+	(void)state;
+	enum { FAST = 10, STALL_US = 200000 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&marked, 5, 20);
+	for (int i = 0; i < FAST; i++) {
+		pl_voice_sim_tick(w);
+		w->tick_us -= PL_VOICE_TICK_US / 2;
+	}
+	w->heard_count = FAST / 2 * PL_VOICE_FRAME;
+	pl_voice_sim_run(w, 5000);
+	w->tick_us += STALL_US;
+	w->tick += STALL_US / PL_VOICE_TICK_US;
+	w->heard_count += STALL_US / 1000 * PL_VOICE_SIM_MS;
+	pl_voice_sim_talk_until(w, w->tick_us);
+	for (size_t i = 0; i < w->flying_count; i++)
+		w->flying[i].arrives_us = w->tick_us; /* the mixer's thread stood still: nobody took them in */
+	pl_voice_sim_run(w, 1500);
+	const size_t from = w->heard_count;
+	pl_voice_sim_run(w, 3000);
+	const struct pl_voice_sim_marks span = pl_voice_sim_marks(w, from, 22.5);
+	if (span.marks < 2 || span.most_ms > 40)
+		fail_msg("%u marks, %.1f ms", span.marks, span.most_ms);
 	pl_voice_sim_destroy(w);
 }
 
@@ -238,6 +307,9 @@ int main(void)
 		cmocka_unit_test(test_voice_bursts_leave_no_delay_behind),
 		cmocka_unit_test(test_voice_delay_does_not_creep),
 		cmocka_unit_test(test_voice_ticks_may_be_missing_or_late),
+		cmocka_unit_test(test_voice_ticks_may_be_too_fast),
+		cmocka_unit_test(test_voice_does_not_wait_for_a_detour),
+		cmocka_unit_test(test_voice_waits_for_fec_only_while_it_is_used),
 		cmocka_unit_test(test_voice_gives_up_what_is_old_after_a_stall),
 		cmocka_unit_test(test_voice_never_waits_longer_than_its_bound),
 		cmocka_unit_test(test_voice_delay_of_noise_returns_too),

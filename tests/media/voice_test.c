@@ -134,7 +134,7 @@ static void test_voice_begins_in_the_middle_of_a_sentence(void **state)
 				.seq = (uint16_t)n, .ts = n * 960, .payload = { bytes, (size_t)size }
 			};
 			assert_int_equal(pl_voice_feed(v, n * 20000, packet), PL_DROP_NONE);
-			assert_true(pl_voice_pull(v, n * 20000, pl_dsp_get(PL_SIMD_AUTO), heard));
+			assert_true(pl_voice_pull(v, n * 20000, n, pl_dsp_get(PL_SIMD_AUTO), heard));
 			const double db =
 				20 * log10((pl_sound_rms(heard, 960) + 1e-6) / (pl_sound_rms(right, 960) + 1e-6));
 			worst_db = db > worst_db ? db : worst_db;
@@ -332,6 +332,7 @@ static void test_voice_takes_anything(void **state)
 		struct pl_packet *packet = calloc(1, sizeof *packet);
 		float pcm[PL_VOICE_FRAME];
 		int64_t now_us = 0;
+		uint32_t tick = 0;
 		for (int step = 0; step < 4000; step++) {
 			const uint32_t kind = pl_rng_below(&w->rng, 100);
 			const size_t place = pl_rng_below(&w->rng, (uint32_t)w->loop.count);
@@ -348,7 +349,8 @@ static void test_voice_takes_anything(void **state)
 			assert_true(drop == PL_DROP_NONE || drop == PL_DROP_VOICE_LATE ||
 				    drop == PL_DROP_VOICE_DUPLICATE || drop == PL_DROP_VOICE_FULL);
 			if (pl_rng_below(&w->rng, 100) < (seed % 3 == 0 ? 5 : 60)) {
-				if (pl_voice_pull(w->voice, now_us, pl_dsp_get(PL_SIMD_AUTO), pcm))
+				tick = kind == 96 ? (uint32_t)pl_rng_next(&w->rng) : tick + 1 + (kind == 95);
+				if (pl_voice_pull(w->voice, now_us, tick, pl_dsp_get(PL_SIMD_AUTO), pcm))
 					for (size_t i = 0; i < PL_VOICE_FRAME; i++)
 						assert_true(isfinite(pcm[i]) && fabsf(pcm[i]) < 8);
 				now_us += pl_rng_below(&w->rng, 100) == 0 ? 3000000 : pl_rng_below(&w->rng, 40000);

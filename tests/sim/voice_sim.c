@@ -101,6 +101,7 @@ struct pl_voice_sim *pl_voice_sim_create(const struct pl_voice_sim_config *confi
 	w->seq = (uint16_t)(65536 - 200); /* wraps soon */
 	w->now_us = 5 * 1000000;
 	w->tick_us = w->now_us + 7000;
+	w->tick = UINT32_MAX - 300; /* wraps soon */
 	w->media_us = (double)w->now_us;
 	return w;
 }
@@ -193,7 +194,7 @@ bool pl_voice_sim_tick(struct pl_voice_sim *w)
 	pl_voice_sim_deliver_until(w, w->tick_us);
 	PL_ASSERT(w->heard_count + PL_VOICE_FRAME <= w->heard_max);
 	float *pcm = w->heard + w->heard_count;
-	const bool is_heard = pl_voice_pull(w->voice, w->tick_us, pl_dsp_get(PL_SIMD_AUTO), pcm);
+	const bool is_heard = pl_voice_pull(w->voice, w->tick_us, w->tick++, pl_dsp_get(PL_SIMD_AUTO), pcm);
 	if (!is_heard)
 		memset(pcm, 0, PL_VOICE_FRAME * sizeof *pcm);
 	bool is_finite = true;

@@ -51,7 +51,8 @@ struct pl_voice_sim {
 	struct pl_voice *voice;
 	struct pl_voice_sim_loop loop;
 	struct pl_rng rng;
-	int64_t now_us, tick_us;
+	int64_t now_us, tick_us; /* tick_us: of the next tick */
+	uint32_t tick;           /* its number; a test that leaves out ticks moves both */
 
 	/* the talker; its clock is drift_ppm faster than ours */
 	double drift_ppm, media_us; /* media_us: when its next packet is complete */
