@@ -120,9 +120,7 @@ bool pl_mixing_tell(struct pl_conference *c, struct pl_room *room)
 		choose_worker(c, room);
 	if (!tell_silenced(c, room) || !tell_replaced(c, room) || !tell_groups(c, room))
 		return false;
-	/* What is kept for a publisher of G.711 the worker forgets by itself; as long as there may be one, it is the same. */
-	if (room->member_count == 0 && room->replicas == 0)
-		room->is_transcoding = false;
+	/* What is kept for a publisher of G.711 the worker forgets by itself; it is the same one until the room ends. */
 	if (room->groups == 0 && !room->is_transcoding)
 		leave_worker(room);
 	return true;
