@@ -42,6 +42,7 @@
 	X(SRTP_SPENT, "srtp_spent", "not sent: the keys have no number or no SSRC left for it")           \
 	X(BEFORE_SWITCH, "before_switch", "older than the first forwarded packet of its talker")          \
 	X(COMFORT_NOISE, "comfort_noise", "comfort noise of a G.711 publisher: nothing to play")          \
+	X(G711_SILENT, "g711_silent", "G.711 of a publisher who has been silent for a second")            \
 	X(TRANSCODE_LATE, "transcode_late", "G.711 that came twice, or after its place was filled")       \
 	X(TRANSCODE_RATE, "transcode_rate", "G.711 that came faster than it can be played")               \
 	X(POOL_LOW, "pool_low", "fewer than 5 % of the packet buffers are free")                          \

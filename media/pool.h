@@ -29,9 +29,10 @@ struct pl_packet {
 	uint16_t seq;
 	bool marker;
 	bool has_level, is_voice;
-	uint8_t level;           /* -dBov, RFC 6464 */
-	uint8_t mix_group;       /* of a talker who hears a mix itself: its enum pl_mix_group + 1; 0: it does not */
-	uint8_t coding;          /* enum pl_coding */
+	uint8_t level;     /* -dBov, RFC 6464 */
+	uint8_t mix_group; /* of a talker who hears a mix itself: its enum pl_mix_group + 1; 0: it does not */
+	uint8_t coding;    /* enum pl_coding */
+	uint8_t spurt; /* of G.711 that is transcoded: so many packets after the last one that was left out as silence; 0: it goes on */
 	struct pl_bytes payload; /* in data */
 	/* Its first words are what each packet is asked, and end the cache line. */
 	struct pl_mix mix;

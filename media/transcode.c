@@ -16,7 +16,6 @@ enum {
 	 * that are all too old. */
 	RESTART_DISTANCE = 3000,
 	RESTART_LATE = 10,
-	SILENT_FRAMES = PL_TRANSCODE_SILENCE_MS / 20,
 	/* A gap longer than the time that passed by more than this is no pause, but a clock that was set. */
 	GAP_AHEAD_US = 2000000,
 	/* An eighth faster than sound, and what a network may hold back and deliver at once. */
@@ -71,7 +70,6 @@ struct pl_transcode {
 	uint16_t seq;
 	uint8_t mix_group;
 	bool is_marked;   /* the next frame begins a spurt */
-	uint8_t silent;   /* frames in a row, saturating */
 	uint8_t voice;    /* frames that still count as voice */
 	int32_t noise_q8; /* loudness: 127 - level */
 	struct pl_opus_encoder *encoder;
@@ -217,6 +215,17 @@ static void begin_stream(struct pl_transcode *t, const struct pl_packet *packet)
 	t->late_count = 0;
 }
 
+/* What came before is silence that was left out: none of it is waited for, and none is still to be heard. */
+static void begin_spurt(struct pl_transcode *t, const struct pl_packet *packet)
+{
+	t->seq_next = (uint16_t)(packet->seq - (packet->spurt - 1));
+	t->late_count = 0;
+	for (size_t i = 0; i < HELD_MAX; i++) {
+		if ((int16_t)(t->held[i].seq - t->seq_next) < 0)
+			t->held[i].is_used = false;
+	}
+}
+
 static bool is_restart(struct pl_transcode *t, uint16_t seq)
 {
 	const uint16_t ahead = (uint16_t)(seq - t->seq_next), behind = (uint16_t)(0 - ahead);
@@ -250,7 +259,11 @@ enum pl_drop pl_transcode_feed(struct pl_transcode *t, int64_t now_us, const str
 	const enum pl_drop drop = check(t, packet);
 	if (drop != PL_DROP_NONE)
 		return drop;
-	if (!t->is_started || packet->ssrc != t->ssrc_in || is_restart(t, packet->seq))
+	if (!t->is_started || packet->ssrc != t->ssrc_in)
+		begin_stream(t, packet);
+	else if (packet->spurt > 0)
+		begin_spurt(t, packet);
+	else if (is_restart(t, packet->seq))
 		begin_stream(t, packet);
 	if ((int16_t)(packet->seq - t->seq_next) < 0 || find_held(t, packet->seq) != NULL)
 		return PL_DROP_TRANSCODE_LATE;
@@ -422,14 +435,6 @@ static bool make_packet(struct pl_transcode *t, struct pl_packet *out)
 	const uint8_t level = level_of(t->frame);
 	const bool voice = is_voice(t, level);
 	t->budget -= FRAME;
-	if (level < PL_TRANSCODE_SILENCE_DBOV)
-		t->silent = 0;
-	else if (t->silent <= SILENT_FRAMES)
-		t->silent++;
-	if (t->silent > SILENT_FRAMES) {
-		t->counters.silent++;
-		return false;
-	}
 	const size_t size =
 		pl_opus_encode(t->encoder, t->frame, false, (struct pl_span){ out->data, sizeof out->data });
 	if (size == 0) {

@@ -4,7 +4,7 @@
  *   - Up to 60 ms that are lost are concealed here, before the encoder: its frames stay in a row, which all decoders
  *     like better than a hole in what they predict from; what goes out has no missing numbers, so a listener's loss
  *     reports tell of the listener's own path.  More than that is silence: a gap in the timestamps, like a pause.
- *   - A second of silence ends what is sent, until there is something to hear.
+ *   - What was left out as silence (media/g711_silence) is not waited for: a gap in the timestamps, too.
  *   - Levels are measured, because telephones do not tell them (RFC 6464).
  * What a publisher sends faster than it can be played is dropped, so it costs no more than any other.
  * Pure: memory comes from the caller; no clock, no I/O.  Thread: the codec worker that has the room. */
@@ -18,8 +18,6 @@
 enum {
 	PL_TRANSCODE_PAYLOAD_MAX = 960, /* bytes: 120 ms of G.711 */
 	PL_TRANSCODE_WAIT_MS = 40,      /* for a packet that is missing, in sound that came after it, and in time */
-	PL_TRANSCODE_SILENCE_MS = 1000, /* that is still sent */
-	PL_TRANSCODE_SILENCE_DBOV = 66, /* as a level: softer than this; PCMA's zero is at 72 */
 };
 
 struct pl_transcode_config {
@@ -30,7 +28,6 @@ struct pl_transcode_config {
 
 struct pl_transcode_counters {
 	uint64_t frames;       /* that went out */
-	uint64_t silent;       /* frames that did not, because nothing was to be heard */
 	uint64_t missing;      /* packets that were given up */
 	uint64_t concealed_ms; /* that were made instead */
 	uint64_t jumps;        /* timestamps that did not go on, or went back */
@@ -46,7 +43,7 @@ size_t pl_transcode_bytes(void);
 void pl_transcode_start(struct pl_transcode *t, const struct pl_transcode_config *config);
 
 /* Takes a packet of the publisher, and copies what it needs.  packet->coding says whether it is PCMU or PCMA; comfort noise
- * takes its number and ends the spurt.  Call pl_transcode_next until it is false before the next one (asserts).
+ * takes its number and ends the spurt; packet->spurt says whether silence was left out before it.  Call pl_transcode_next until it is false before the next one (asserts).
  * Returns PL_DROP_NONE, or why nothing of it will be heard:
  * COMFORT_NOISE, TRANSCODE_LATE, TRANSCODE_RATE, RTP_MALFORMED (no sample, or more than 120 ms) or RTP_UNKNOWN_PAYLOAD. */
 enum pl_drop pl_transcode_feed(struct pl_transcode *t, int64_t now_us, const struct pl_packet *packet);

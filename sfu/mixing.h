@@ -3,8 +3,8 @@
  * A room has a worker from the moment that it has a listener of a mix, or a publisher of G.711; it is chosen then, and kept
  * until nobody hears a mix, or, after the second, until the room ends.  The worker is told which groups have listeners, and hears the packets of the first talkers
  * in the ranking, but for those who are silent (pl_speaker_is_silent).  What it encodes comes back as packets of tracks of their own (PL_MIX_TRACK), which say whom they are for:
- * to this shard's members they go as any other, to replicas as copies.  Packets of G.711 go there heard or not, and come
- * back as Opus with a level, as if their publisher had sent it.
+ * to this shard's members they go as any other, to replicas as copies.  Packets of G.711 go there heard or not (but for
+ * silence, which ends in sfu/intake.c), and come back as Opus with a level, as if their publisher had sent it.
  * As with other shards media that finds no place is dropped and counted, and state is told again until it lands.
  * Pure: no allocation, no clock, no I/O.  Thread: the shard that owns the conference. */
 #ifndef PL_SFU_MIXING_H

@@ -4,6 +4,7 @@
 #ifndef PL_SFU_PARTICIPANT_H
 #define PL_SFU_PARTICIPANT_H
 
+#include "media/g711_silence.h"
 #include "media/reception.h"
 #include "media/rewrite.h"
 #include "media/rng.h"
@@ -31,7 +32,8 @@ struct pl_track {
 	uint32_t ssrc;             /* valid when is_latched */
 	bool is_latched;           /* its SSRC is known: from the offer, or from a packet */
 	bool is_muted;
-	int64_t spent_us; /* a token bucket told as a time: each packet moves it ahead (pl_track_may) */
+	int64_t spent_us;               /* a token bucket told as a time: each packet moves it ahead (pl_track_may) */
+	struct pl_g711_silence silence; /* of one that sends G.711 */
 	struct pl_reception reception;
 	struct pl_speaker speaker;
 };

@@ -315,6 +315,7 @@ struct pl_packet *pl_spread_copy(struct pl_conference *c, const struct pl_packet
 	own->level = packet->level;
 	own->mix_group = packet->mix_group;
 	own->coding = packet->coding;
+	own->spurt = packet->spurt;
 	if (PL_MIX_IS_TRACK(packet->track))
 		own->mix = packet->mix;
 	memcpy(own->data, packet->payload.data, packet->payload.size);

@@ -13,6 +13,7 @@
 #include <opus/opus.h>
 
 #include "media/g711.h"
+#include "media/g711_silence.h"
 #include "media/mix.h"
 #include "media/rng.h"
 #include "media/transcode.h"
@@ -66,7 +67,11 @@ struct call {
 	uint16_t seq;
 	uint64_t said; /* samples */
 	double hz, amplitude;
-	double hz_too; /* a second tone, as loud; 0 for none */
+	double hz_too;           /* a second tone, as loud; 0 for none */
+	const float *recording;  /* instead of tones */
+	bool leaves_out_silence; /* as where its packets come in */
+	struct pl_g711_silence silence;
+	uint32_t left_out; /* packets */
 	uint32_t frame_count;
 	struct frame *frame;
 	struct pl_packet *out;
@@ -145,6 +150,8 @@ static struct packet speak(struct call *c, size_t ms)
 	for (size_t i = 0; i < p.size; i++) {
 		const double seconds = (double)(c->said + i) / HZ;
 		pcm[i] = (float)(c->amplitude * (sin(2 * pi * c->hz * seconds) + sin(2 * pi * c->hz_too * seconds)));
+		if (c->recording != NULL)
+			pcm[i] = c->recording[c->said + i];
 	}
 	pl_g711_encode(c->coding == PL_CODING_PCMU ? PL_G711_PCMU : PL_G711_PCMA, pcm, p.size, p.bytes);
 	c->said += p.size;
@@ -165,6 +172,10 @@ static enum pl_drop deliver(struct call *c, const struct packet *p)
 		.seq = p->seq,
 		.payload = { p->bytes, p->size },
 	};
+	if (c->leaves_out_silence && pl_g711_silence_leaves_out(&c->silence, &packet)) {
+		c->left_out++;
+		return PL_DROP_G711_SILENT;
+	}
 	const enum pl_drop drop = pl_transcode_feed(c->t, c->now_us, &packet);
 	drain(c);
 	return drop;
@@ -187,7 +198,8 @@ static void talk(struct call *c, size_t ptime_ms, size_t ms)
 	for (size_t at = 0; at < ms; at += ptime_ms) {
 		const struct packet p = speak(c, ptime_ms);
 		pass(c, (int64_t)ptime_ms);
-		assert_int_equal(deliver(c, &p), PL_DROP_NONE);
+		const enum pl_drop drop = deliver(c, &p);
+		assert_true(drop == PL_DROP_NONE || drop == PL_DROP_G711_SILENT);
 	}
 }
 
@@ -539,21 +551,22 @@ static void test_transcode_pause_without_a_word(void **state)
 	end(&c);
 }
 
-/* A muted telephone sends zeroes all day: after a second they cost no encode, no packet and no place; the first word
- * is sent at once. */
+/* A telephone whose microphone is open and hears nothing sends zeroes all day: after a second they cost neither a decode nor an encode,
+ * no packet and no place; the first word is sent at once. */
 static void test_transcode_silence_is_not_sent(void **state)
 {
 	(void)state;
 	for (int law = PL_CODING_PCMU; law <= PL_CODING_PCMA; law++) {
 		struct call c = begin();
 		c.coding = (enum pl_coding)law;
+		c.leaves_out_silence = true;
 		talk(&c, 20, 200);
 		const double amplitude = c.amplitude;
 		c.amplitude = 0;
 		talk(&c, 20, 60000);
 		assert_int_equal(c.frame_count, 10 + 50);
-		assert_int_equal(pl_transcode_counters(c.t)->silent, 3000 - 50);
-		assert_in_range(c.frame[59].level, PL_TRANSCODE_SILENCE_DBOV, 127);
+		assert_int_equal(c.left_out, 3000 - 50);
+		assert_in_range(c.frame[59].level, PL_G711_SILENCE_DBOV, 127);
 		assert_false(c.frame[59].is_voice);
 		c.amplitude = amplitude;
 		talk(&c, 20, 400);
@@ -562,9 +575,161 @@ static void test_transcode_silence_is_not_sent(void **state)
 		assert_int_equal(c.frame[60].ts - c.frame[0].ts, 60200 * 48);
 		assert_true(c.frame[60].marker);
 		assert_true(c.frame[60].is_voice);
+		assert_int_equal(c.frame[60].at_us - c.frame[9].at_us, 60020 * 1000);
+		assert_int_equal(pl_transcode_counters(c.t)->missing, 0);
 		check_tone(&c, 60, 80, -15);
 		end(&c);
 	}
+}
+
+/* Words with seconds of a line's noise before each: their beginnings, wherever in a packet they are. */
+enum { WORDS = 9, WORD_EVERY = 2 * HZ + HZ / 3, WORD_BEGINS = 2 * HZ, WORD_LASTS = HZ / 4, ONSET = HZ / 100 };
+
+static float *record_words(void)
+{
+	float *pcm = calloc((size_t)WORDS * WORD_EVERY, sizeof *pcm);
+	struct pl_rng rng;
+	assert_non_null(pcm);
+	pl_rng_init(&rng, 4);
+	for (size_t i = 0; i < (size_t)WORDS * WORD_EVERY; i++) {
+		const size_t word = i / WORD_EVERY, into = i % WORD_EVERY, begins = WORD_BEGINS + 37 * word;
+		pcm[i] = (float)((pl_rng_below(&rng, 21) - 10.0) / 32768);
+		if (into < begins || into >= begins + WORD_LASTS)
+			continue;
+		const double t = (double)(into - begins) / HZ, onset = into - begins < ONSET ? t * HZ / ONSET : 1;
+		for (int k = 1; k <= 12; k++)
+			pcm[i] += (float)(0.1 / k * onset *
+					  sin(2 * pi * k * (110 + 20.0 * (double)word + 40 * t) * t + k));
+	}
+	return pcm;
+}
+
+/* What is heard of it at 8 kHz, each frame where its timestamp says. */
+static float *listen_in_place(const struct call *c, size_t count)
+{
+	float *placed = calloc(count, sizeof *placed), *pcm = listen(c, 0, c->frame_count, nothing);
+	assert_non_null(placed);
+	for (uint32_t i = 0; i < c->frame_count; i++) {
+		const size_t at = (c->frame[i].ts - TS_FIRST) / 6;
+		for (size_t k = 0; k < PL_G711_FRAME && at + k < count; k++)
+			placed[at + k] = pcm[(size_t)i * PL_G711_FRAME + k];
+	}
+	free(pcm);
+	return placed;
+}
+
+/* Who begins to speak after silence is heard from the first sound on, as loud and as clear as if no silence had been left out. */
+static void test_transcode_words_after_silence_are_whole(void **state)
+{
+	(void)state;
+	enum { COUNT = WORDS * WORD_EVERY, HEARD = HZ / 25 /* of each word, 40 ms */ };
+	static const size_t ptimes[] = { 10, 20, 30, 60 };
+	float *said = record_words();
+	for (size_t p = 0; p < PL_COUNT(ptimes); p++) {
+		float *heard[2];
+		struct call calls[2];
+		for (size_t k = 0; k < 2; k++) {
+			struct call *c = &calls[k];
+			*c = begin();
+			c->recording = said;
+			c->coding = p % 2 == 0 ? PL_CODING_PCMU : PL_CODING_PCMA;
+			c->leaves_out_silence = k == 1;
+			talk(c, ptimes[p], (size_t)COUNT * 1000 / HZ / ptimes[p] * ptimes[p]);
+			heard[k] = listen_in_place(c, COUNT);
+			check_numbers(c);
+			assert_int_equal(pl_transcode_counters(c->t)->missing, 0);
+			/* A frame that a packet has begun ends before the next word does. */
+			assert_in_range(pl_transcode_counters(c->t)->concealed_ms, 0, WORDS * 10);
+		}
+		assert_int_equal(calls[0].left_out, 0);
+		assert_in_range(calls[1].left_out * ptimes[p], WORDS * 900, WORDS * 1150);
+		for (size_t word = 0; word < WORDS; word++) {
+			const size_t from = word * WORD_EVERY + WORD_BEGINS + 37 * word;
+			double a = 0, b = 0, product = 0;
+			for (size_t i = from; i < from + HEARD; i++) {
+				a += (double)heard[0][i] * (double)heard[0][i];
+				b += (double)heard[1][i] * (double)heard[1][i];
+				product += (double)heard[0][i] * (double)heard[1][i];
+			}
+			const double likeness = product / sqrt(a * b + 1e-12), louder_db = 10 * log10(b / a);
+			if (likeness < 0.98 || fabs(louder_db) > 0.5)
+				fail_msg("word %zu, %zu ms: like itself by %.4f, %.2f dB louder", word, ptimes[p],
+					likeness, louder_db);
+		}
+		for (size_t k = 0; k < 2; k++) {
+			free(heard[k]);
+			end(&calls[k]);
+		}
+	}
+	free(said);
+}
+
+/* The first two packets of a word overtake each other, or the first is lost: after silence no more of the word is lost for it, and it waits
+ * no longer, than in the middle of one. */
+static void test_transcode_words_after_silence_on_a_bad_line(void **state)
+{
+	(void)state;
+	for (int is_lost = 0; is_lost < 2; is_lost++) {
+		struct call c = begin();
+		c.leaves_out_silence = true;
+		for (uint32_t word = 0; word < 3; word++) {
+			c.amplitude = 0;
+			talk(&c, 20, 70000); /* more packets than numbers may be apart */
+			const uint32_t before = c.frame_count, left_out = c.left_out;
+			c.amplitude = 0.3;
+			const struct packet first = speak(&c, 20), second = speak(&c, 20), third = speak(&c, 20);
+			pass(&c, 40);
+			const int64_t second_us = c.now_us;
+			assert_int_equal(deliver(&c, &second), PL_DROP_NONE);
+			assert_int_equal(c.frame_count, before);
+			pass(&c, 5);
+			if (!is_lost)
+				assert_int_equal(deliver(&c, &first), PL_DROP_NONE);
+			pass(&c, 15);
+			assert_int_equal(deliver(&c, &third), PL_DROP_NONE);
+			const uint32_t frames = is_lost ? 2 : 3;
+			assert_int_equal(c.frame_count, before + frames);
+			assert_int_equal(c.frame[before].at_us, second_us + (is_lost ? 20000 : 5000));
+			assert_int_equal(
+				c.frame[before + frames - 1].ts - c.frame[before - 1].ts, (70000 - 1000 + 60) * 48);
+			talk(&c, 20, 400);
+			assert_int_equal(c.frame_count, before + frames + 20);
+			assert_int_equal(c.left_out, left_out);
+			assert_int_equal(pl_transcode_counters(c.t)->missing, is_lost ? word + 1 : 0);
+		}
+		check_numbers(&c);
+		end(&c);
+	}
+}
+
+/* A packet of silence that waits for one that was lost is not waited for when a word comes: it would be heard after the word began. */
+static void test_transcode_forgets_silence_that_waits(void **state)
+{
+	(void)state;
+	struct call c = begin();
+	c.leaves_out_silence = true;
+	talk(&c, 20, 200);
+	const double amplitude = c.amplitude;
+	c.amplitude = 0;
+	talk(&c, 20, PL_G711_SILENCE_MS - 20);
+	(void)speak(&c, 20); /* is lost */
+	const struct packet waits = speak(&c, 20), silent = speak(&c, 20);
+	c.amplitude = amplitude;
+	const struct packet word = speak(&c, 20);
+	const uint32_t before = c.frame_count;
+	assert_int_equal(deliver(&c, &waits), PL_DROP_NONE);
+	assert_int_equal(deliver(&c, &silent), PL_DROP_G711_SILENT);
+	assert_int_equal(c.frame_count, before);
+	assert_int_equal(deliver(&c, &word), PL_DROP_NONE);
+	assert_int_equal(c.frame_count, before + 4);
+	assert_true(c.frame[before + 2].level > 60 && c.frame[before + 3].level < 20);
+	pass(&c, 100);
+	talk(&c, 20, 200);
+	check_numbers(&c);
+	assert_int_equal(c.frame_count, before + 14);
+	check_is_seamless(&c);
+	assert_true(pl_transcode_deadline(c.t) == INT64_MAX);
+	end(&c);
 }
 
 /* The hum of a line is no voice, so it takes nobody's place; a word above it is. */
@@ -822,6 +987,9 @@ int main(void)
 		cmocka_unit_test(test_transcode_comfort_noise_ends_a_spurt),
 		cmocka_unit_test(test_transcode_pause_without_a_word),
 		cmocka_unit_test(test_transcode_silence_is_not_sent),
+		cmocka_unit_test(test_transcode_words_after_silence_are_whole),
+		cmocka_unit_test(test_transcode_words_after_silence_on_a_bad_line),
+		cmocka_unit_test(test_transcode_forgets_silence_that_waits),
 		cmocka_unit_test(test_transcode_tells_a_voice_from_hum),
 		cmocka_unit_test(test_transcode_survives_restarts),
 		cmocka_unit_test(test_transcode_restart_after_a_pause),

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "media/g711_silence.h"
 #include "tests/sim/asserts.h"
 #include "tests/sim/mixed_room.h"
 
@@ -82,11 +83,99 @@ static void test_telephones_away_from_an_empty_home_keep_their_worker(void **sta
 	pl_sim_destroy(&sim);
 }
 
+/* Telephones whose microphones are open and hear nothing cost a worker nothing, though their packets go on coming, on home's shard and on
+ * another: no message, no step, no transcoder.  Who speaks then is heard at once, by those who hear talkers and those who hear the mix. */
+static void test_telephones_that_are_silent_cost_nothing(void **state)
+{
+	enum { PHONES = 4, SILENT_S = 10 };
+	(void)state;
+	struct pl_sim *sim = make_sim(43, 2);
+	struct pl_sim_peer *phone[PHONES];
+	for (uint8_t i = 0; i < PHONES; i++)
+		phone[i] = call(sim, i % 2, i < 2 ? PL_CODING_PCMU : PL_CODING_PCMA, 1, false);
+	struct pl_sim_peer *forwarded = join(sim, PL_AUDIO_FORWARD, PHONES, false);
+	struct pl_sim_peer *mixed = join_at(sim, 1, PL_AUDIO_MIXED, 1, false);
+	pl_sim_mute(forwarded, true);
+	pl_sim_mute(mixed, true);
+	pl_sim_run(
+		sim, 13000); /* in the first second there might be something to hear; transcoders end 10 s after that */
+	struct pl_codec_counters before = codec(sim);
+	assert_int_equal(before.transcoders + before.voices + before.encoders, 0);
+	const uint64_t crossed = counters(sim, 0).crossed, left_out = counters(sim, 0).drop[PL_DROP_G711_SILENT] +
+								      counters(sim, 1).drop[PL_DROP_G711_SILENT];
+	pl_sim_run(sim, SILENT_S * 1000);
+	assert_int_equal(codec(sim).heard, before.heard);
+	assert_int_equal(codec(sim).steps, before.steps);
+	assert_int_equal(counters(sim, 0).crossed, crossed);
+	assert_int_equal(
+		counters(sim, 0).drop[PL_DROP_G711_SILENT] + counters(sim, 1).drop[PL_DROP_G711_SILENT] - left_out,
+		PHONES * SILENT_S * 50);
+	assert_true(pl_codec_deadline(sim->worker[0].codec) == INT64_MAX);
+
+	for (uint8_t i = 0; i < PHONES; i++) {
+		const int64_t from_ms = pl_sim_now_ms(sim);
+		const size_t heard = mixed->slot[0].count;
+		pl_sim_talk(phone[i], true);
+		pl_sim_run(sim, 1000);
+		assert_int_equal(codec(sim).transcoders, 1);
+		assert_true(mixed->slot[0].count > heard);
+		assert_in_range(mixed->slot[0].packet[heard].at_us / 1000, from_ms, from_ms + 110);
+		pl_sim_assert_hears(mixed, phone[i], from_ms + 100, from_ms + 900, true);
+		pl_sim_assert_hears(forwarded, phone[i], from_ms + 100, from_ms + 900, true);
+		pl_sim_talk(phone[i], false);
+		pl_sim_run(sim, 13000);
+		assert_int_equal(codec(sim).transcoders + codec(sim).voices + codec(sim).encoders, 0);
+	}
+	for (uint8_t i = 0; i < 2; i++)
+		assert_int_equal(counters(sim, i).drop[PL_DROP_CROSS_FULL], 0);
+	pl_sim_assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* After a silence of any length a word is heard as soon as in the middle of a call: nobody waits for packets that were left out. */
+static void test_telephones_that_were_silent_are_heard_at_once(void **state)
+{
+	enum { PATH_MS = 2 * PL_SIM_LINK_DELAY_MS, QUIET = 60 };
+	static const int64_t silent_ms[] = { 600, 1500, 5000, 9000, 70000 };
+	(void)state;
+	struct pl_sim *sim = make_sim(44, 2);
+	for (uint8_t i = 0; i < 2; i++)
+		call(sim, i, PL_CODING_PCMU, 0, false);
+	struct pl_sim_peer *listener = join(sim, PL_AUDIO_FORWARD, 2, false);
+	pl_sim_mute(listener, true);
+	pl_sim_run(sim, 1000);
+	for (size_t i = 0; i < 2 * PL_COUNT(silent_ms); i++) {
+		struct pl_sim_peer *phone = sim->peer[i % 2];
+		pl_sim_talk(phone, true);
+		pl_sim_run(sim, 500);
+		pl_sim_talk(phone, false);
+		pl_sim_run(sim, silent_ms[i / 2]);
+		const int64_t said_us = phone->frame_us;
+		pl_sim_talk(phone, true);
+		pl_sim_run(sim, 500);
+		pl_sim_talk(phone, false);
+		int64_t heard_us = INT64_MAX;
+		for (uint8_t slot = 0; slot < 2; slot++) {
+			for (size_t k = 0; k < listener->slot[slot].count; k++) {
+				const struct pl_sim_packet *packet = &listener->slot[slot].packet[k];
+				if (packet->at_us > said_us && packet->level < QUIET && packet->at_us < heard_us)
+					heard_us = packet->at_us;
+			}
+		}
+		assert_int_equal(heard_us - said_us, PATH_MS * 1000);
+		pl_sim_run(sim, 2000);
+	}
+	pl_sim_assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_telephones_that_mute_are_not_heard_from_the_worker),
 		cmocka_unit_test(test_telephones_away_from_an_empty_home_keep_their_worker),
+		cmocka_unit_test(test_telephones_that_are_silent_cost_nothing),
+		cmocka_unit_test(test_telephones_that_were_silent_are_heard_at_once),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
