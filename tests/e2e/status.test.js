@@ -3,10 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { screenshot } from './lib/artifacts.js';
 import { openChromium } from './lib/browser.js';
 import { CallPage } from './lib/call_page.js';
-import { faintTexts, misfits } from './lib/looks.js';
+import { inAllLooks } from './lib/looks.js';
 import { Server } from './lib/server.js';
 
 const LOAD = process.env.PLENUM_LOAD ?? fileURLToPath(new URL('../../build/release/plenum-load', import.meta.url));
@@ -14,7 +13,7 @@ const ADMIN_TOKEN = 'a-token-for-the-tests-alone';
 const LEVELS = ['nominal', 'elevated', 'high', 'critical', 'emergency'];
 const [ROOMS, PUBLISHERS, RECEIVERS] = [2, 2, 8];
 const PEOPLE = ROOMS * (PUBLISHERS + RECEIVERS);
-const WIDTHS = [1280, 320];
+const LOOKS = { sizes: { desk: { width: 1280, height: 800 }, phone: { width: 320, height: 800 } }, fullPage: true };
 
 describe('status.html', { timeout: 150000 }, () => {
 	let server;
@@ -35,21 +34,6 @@ describe('status.html', { timeout: 150000 }, () => {
 		await browser?.close();
 		await server?.stop();
 	});
-
-	const inAllLooks = async (name) => {
-		for (const width of WIDTHS) {
-			await status.page.setViewport({ width, height: 800 });
-			for (const value of ['light', 'dark']) {
-				await status.page.emulateMediaFeatures([
-					{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' },
-				]);
-				await status.page.evaluate(() => new Promise(requestAnimationFrame));
-				await screenshot(status.page, `status-${name}-${width}-${value}`, { fullPage: true });
-				assert.deepEqual(await status.page.evaluate(misfits), [], `${name} at ${width}`);
-				assert.deepEqual(await status.page.evaluate(faintTexts), [], `${name} in ${value}`);
-			}
-		}
-	};
 
 	const force = async (level) => {
 		const response = await fetch(`${server.url}/v1/admin/media`, { method: 'POST', body: JSON.stringify({ pressure_level: level }),
@@ -78,7 +62,7 @@ describe('status.html', { timeout: 150000 }, () => {
 			return titles.map((title) => title.split(':')[0]).join() === Array.from(found, ([, input]) => input).join() && titles;
 		});
 		assert.ok(shown.length > 5 && shown.every((title) => / /.test(title)), `each has words: ${shown}`);
-		await inAllLooks('idle');
+		await inAllLooks(status, 'status-idle', LOOKS);
 	});
 
 	it('shows a load as it is', async () => {
@@ -95,7 +79,7 @@ describe('status.html', { timeout: 150000 }, () => {
 			return rate > 150 && rate < 260 && rate; // four voices of 50 packets, and checks
 		})]);
 		assert.ok(packets);
-		await inAllLooks('load');
+		await inAllLooks(status, 'status-load', LOOKS);
 	});
 
 	it('shows each level, and takes away on its ladder what clients are told', async () => {
@@ -107,7 +91,7 @@ describe('status.html', { timeout: 150000 }, () => {
 			assert.match(await status.page.$eval('#sentence', ({ textContent }) => textContent), /operator/);
 			assert.match(await status.page.title(), new RegExp(`^${name} `));
 		}
-		await inAllLooks('emergency');
+		await inAllLooks(status, 'status-emergency', LOOKS);
 		const told = await status.page.evaluate(async () => {
 			const { join } = await import('/plenum.js');
 			const refusal = await join({ room: 'nowhere', waits: false }).catch((error) => error);
@@ -157,7 +141,7 @@ describe('status.html', { timeout: 150000 }, () => {
 		const { port } = new URL(server.url);
 		await server.kill();
 		await status.until('words', () => /^No answer for \d+ s$/.test(document.querySelector('#fresh').textContent));
-		await inAllLooks('gone');
+		await inAllLooks(status, 'status-gone', LOOKS);
 		server = await Server.start({ settings: { 'http.listen': `127.0.0.1:${port}` } });
 		await status.until('to be live', () => document.querySelector('#fresh').textContent === 'Live');
 		await untilFigure('People', /^0$/);

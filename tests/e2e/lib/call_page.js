@@ -108,6 +108,14 @@ export class CallPage {
 		});
 	}
 
+	/** The lobby waits, and says why. */
+	untilWaiting(why) {
+		return this.until(`to wait because ${why}`, (source) => {
+			const waiting = document.querySelector('#waiting');
+			return !waiting.hidden && new RegExp(source, 'i').test(waiting.innerText);
+		}, why.source);
+	}
+
 	/** Waits until the banner says something like it. */
 	async untilBanner(pattern) {
 		await this.until(`a banner that says ${pattern}`, (source) => {

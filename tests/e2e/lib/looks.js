@@ -1,6 +1,11 @@
-/* What eyes would notice in a page, measured: run by `page.evaluate`, with nothing of this module in reach. */
+/* What eyes would notice in a page, measured. */
+import assert from 'node:assert/strict';
+import { screenshot } from './artifacts.js';
+
+const SIZES = { phone: { width: 320, height: 568 }, desk: { width: 1000, height: 700 } };
 
 /**
+ * Run by `page.evaluate`, with nothing of this module in reach, as the others here.
  * What is wider than the window, or out of it, or too large for its button: a list of words, empty when all fits.
  * With `mustShow` (selectors), these must lie wholly inside the window.
  */
@@ -76,4 +81,21 @@ export function focus() {
 	const { outlineStyle, outlineWidth } = getComputedStyle(element);
 	const hasOutline = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
 	return { id: element.id, isVisible: hasOutline && element.matches(':focus-visible') };
+}
+
+/** Nothing is out of place or faint, on a phone and a desk (or `sizes`), by day and night; `shot`: of each picture. */
+export async function inAllLooks(page, name, { mustShow, sizes = SIZES, ...shot } = {}) {
+	for (const [size, viewport] of Object.entries(sizes)) {
+		await page.page.setViewport(viewport);
+		for (const value of ['light', 'dark']) {
+			await page.page.emulateMediaFeatures([
+				{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' },
+			]);
+			await page.page.evaluate(() => new Promise(requestAnimationFrame));
+			await screenshot(page.page, `${name}-${size}-${value}`, shot);
+			assert.deepEqual(await page.page.evaluate(misfits, mustShow), [], `${name} on a ${size}`);
+			assert.deepEqual(await page.page.evaluate(faintTexts), [], `${name} in ${value}`);
+		}
+	}
+	await page.page.emulateMediaFeatures([]);
 }
