@@ -40,6 +40,7 @@ struct pl_packet *pl_pool_take_reserve(struct pl_pool *pool)
 	packet->next = NULL;
 	packet->mix_group = 0;
 	packet->coding = PL_CODING_OPUS;
+	packet->bps = 0;
 	packet->mix.only = 0;
 	packet->mix.except_count = packet->mix.csrc_count = 0;
 	return packet;

@@ -29,10 +29,13 @@ struct pl_packet {
 	uint16_t seq;
 	bool marker;
 	bool has_level, is_voice;
-	uint8_t level;     /* -dBov, RFC 6464 */
-	uint8_t mix_group; /* of a talker who hears a mix itself: its enum pl_mix_group + 1; 0: it does not */
-	uint8_t coding;    /* enum pl_coding */
-	uint8_t spurt; /* of G.711 that is transcoded: so many packets after the last one that was left out as silence; 0: it goes on */
+	uint8_t level;         /* -dBov, RFC 6464 */
+	uint8_t mix_group;     /* of a talker who hears a mix itself: its enum pl_mix_group + 1; 0: it does not */
+	uint8_t coding;        /* enum pl_coding */
+	union {                /* by coding */
+		uint32_t bps;  /* Opus: what its talker was measured to send, on average (media/bitrate.h) */
+		uint8_t spurt; /* G.711: so many packets after the last left out as silence; 0: it goes on */
+	};
 	struct pl_bytes payload; /* in data */
 	/* Its first words are what each packet is asked, and end the cache line. */
 	struct pl_mix mix;
@@ -60,8 +63,8 @@ size_t pl_pool_bytes(uint32_t packets);
  * PL_POOL_PACKETS_MAX (asserts). */
 void pl_pool_init(struct pl_pool *pool, struct pl_span memory, uint32_t packets);
 
-/* A buffer for a packet from outside, with one reference, or NULL while the pool is low.  It is nobody's mix: mix, mix_group
- * and coding are zero, as far as counts say that they are used; the rest is as its last holder left it. */
+/* A buffer for a packet from outside, with one reference, or NULL while the pool is low.  It is nobody's mix: mix, mix_group,
+ * coding and bps are zero, as far as counts say that they are used; the rest is as its last holder left it. */
 struct pl_packet *pl_pool_take(struct pl_pool *pool);
 
 /* A buffer for what was accepted before, or NULL when there is none at all. */

@@ -452,6 +452,7 @@ static bool make_packet(struct pl_transcode *t, struct pl_packet *out)
 	out->level = level;
 	out->is_voice = voice;
 	out->coding = PL_CODING_OPUS;
+	out->bps = pl_opus_encoder_tuning(t->encoder).bitrate_bps;
 	out->payload = (struct pl_bytes){ out->data, size };
 	t->counters.frames++;
 	return true;

@@ -52,7 +52,7 @@ enum pl_drop pl_transcode_feed(struct pl_transcode *t, int64_t now_us, const str
 void pl_transcode_tick(struct pl_transcode *t, int64_t now_us);
 
 /* The next frame: writes its payload into out->data, and source, track and mix_group (the publisher's), ssrc, ts, seq,
- * marker, level, is_voice, coding and payload.  False: there is none, *out may be used again. */
+ * marker, level, is_voice, coding, bps and payload.  False: there is none, *out may be used again. */
 bool pl_transcode_next(struct pl_transcode *t, struct pl_packet *out);
 
 /* INT64_MAX while nothing is waited for. */

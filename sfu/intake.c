@@ -117,7 +117,7 @@ enum pl_drop pl_intake_publish(struct pl_conference *c, struct pl_room *room, st
 		return pl_mixing_transcode(c, room, packet);
 	const bool is_heard = pl_intake_is_heard(room, speaker, now_us, packet);
 	if (is_heard)
-		pl_room_note_frame(room, now_us, packet);
+		(void)pl_room_note_talker(room, now_us, packet);
 	pl_spread_tell(c, room, now_us);
 	return is_heard ? pl_spread_pass(c, room, packet) : PL_DROP_RTP_OFF_AIR;
 }
@@ -163,6 +163,8 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 	describe(packet, track, &rtp, &ext);
 	packet->mix_group = p->slots.mix;
 	packet->coding = (uint8_t)pl_track_coding(track, rtp.payload_type);
+	if (packet->coding == PL_CODING_OPUS)
+		packet->bps = pl_bitrate_packet(&track->bitrate, rtp.ts, rtp.payload.size);
 	PL_TRACE(packet_in, p->room_id, packet->source, packet->track, packet->seq, packet->payload.size);
 	if (packet->coding != PL_CODING_OPUS && pl_g711_silence_leaves_out(&track->silence, packet))
 		return PL_DROP_G711_SILENT;

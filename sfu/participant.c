@@ -11,6 +11,7 @@ enum {
 	LOSS_BAD_MS = 5000,
 	LOSS_GOOD_MS = 30000,
 	COMFORT_NOISE_PAYLOAD_TYPE = 13,
+	BITRATE_MISSED = 16, /* a part of a bitrate: by so much encoders do */
 	/* A talker that has sent nothing for longer than the longest usual frame has ended its sound itself. */
 	PARTING_LATEST_US = 70000,
 };
@@ -24,6 +25,7 @@ static void latch(struct pl_track *track, uint32_t ssrc)
 {
 	track->ssrc = ssrc;
 	track->is_latched = true;
+	track->bitrate = (struct pl_bitrate){ .is_started = false };
 	pl_reception_init(&track->reception, ssrc, track->spec.clock_hz);
 }
 
@@ -307,11 +309,22 @@ static void note_limits(struct pl_participant *p)
 	}
 }
 
-/* What talkers send would be more than its slots take. */
+bool pl_participant_is_limited(const struct pl_participant *p)
+{
+	return p->frame_max_ms != 0 || p->bitrate_max_bps >= PL_MIX_TALKER_BPS;
+}
+
+uint32_t pl_participant_talk_max_bps(const struct pl_participant *p)
+{
+	return p->bitrate_max_bps != 0 ? p->bitrate_max_bps + p->bitrate_max_bps / BITRATE_MISSED : UINT32_MAX;
+}
+
+/* What talkers send is more than its slots take, or would be. */
 static bool takes_no_talkers(const struct pl_participant *p)
 {
 	return (p->bitrate_max_bps != 0 && p->bitrate_max_bps < PL_MIX_TALKER_BPS) ||
-	       (p->frame_max_ms != 0 && p->frame_max_ms < p->frame_ms);
+	       pl_participant_talk_max_bps(p) < p->talk.bps ||
+	       (p->frame_max_ms != 0 && p->frame_max_ms < p->talk.frame_ms);
 }
 
 /* The best that it takes, from the one that it wants or needs downwards. */

@@ -4,6 +4,7 @@
 #ifndef PL_SFU_PARTICIPANT_H
 #define PL_SFU_PARTICIPANT_H
 
+#include "media/bitrate.h"
 #include "media/g711_silence.h"
 #include "media/reception.h"
 #include "media/rewrite.h"
@@ -17,6 +18,13 @@
 #include "sfu/types.h"
 
 struct pl_room;
+
+/* The most that a room's talkers were seen to send, all of them taken together, while somebody was there who takes no more than so
+ * much; zero before. */
+struct pl_talk {
+	uint32_t bps;     /* of one stream, as an average (media/bitrate.h) */
+	uint8_t frame_ms; /* of one packet */
+};
 
 /* Packets of a mix that a new listener waits for one that can be decoded without those before it: longer than a mixer lets
  * anybody wait. */
@@ -33,6 +41,7 @@ struct pl_track {
 	bool is_latched;           /* its SSRC is known: from the offer, or from a packet */
 	bool is_muted;
 	int64_t spent_us;               /* a token bucket told as a time: each packet moves it ahead (pl_track_may) */
+	struct pl_bitrate bitrate;      /* of one that sends Opus */
 	struct pl_g711_silence silence; /* of one that sends G.711 */
 	struct pl_reception reception;
 	struct pl_speaker speaker;
@@ -103,7 +112,7 @@ struct pl_participant {
 	/* What its audio slots take at most of Opus, so far as they say and a mix can keep to it; 0: anything. */
 	uint32_t bitrate_max_bps;
 	uint8_t frame_max_ms;
-	uint8_t frame_ms; /* the longest that the room's talkers were seen to send; 0: none was looked at */
+	struct pl_talk talk; /* of its room */
 	struct pl_loss loss;
 
 	/* how it is found: sfu/directory.h */
@@ -135,6 +144,13 @@ static inline void pl_participant_prefetch(const struct pl_participant *p)
  * free their place.  Credentials, fingerprint and role are the transport's matter, not this one's. */
 void pl_participant_apply(struct pl_participant *p, const struct pl_description *description,
 	struct pl_speakers *speakers, struct pl_rng *rng);
+
+/* Whether what talkers send decides if it hears them. */
+bool pl_participant_is_limited(const struct pl_participant *p);
+
+/* What talkers may be measured to send at most, in bit/s, for it to hear them; UINT32_MAX: anything.  Encoders that keep to a bitrate
+ * miss it by a little: a sixteenth more than its limit is none too many. */
+uint32_t pl_participant_talk_max_bps(const struct pl_participant *p);
 
 /* Chooses between talkers and the mix, and the mix's group, by what the participant wants, what its slots take, and how its
  * network is.  The slots are to be fitted after it. */

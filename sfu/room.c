@@ -12,6 +12,7 @@ void pl_room_init(
 		.timers = timers,
 		.timer = { .owner = room, .kind = timer_kind },
 		.looked_us = INT64_MIN,
+		.talk_next_bps = UINT32_MAX,
 		.notices = notices,
 	};
 	pl_speakers_init(&room->speakers, 1);
@@ -84,13 +85,22 @@ uint8_t pl_room_slots_max(const struct pl_room *room)
 	return cap != 0 && cap < slots ? cap : slots;
 }
 
+/* So much more may talkers send until the member takes them no more. */
+static void note_next(struct pl_room *room, const struct pl_participant *p)
+{
+	const uint32_t bps = pl_participant_talk_max_bps(p);
+	if (pl_participant_is_limited(p) && bps >= room->talk.bps && bps < room->talk_next_bps)
+		room->talk_next_bps = bps;
+}
+
 /* A member's slots are what they are: until uncount. */
 static void count(struct pl_room *room, const struct pl_participant *p)
 {
 	room->members_by_slots[pl_slots_talkers_max(&p->slots)]++;
 	if (p->slots.mix != 0)
 		room->members_by_group[p->slots.mix - 1]++;
-	room->members_framed += p->frame_max_ms != 0;
+	room->members_limited += pl_participant_is_limited(p);
+	note_next(room, p);
 }
 
 static void uncount(struct pl_room *room, const struct pl_participant *p)
@@ -98,7 +108,7 @@ static void uncount(struct pl_room *room, const struct pl_participant *p)
 	room->members_by_slots[pl_slots_talkers_max(&p->slots)]--;
 	if (p->slots.mix != 0)
 		room->members_by_group[p->slots.mix - 1]--;
-	room->members_framed -= p->frame_max_ms != 0;
+	room->members_limited -= pl_participant_is_limited(p);
 }
 
 void pl_room_note_fresh(struct pl_room *room, const struct pl_participant *p)
@@ -130,7 +140,7 @@ void pl_room_add(struct pl_room *room, struct pl_participant *p, int64_t now_us)
 		room->first = p;
 	room->last = p;
 	room->member_count++;
-	p->frame_ms = room->frame_ms;
+	p->talk = room->talk;
 	p->is_moved = room->is_moved;
 	pl_participant_choose_mix(p);
 	settle(room, p, now_us, 0);
@@ -161,6 +171,7 @@ void pl_room_apply(struct pl_room *room, struct pl_participant *p, int64_t now_u
 {
 	const uint8_t was = p->slots.mix;
 	uncount(room, p);
+	p->talk = room->talk;
 	pl_participant_apply(p, description, &room->speakers, rng);
 	settle(room, p, now_us, was);
 }
@@ -169,6 +180,7 @@ void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t no
 {
 	const uint8_t was = p->slots.mix;
 	uncount(room, p);
+	p->talk = room->talk;
 	pl_participant_choose_mix(p);
 	settle(room, p, now_us, was);
 }
@@ -180,6 +192,7 @@ void pl_room_relieve(struct pl_room *room, int64_t now_us, const struct pl_relie
 	for (struct pl_participant *p = room->first; p != NULL; p = p->room_next) {
 		const uint8_t was = p->slots.mix;
 		uncount(room, p);
+		p->talk = room->talk;
 		p->is_moved = is_moved;
 		p->ended = 0;
 		pl_participant_choose_mix(p);
@@ -199,19 +212,34 @@ bool pl_room_should_move(const struct pl_room *room)
 	       room->top_count >= 2;
 }
 
-void pl_room_note_frame(struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
+/* Talkers were seen to send more than before. */
+static bool rechoose_limited(struct pl_room *room, int64_t now_us)
 {
-	if (room->members_framed == 0 || PL_MIX_IS_TRACK(packet->track))
-		return;
-	const uint8_t ms = pl_opus_packet_ms(packet->payload);
-	if (ms <= room->frame_ms)
-		return;
-	room->frame_ms = ms;
+	bool has_moved = false;
+	room->talk_next_bps = UINT32_MAX;
 	for (struct pl_participant *p = room->first; p != NULL; p = p->room_next) {
-		p->frame_ms = ms;
-		if (p->frame_max_ms != 0 && p->frame_max_ms < ms)
-			pl_room_rechoose(room, p, now_us);
+		if (!pl_participant_is_limited(p))
+			continue;
+		const uint8_t was = p->slots.mix;
+		pl_room_rechoose(room, p, now_us);
+		has_moved = has_moved || p->slots.mix != was;
 	}
+	return has_moved;
+}
+
+/* An average rises with each packet of a new talker: members are asked only when it passes what one of them takes. */
+bool pl_room_note_talker(struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
+{
+	if (room->members_limited == 0 || PL_MIX_IS_TRACK(packet->track))
+		return false;
+	struct pl_talk *talk = &room->talk;
+	const uint8_t ms = pl_opus_packet_ms(packet->payload);
+	const bool is_longer = ms > talk->frame_ms;
+	if (is_longer)
+		talk->frame_ms = ms;
+	if (packet->bps > talk->bps)
+		talk->bps = packet->bps;
+	return (is_longer || talk->bps > room->talk_next_bps) && rechoose_limited(room, now_us);
 }
 
 void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count)

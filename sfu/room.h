@@ -27,8 +27,9 @@ struct pl_room {
 	uint8_t mix_talkers; /* in the mix */
 	uint8_t moves;       /* enum pl_relief_auto */
 	bool is_moved;       /* home decides: members of PL_AUDIO_AUTO hear the mix */
-	uint32_t members_framed; /* how many take frames of some length at most */
-	uint8_t frame_ms;        /* the longest that talkers were seen to send while there was one of those */
+	uint32_t members_limited; /* how many of them there are (pl_participant_is_limited) */
+	struct pl_talk talk;
+	uint32_t talk_next_bps; /* when talkers send more, somebody takes them no more: the least of such, or less */
 	struct pl_speakers speakers;
 	uint32_t fitted; /* the generation that the members' slots are fitted to */
 	struct pl_timers *timers;
@@ -107,9 +108,10 @@ void pl_room_rechoose(struct pl_room *room, struct pl_participant *p, int64_t no
 /* Takes one packet's level.  Returns true when it may be forwarded. */
 bool pl_room_packet(struct pl_room *room, struct pl_speaker *speaker, int64_t now_us, uint8_t level, bool is_voice);
 
-/* A talker's packet is about to be forwarded: when it is longer than any before, whoever takes no such packets hears the mix from
- * now on, until the room ends. */
-void pl_room_note_frame(struct pl_room *room, int64_t now_us, const struct pl_packet *packet);
+/* A talker's packet is about to be forwarded: when it is longer than any before, or its talker sends more than any was measured to
+ * before, whoever takes no such packets, or not so much, hears the mix from now on, until the room ends.  Returns true when
+ * that is somebody who has not until now. */
+bool pl_room_note_talker(struct pl_room *room, int64_t now_us, const struct pl_packet *packet);
 
 /* Replica: takes the ranking that home has told, and fits everybody's slots. */
 void pl_room_rank(struct pl_room *room, int64_t now_us, const struct pl_cross_speaker *speaker, uint8_t count);

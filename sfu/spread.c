@@ -315,7 +315,7 @@ struct pl_packet *pl_spread_copy(struct pl_conference *c, const struct pl_packet
 	own->level = packet->level;
 	own->mix_group = packet->mix_group;
 	own->coding = packet->coding;
-	own->spurt = packet->spurt;
+	own->bps = packet->bps; /* of G.711: and spurt */
 	if (PL_MIX_IS_TRACK(packet->track))
 		own->mix = packet->mix;
 	memcpy(own->data, packet->payload.data, packet->payload.size);
@@ -337,7 +337,7 @@ static enum pl_drop take_hear(
 	const bool is_opus = packet->coding == PL_CODING_OPUS;
 	const bool is_heard = is_opus && pl_intake_is_heard(room, &remote->speaker, now_us, packet);
 	if (is_heard)
-		pl_room_note_frame(room, now_us, packet);
+		(void)pl_room_note_talker(room, now_us, packet);
 	pl_spread_tell(c, room, now_us);
 	if (is_opus && !is_heard)
 		return PL_DROP_RTP_OFF_AIR;
@@ -349,11 +349,9 @@ static enum pl_drop take_hear(
 	return drop;
 }
 
-static void note_frame(struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
+static void note_talker(struct pl_conference *c, struct pl_room *room, int64_t now_us, const struct pl_packet *packet)
 {
-	const uint8_t before = room->frame_ms;
-	pl_room_note_frame(room, now_us, packet);
-	if (room->frame_ms != before)
+	if (pl_room_note_talker(room, now_us, packet))
 		pl_spread_tell(c, room, now_us);
 }
 
@@ -367,7 +365,7 @@ static enum pl_drop take_relay(
 	for (uint64_t left = message->relay; left != 0; left &= left - 1)
 		forward_to(c, message->room, first_of(left), 0, own);
 	if (room != NULL && room->member_count > 0) {
-		note_frame(c, room, now_us, own);
+		note_talker(c, room, now_us, own);
 		pl_forward_add(&c->forward, room, own);
 	} else {
 		pl_pool_release(&c->pool, own);
@@ -401,7 +399,7 @@ static enum pl_drop take_at_replica(
 	/* Home goes on until it has heard that the last member here has left. */
 	if (room == NULL || room->member_count == 0)
 		return PL_DROP_CROSS_LEFT;
-	note_frame(c, room, now_us, message->packet);
+	note_talker(c, room, now_us, message->packet);
 	pl_forward_borrow(&c->forward, room, message->packet);
 	return PL_DROP_NONE;
 }

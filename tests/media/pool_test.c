@@ -96,6 +96,7 @@ static void test_a_fresh_buffer_is_for_everybody(void **state)
 	packet->mix = (struct pl_mix){ .only = 1, .except_count = 2, .csrc_count = 3 };
 	packet->mix_group = PL_MIX_PCMU + 1;
 	packet->coding = PL_CODING_PCMU;
+	packet->bps = 96000;
 	pl_pool_release(&w->pool, packet);
 	assert_ptr_equal(pl_pool_take(&w->pool), packet);
 	assert_int_equal(packet->mix.only, 0);
@@ -103,6 +104,7 @@ static void test_a_fresh_buffer_is_for_everybody(void **state)
 	assert_int_equal(packet->mix.csrc_count, 0);
 	assert_int_equal(packet->mix_group, 0);
 	assert_int_equal(packet->coding, PL_CODING_OPUS);
+	assert_int_equal(packet->bps, 0);
 	pl_pool_release(&w->pool, packet);
 }
 

@@ -181,110 +181,6 @@ static void test_mixing_modes_change_live(void **state)
 	pl_sim_destroy(&sim);
 }
 
-static void take_limits(struct pl_sim_peer *p, uint32_t bitrate_max_bps, uint16_t ptime_max_ms)
-{
-	struct pl_slot_spec slot[PL_SLOTS_MAX];
-	memcpy(slot, p->description.slot, sizeof slot);
-	for (uint8_t i = 0; i < p->description.slot_count; i++) {
-		slot[i].bitrate_max_bps = bitrate_max_bps;
-		slot[i].ptime_max_ms = ptime_max_ms;
-	}
-	p->hears_mixes = true;
-	pl_sim_take_slots(p, slot, p->description.slot_count);
-}
-
-static uint32_t bitrate_of(const struct pl_sim_peer *p, int64_t from_ms, int64_t to_ms)
-{
-	uint64_t bits = 0;
-	for (uint8_t slot = 0; slot < p->description.slot_count; slot++) {
-		for (size_t i = 0; i < p->slot[slot].count; i++) {
-			const struct pl_sim_packet *packet = &p->slot[slot].packet[i];
-			if (packet->at_us >= from_ms * 1000 && packet->at_us < to_ms * 1000)
-				bits += 8u * packet->size;
-		}
-	}
-	return (uint32_t)(bits * 1000 / (uint64_t)(to_ms - from_ms));
-}
-
-/* Who takes fewer bits than talkers have hears them all the same, in a mix that keeps to it, in whatever mode it is; who sits beside
- * it hears talkers as before; and so does it when the next offer says nothing of bits. */
-static void test_mixing_for_who_takes_few_bits(void **state)
-{
-	(void)state;
-	static const struct {
-		uint32_t bps;
-		enum pl_mix_group group;
-	} of[] = { { PL_MIX_TALKER_BPS - 1, PL_MIX_ROBUST }, { 20000, PL_MIX_LOW }, { 12000, PL_MIX_LOW },
-		{ 6000, PL_MIX_LOWEST } };
-	struct pl_sim *sim = make_sim(20, 2);
-	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 3, true), *bob = join_at(sim, 1, PL_AUDIO_MIXED, 1, true);
-	struct pl_sim_peer *small = join_at(sim, 1, PL_AUDIO_FORWARD, 3, false);
-	struct pl_sim_peer *large = join_at(sim, 1, PL_AUDIO_FORWARD, 3, false);
-	pl_sim_run(sim, 2500);
-	for (size_t i = 0; i < PL_COUNT(of); i++) {
-		take_limits(small, of[i].bps, 0);
-		const int64_t from_ms = pl_sim_now_ms(sim);
-		pl_sim_run(sim, 4000);
-		assert_true(small->slots_event.slots.is_mixed);
-		assert_int_equal(small->slots_event.slots.group, of[i].group);
-		assert_false(large->slots_event.slots.is_mixed);
-		pl_sim_assert_hears(small, ann, from_ms + 700, from_ms + 3900, true);
-		pl_sim_assert_hears(small, bob, from_ms + 700, from_ms + 3900, true);
-		pl_sim_assert_hears(large, ann, from_ms, from_ms + 3900, true);
-		assert_in_range(bitrate_of(small, from_ms + 1000, from_ms + 4000), of[i].bps / 3, of[i].bps);
-	}
-	take_limits(small, PL_MIX_TALKER_BPS, 0);
-	const int64_t from_ms = pl_sim_now_ms(sim);
-	pl_sim_run(sim, 2000);
-	assert_false(small->slots_event.slots.is_mixed);
-	pl_sim_assert_hears(small, ann, from_ms + 500, from_ms + 1900, true);
-	pl_sim_assert_hears(small, bob, from_ms + 500, from_ms + 1900, true);
-	pl_sim_assert_flawless(sim, 0);
-	pl_sim_destroy(&sim);
-}
-
-/* Who takes packets of 20 or 40 ms hears talkers as long as theirs are no longer, and the mix from the first one on that is; who takes
- * any hears the talkers on.  On either shard, and who comes later, too. */
-static void test_mixing_for_who_takes_short_packets(void **state)
-{
-	(void)state;
-	struct pl_sim *sim = make_sim(21, 2);
-	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 0, true), *bob = join(sim, PL_AUDIO_FORWARD, 0, true);
-	struct pl_sim_peer *of_20 = join(sim, PL_AUDIO_FORWARD, 2, false);
-	struct pl_sim_peer *of_40 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false);
-	struct pl_sim_peer *of_10 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false); /* not met by anybody, so let be */
-	struct pl_sim_peer *any = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false);
-	take_limits(of_20, 0, 20);
-	take_limits(of_40, 0, 40);
-	take_limits(of_10, 0, 10);
-	for (uint8_t frames = 1; frames <= 3; frames++) {
-		ann->frames = frames;
-		const int64_t from_ms = pl_sim_now_ms(sim);
-		pl_sim_run(sim, 3000);
-		assert_int_equal(of_20->slots_event.slots.is_mixed, frames > 1);
-		assert_int_equal(of_40->slots_event.slots.is_mixed, frames > 2);
-		assert_false(of_10->slots_event.slots.is_mixed || any->slots_event.slots.is_mixed);
-		struct pl_sim_peer *listener[] = { of_20, of_40, of_10, any };
-		for (size_t i = 0; i < PL_COUNT(listener); i++) {
-			pl_sim_assert_hears(listener[i], ann, from_ms + 1800, from_ms + 2800, true);
-			pl_sim_assert_hears(listener[i], bob, from_ms + 1800, from_ms + 2800, true);
-			for (size_t k = 0; i < 2 && k < listener[i]->slot[0].count; k++) {
-				const struct pl_sim_packet *packet = &listener[i]->slot[0].packet[k];
-				const struct pl_bytes payload = { packet->payload, packet->size };
-				assert_in_range(pl_opus_packet_ms(payload), 1, i == 0 ? 20 : 40);
-			}
-		}
-	}
-	struct pl_sim_peer *late = join(sim, PL_AUDIO_FORWARD, 2, false);
-	take_limits(late, 0, 40);
-	pl_sim_run(sim, 2500);
-	assert_true(late->slots_event.slots.is_mixed);
-	const struct pl_sim_packet *packet = last_packet(late);
-	assert_int_equal(pl_opus_packet_ms((struct pl_bytes){ packet->payload, packet->size }), 20);
-	pl_sim_assert_flawless(sim, 0);
-	pl_sim_destroy(&sim);
-}
-
 /* Over two shards: listeners of the mix and talkers on both.  The mix is made once, at home; a packet of the shared stream
  * crosses once, a talker's own only to where the talker is. */
 static void test_mixing_spreads_over_shards(void **state)
@@ -815,8 +711,6 @@ int main(void)
 		cmocka_unit_test(test_mixing_who_stays_is_not_interrupted),
 		cmocka_unit_test(test_mixing_has_the_loudest),
 		cmocka_unit_test(test_mixing_modes_change_live),
-		cmocka_unit_test(test_mixing_for_who_takes_few_bits),
-		cmocka_unit_test(test_mixing_for_who_takes_short_packets),
 		cmocka_unit_test(test_mixing_spreads_over_shards),
 		cmocka_unit_test(test_mixing_spreads_over_nodes),
 		cmocka_unit_test(test_mixing_who_mutes_away_from_home_hears_on),

@@ -324,6 +324,52 @@ static void test_participant_keeps_to_its_tightest_slot(void **state)
 	}
 }
 
+/* Whoever's limit talkers keep to hears them, and the mix when they send more by a sixteenth; and who takes shorter packets than they
+ * send.  A room without anybody of these looks at no packet. */
+static void test_participant_hears_talkers_within_its_limits(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t bitrate_max_bps;
+		uint16_t ptime_max_ms;
+		struct pl_talk talk;
+		bool is_limited, is_mixed;
+	} of[] = {
+		{ 0, 0, { 510000, 120 }, false, false },
+		{ 64000, 0, { 0, 0 }, true, false },
+		{ 64000, 0, { 64000, 120 }, true, false },
+		{ 64000, 0, { 68000, 20 }, true, false },
+		{ 64000, 0, { 68001, 20 }, true, true },
+		{ 32000, 0, { 34000, 20 }, true, false },
+		{ 32000, 0, { 34001, 20 }, true, true },
+		{ 510000, 0, { UINT32_MAX / 4, 20 }, true, true },
+		{ PL_MIX_TALKER_BPS - 1, 0, { 0, 0 }, false, true }, /* whatever they send */
+		{ 0, 20, { 510000, 20 }, true, false },
+		{ 0, 20, { 0, 21 }, true, true },
+		{ 0, 60, { 0, 60 }, true, false },
+		{ 0, 119, { 0, 120 }, true, true },
+		{ 0, 120, { 0, 120 }, false, false },
+		{ 64000, 40, { 60000, 60 }, true, true },
+		{ 64000, 40, { 96000, 20 }, true, true },
+		{ 64000, 40, { 60000, 40 }, true, false },
+	};
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		struct fixture f;
+		init(&f, 1);
+		f.description.slot_count = 2;
+		f.description.slot[0] = slot_spec("x", 50);
+		f.description.slot[1] = slot_spec("y", 51);
+		f.description.slot[1].bitrate_max_bps = of[i].bitrate_max_bps;
+		f.description.slot[1].ptime_max_ms = of[i].ptime_max_ms;
+		f.description.audio_mode = PL_AUDIO_FORWARD;
+		f.p.can_mix = true;
+		f.p.talk = of[i].talk;
+		apply(&f);
+		if (pl_participant_is_limited(&f.p) != of[i].is_limited || (f.p.slots.mix != 0) != of[i].is_mixed)
+			fail_msg("case %zu", i);
+	}
+}
+
 /* One bad report is a bad second; five seconds of them are a bad network, and half a minute of good ones a good one. */
 static void test_participant_loss_has_to_last(void **state)
 {
@@ -400,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_participant_ssrcs_swap),
 		cmocka_unit_test(test_participant_chooses_between_talkers_and_the_mix),
 		cmocka_unit_test(test_participant_keeps_to_its_tightest_slot),
+		cmocka_unit_test(test_participant_hears_talkers_within_its_limits),
 		cmocka_unit_test(test_participant_loss_has_to_last),
 		cmocka_unit_test(test_participant_groups_are_one_stream),
 	};
