@@ -179,8 +179,9 @@ void pl_front_stop_waiting(struct pl_front *front, struct pl_front_connection *c
 
 static uint32_t waiting_max(const struct pl_front *front)
 {
-	const uint32_t part = front->config.connections_max / 4;
-	return part > PL_FRONT_WAITING_MIN ? part : PL_FRONT_WAITING_MIN;
+	const uint32_t all = front->config.connections_max, half = all / 2 > 0 ? all / 2 : 1;
+	const uint32_t most = all / 4 > PL_FRONT_WAITING_MIN ? all / 4 : PL_FRONT_WAITING_MIN;
+	return most < half ? most : half;
 }
 
 /* Whoever means to join does so within a moment; a crowd that only holds connections must not keep the others out. */

@@ -48,8 +48,8 @@ enum {
 	PL_FRONT_RETRY_MS_MAX = 6000,
 	PL_FRONT_PRESSED_RETRY_MS_MIN = 4000, /* the same under pressure: a level lasts for seconds */
 	PL_FRONT_PRESSED_RETRY_MS_MAX = 9000,
-	/* Connections that have not joined: a quarter of all, or so many where that is more.  One more, and the oldest of them, which
-	 * had the most time, is closed. */
+	/* Connections that have not joined: a quarter of all, or so many where that is more, but half of all at most.  One more, and the
+	 * oldest of them, which had the most time, is closed. */
 	PL_FRONT_WAITING_MIN = 64,
 	PL_FRONT_CONNECTION_BYTES_MAX = 1 << 20, /* frames waiting for one connection; more is `bye slow` */
 	PL_FRONT_MESSAGES_PER_S = 100,           /* of a connection; more is `err rate` */

@@ -117,8 +117,9 @@ void pl_silence_closing(struct pl_server *server, struct pl_ws *ws)
 
 void pl_silence_bound(struct pl_server *server)
 {
-	const uint32_t part = server->ws_max / PL_SERVER_GUESTS_PART;
-	const uint32_t most = part > PL_SERVER_CLOSING_MIN ? part : PL_SERVER_CLOSING_MIN;
+	const uint32_t part = server->ws_max / PL_SERVER_GUESTS_PART, quarter = (server->ws_max + 3) / 4;
+	const uint32_t wanted = part > PL_SERVER_CLOSING_MIN ? part : PL_SERVER_CLOSING_MIN;
+	const uint32_t most = wanted < quarter ? wanted : quarter;
 	while (server->closing.count > most) {
 		server->displaced++;
 		drop_due(&server->closing, first(&server->closing)->heard_us, "a WebSocket that closes makes room");

@@ -452,17 +452,24 @@ export class Call extends EventTarget {
 	async start() {
 		const { signal } = this.#options;
 		signal?.throwIfAborted();
-		signal?.addEventListener('abort', () => this.leave(), { signal: this.#end.signal });
+		const givenUp = new Promise((_, reject) => signal?.addEventListener('abort', () => {
+			this.leave();
+			reject(signal.reason);
+		}, { signal: this.#end.signal }));
 		this.#listen();
 		try {
-			const track = await ownTrack(this.#options.microphone);
-			if (this.#isClosed()) track?.stop();
-			else this.#adopt(track);
-			await this.#enter();
+			await Promise.race([this.#openAndEnter(), givenUp]); // whoever gives up waits for no answer
 		} catch (error) {
 			this.#close('not_joined', 'The room was not joined.');
 			throw signal?.aborted ? signal.reason : error;
 		}
+	}
+
+	async #openAndEnter() {
+		const track = await ownTrack(this.#options.microphone);
+		if (this.#isClosed()) track?.stop();
+		else this.#adopt(track);
+		await this.#enter();
 	}
 
 	/** The first time in; while there is no place, as long as the application likes to wait. */
@@ -517,6 +524,7 @@ export class Call extends EventTarget {
 			const offering = isNew ? media.offer() : undefined;
 			channel = await Channel.open(url);
 			const sdp = await offering;
+			if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');
 			const welcome = await channel.request({ t: 'join', v: 1, room, name, attrs, token, audio, sdp,
 				...(session && { resume: session }) });
 			if (this.#isClosed()) throw new PlenumError('closed', 'The call has ended.');

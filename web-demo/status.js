@@ -171,7 +171,7 @@ function showNow(now) {
 		out: { label: 'Packets out', text: perSecond(rate('plenum_datagrams_out_total')) },
 		transit: { label: 'Through it, p99', text: inMs(history.quantile('plenum_transit_seconds', 0.99, MINUTE_MS)) },
 		joining: { label: 'Joining, p95', text: inMs(history.quantile('plenum_join_seconds', 0.95, MINUTE_MS)) },
-		bits: { label: 'Sent', text: amount(bits(rate('plenum_bytes_out_total')), 'Mbit/s') },
+		bits: { label: 'Sent', text: amount(bits(rate('plenum_bytes_out_total')), 'Mb/s') },
 		cpu: { label: 'CPU', text: amount(rate('process_cpu_seconds_total'), 'cores', 2) },
 		memory: { label: 'Memory', text: bytes(now.value('process_resident_memory_bytes')) },
 		uptime: { label: 'Running for', text: startedS === null ? '–' : seconds(Date.now() / 1000 - startedS) },
@@ -190,7 +190,7 @@ function inMs(boundS) {
 
 /** @param {number|null} value @param {string} unit @param {number} [digits] */
 function amount(value, unit, digits = 1) {
-	return value === null ? '–' : `${value.toFixed(digits)} ${unit}`;
+	return value === null ? '–' : `${value.toFixed(value < 100 ? digits : 0)} ${unit}`;
 }
 
 const shards = new Table(element('shards'), ['Thread', 'People', 'Rooms', 'Busy', 'Late', 'Queue', 'Buffers', 'In', 'Out', 'Lost'],

@@ -66,7 +66,8 @@ describe('status.html', { timeout: 150000 }, () => {
 	});
 
 	it('shows a load as it is', async () => {
-		load = spawn(LOAD, ['--url', server.url, '--rooms', ROOMS, '--publishers', PUBLISHERS, '--receivers', RECEIVERS, '--duration', 60]);
+		load = spawn(LOAD, ['--url', server.url, '--rooms', ROOMS, '--publishers', PUBLISHERS, '--receivers', RECEIVERS, '--payload', 1000,
+			'--duration', 60]);
 		await untilFigure('People', new RegExp(`^${PEOPLE}$`));
 		await untilFigure('Rooms', new RegExp(`^${ROOMS}$`));
 		await untilFigure('Packets out', /^[1-9].*\/s$/);

@@ -93,6 +93,26 @@ describe('trouble', { timeout: 150000 }, () => {
 		figure(`after a kill -9, ${Math.round(performance.now() - startedAt)} ms from the next server's ready to a call`);
 	});
 
+	it('a server that takes connections and says nothing can be given up at once', async () => {
+		const dan = await CallPage.open(browsers[2], proxy.url);
+		await dan.page.evaluate(() => import('/plenum.js'));
+		const held = proxy.hold();
+		await dan.page.evaluate(async () => {
+			const { join } = await import('/plenum.js');
+			const giving = new AbortController();
+			window.tried = join({ room: 'mute', signal: giving.signal }).catch((error) => error.name);
+			window.giveUp = () => giving.abort();
+		});
+		await held;
+		const beganMs = performance.now();
+		assert.equal(await dan.page.evaluate(() => (window.giveUp(), window.tried)), 'AbortError');
+		const tookMs = performance.now() - beganMs;
+		proxy.mend();
+		assert.ok(tookMs < WORDS_MS_MAX, `it took ${tookMs} ms`);
+		assert.deepEqual(dan.errors, []);
+		await dan.page.close();
+	});
+
 	it('a server that ends says goodbye and returns 0', async () => {
 		assert.deepEqual(await server.stop(), { code: 0, signal: null });
 		await Promise.all([ann, bob, cat].map((page) => page.untilBanner(/server/)));

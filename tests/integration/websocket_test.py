@@ -368,6 +368,19 @@ async def all_places_taken():
         await pair.leave()
 
 
+async def an_idle_crowd_leaves_places():
+    """Those who never join, and never close when they are told to, do not hold all of a small server."""
+    with Server({"limits.connections": 20}) as server:
+        pair = await Pair.join(server)
+        crowd = [await WebSocket.open(server.url) for _ in range(40)]
+        others = await Pair.join(server, "others")
+        await pair.notice_nothing()
+        for websocket in crowd:
+            websocket.abort()
+        await others.leave()
+        await pair.leave()
+
+
 async def over_tls():
     """All of it goes over HTTPS too: a large message, pieces, and a clean end."""
     with tempfile.TemporaryDirectory() as name:
@@ -408,7 +421,7 @@ async def main():
         for test in TESTS:
             await leaves_no_trace(server, test)
             tell(test)
-    for test in (all_places_taken, over_tls):
+    for test in (all_places_taken, an_idle_crowd_leaves_places, over_tls):
         await test()
         tell(test)
     with Server({"http.ping_s": PING_S}) as server:

@@ -344,6 +344,23 @@ static void test_admission_closes_the_oldest_that_has_not_joined(void **state)
 	pl_harness_stop(&h);
 }
 
+/* Nor does it keep whoever comes back out of a server with few places: half of them are for those who join. */
+static void test_admission_keeps_half_of_few_connections(void **state)
+{
+	(void)state;
+	enum { PLACES = 20 };
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .connections = PLACES });
+	for (int i = 0; i < PLACES / 2; i++)
+		pl_harness_open(&h);
+	assert_int_equal(pl_front_counters(h.front)->waiting_displaced, 0);
+	const uint64_t ann = try_join(&h, "kitchen");
+	pl_harness_expect(&h, ann, "{'t':'welcome'}");
+	assert_int_equal(pl_front_counters(h.front)->waiting_displaced, 1);
+	assert_int_equal(pl_front_counters(h.front)->waiting, PLACES / 2 - 1);
+	pl_harness_stop(&h);
+}
+
 /* ---- proxies ---- */
 
 static void test_proxy_is_believed_when_it_is_trusted(void **state)
@@ -389,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_rates_forget_those_that_are_full_first),
 		cmocka_unit_test(test_rates_of_one_a_minute_and_of_a_million),
 		cmocka_unit_test(test_admission_closes_the_oldest_that_has_not_joined),
+		cmocka_unit_test(test_admission_keeps_half_of_few_connections),
 		cmocka_unit_test(test_proxy_is_believed_when_it_is_trusted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,10 @@ export function misfits(mustShow = []) {
 		if (isShown(element) && !element.classList.contains('unseen') && (left < 0 || right > width))
 			found.push(`${nameOf(element)} reaches from ${left} to ${right}`);
 	}
+	for (const figure of document.querySelectorAll('dd')) {
+		if (isShown(figure) && figure.scrollWidth > figure.clientWidth)
+			found.push(`${nameOf(figure)} is cut`);
+	}
 	for (const part of document.querySelectorAll('button > *, .choice span')) {
 		const [inner, outer] = [part.getBoundingClientRect(), part.parentElement.getBoundingClientRect()];
 		const isInside = inner.left >= outer.left + 1 && inner.right <= outer.right - 1 && inner.top >= outer.top

@@ -12,11 +12,13 @@ export class Proxy {
 	}
 
 	constructor(target) {
-		this.isCut = false;
+		this.isCut = this.isHeld = false;
 		this.sockets = new Set();
 		this.listener = createServer((near) => {
 			if (this.isCut)
 				return near.destroy();
+			if (this.isHeld)
+				return this.#hold(near);
 			const far = connect(target.port, target.hostname);
 			this.#join(near, far);
 			this.#join(far, near);
@@ -33,6 +35,17 @@ export class Proxy {
 		from.pipe(to);
 	}
 
+	#hold(near) {
+		this.sockets.add(near);
+		near.on('error', () => {});
+	}
+
+	/** From now on connections are taken, and nothing is passed on; resolves with the first. */
+	hold() {
+		this.isHeld = true;
+		return once(this.listener, 'connection');
+	}
+
 	cut() {
 		this.isCut = true;
 		for (const socket of this.sockets)
@@ -40,7 +53,7 @@ export class Proxy {
 	}
 
 	mend() {
-		this.isCut = false;
+		this.isCut = this.isHeld = false;
 	}
 
 	async stop() {
