@@ -89,7 +89,7 @@ enum {
 		"joins of one address (of IPv6: of one /64), so many at once and then so many a minute; "              \
 		"0: no limit",                                                                                         \
 		"Ten a second: an office behind one address at nine o'clock, and no more of a flood.  "                \
-		"This machine's own addresses have no limit.")                                                         \
+		"Loopback has no limit.")                                                                              \
 	X(limits, joins_per_token, NUMBER, "0", 0, 1000000, "joins",                                                   \
 		"joins with one token, so many at once and then so many a minute; 0: no limit",                        \
 		"None, because tokens are not checked, and who sends none is not counted.")                            \
