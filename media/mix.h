@@ -14,8 +14,10 @@ enum pl_mix_group {
 	PL_MIX_PCMA,
 	PL_MIX_LOW,    /* Opus, VOIP: for who takes less than ROBUST has */
 	PL_MIX_LOWEST, /* the same, in the least that Opus has (RFC 7587 section 6.1) */
+	PL_MIX_SHORT,  /* as FULL, in packets of half the length: for who takes none of 20 ms */
 	PL_MIX_GROUPS
 };
+_Static_assert(PL_MIX_GROUPS <= 8, "a mask of them is a byte");
 
 enum {
 	PL_MIX_TALKERS = 3,     /* in one mix, unless it is configured otherwise */
@@ -29,8 +31,17 @@ enum {
 	PL_MIX_STEREO_BPS = 64000,
 	PL_MIX_LOW_BPS = 12000,
 	PL_MIX_LOWEST_BPS = 6000,
-	PL_MIX_FRAME_MS = 20, /* of each group's packets */
+	PL_MIX_SHORT_BPS = 40000,
+	/* How long a group's packets are: all but those of SHORT. */
+	PL_MIX_FRAME_MS = 20,
+	PL_MIX_SHORT_FRAME_MS = 10,
 };
+
+/* Packets that a listener of the group gets for each tick of 20 ms. */
+static inline uint8_t pl_mix_packets(enum pl_mix_group group)
+{
+	return group == PL_MIX_SHORT ? PL_MIX_FRAME_MS / PL_MIX_SHORT_FRAME_MS : 1;
+}
 
 /* How a payload is coded.  G.711 has 8,000 samples a second (RFC 3551 section 4.5.14); comfort noise (RFC 3389) comes in
  * its stream, numbered with it, where there is nothing to hear. */

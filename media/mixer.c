@@ -47,8 +47,13 @@ struct pl_mixer_scratch {
 	float left[FRAME], right[FRAME], wide[2 * FRAME];
 	struct input input[PL_MIXER_VOICES_MAX];
 	uint8_t input_count;
-	bool has_narrow;              /* narrow is total at 8 kHz */
-	uint8_t level;                /* of total */
+	bool has_narrow; /* narrow is total at 8 kHz */
+	uint8_t level;   /* of total */
+	struct {
+		const float *pcm;
+		uint8_t level;
+		bool is_start;
+	} stream;                     /* of the tick's packets that are handed out now */
 	const struct pl_mixer *owner; /* whose tick this is */
 };
 
@@ -675,14 +680,25 @@ static void list_excepted(const struct pl_mixer *m, uint8_t group, struct pl_mix
 	}
 }
 
+/* What its packets of this tick are made of. */
+static void begin_stream(struct pl_mixer *m, struct pl_mixer_stream *stream, const struct pl_mixer_own *own)
+{
+	struct pl_mixer_scratch *s = m->pools->scratch;
+	s->stream.level = s->level;
+	s->stream.pcm = own != NULL ? own_samples(m, own, &s->stream.level) : shared_samples(m, stream);
+	s->stream.is_start = pl_mixer_stream_takes_start(stream, m->tick);
+	m->pools->counters.starts += s->stream.is_start && !pl_mixer_stream_is_narrow(stream->group);
+}
+
 static void write_packet(
 	struct pl_mixer *m, struct pl_mixer_stream *stream, const struct pl_mixer_own *own, struct pl_packet *out)
 {
 	struct pl_mixer_counters *counters = &m->pools->counters;
-	uint8_t level = m->pools->scratch->level;
-	const float *samples = own != NULL ? own_samples(m, own, &level) : shared_samples(m, stream);
+	const struct pl_mixer_scratch *s = m->pools->scratch;
+	const uint32_t clock = pl_mixer_stream_clock(stream->group),
+		       at = m->packet * pl_mixer_stream_samples(stream->group);
 	out->mix.only = own != NULL ? own->source : 0;
-	out->mix.is_start = pl_mixer_stream_takes_start(stream, m->tick);
+	out->mix.is_start = s->stream.is_start && m->packet == 0;
 	list_sources(m, &out->mix);
 	if (own == NULL)
 		list_excepted(m, stream->group, &out->mix);
@@ -691,15 +707,15 @@ static void write_packet(
 	out->source = 0;
 	out->track = PL_MIX_TRACK(stream->group);
 	out->ssrc = m->ssrc;
-	out->ts = m->tick * pl_mixer_stream_clock(stream->group);
+	out->ts = m->tick * clock + at;
 	out->seq = 0;
-	out->marker = stream->is_first;
+	out->marker = stream->is_first && m->packet == 0;
 	out->has_level = true;
-	out->level = level;
+	out->level = s->stream.level;
 	out->is_voice = out->mix.csrc_count > 0;
-	out->payload = (struct pl_bytes){ out->data, pl_mixer_stream_encode(stream, m->step, samples, out->mix.is_start,
-							     (struct pl_span){ out->data, sizeof out->data }) };
-	counters->starts += out->mix.is_start && !pl_mixer_stream_is_narrow(stream->group);
+	out->payload = (struct pl_bytes){ out->data,
+		pl_mixer_stream_encode(stream, m->step, s->stream.pcm + at, out->mix.is_start,
+			(struct pl_span){ out->data, sizeof out->data }) };
 	counters->encoded_shared += own == NULL;
 	counters->encoded_own += own != NULL;
 }
@@ -710,13 +726,21 @@ bool pl_mixer_next(struct pl_mixer *m, struct pl_packet *out)
 		return false;
 	PL_ASSERT(m->pools->scratch->owner == m);
 	while (m->next < PL_MIX_GROUPS + m->own_count) {
-		const uint8_t i = m->next++;
+		const uint8_t i = m->next;
 		const struct pl_mixer_own *own = i >= PL_MIX_GROUPS ? &m->own[i - PL_MIX_GROUPS] : NULL;
 		struct pl_mixer_stream *stream = own != NULL ? own->stream : m->shared[i];
-		if (stream != NULL && stream->is_running) {
-			write_packet(m, stream, own, out);
-			return true;
+		if (stream == NULL || !stream->is_running) {
+			m->next++;
+			continue;
 		}
+		if (m->packet == 0)
+			begin_stream(m, stream, own);
+		write_packet(m, stream, own, out);
+		if (++m->packet == pl_mix_packets(stream->group)) {
+			m->packet = 0;
+			m->next++;
+		}
+		return true;
 	}
 	m->next = DRAINED;
 	m->pools->scratch->owner = NULL;

@@ -3,7 +3,7 @@
  * So a room with K talkers costs K decodes and K + 1 encodes, however many listen.  In stereo each talker sits a little to one side.
  *
  *	hear (Opus packets of talkers) -> voice: jitter buffer, decoder -> choice of the loudest -> sums -> limiter -> encoders
- *	tick (each 20 ms)              -> next: one packet for each stream that is to be heard
+ *	tick (each 20 ms)              -> next: one packet for each stream that is to be heard (SHORT: two)
  *
  * A listener who starts to talk gets a copy of the shared encoder, so its decoder notices nothing: bit for bit the stream that it
  * would have heard.  One who has stopped keeps its own stream until it has been out of the mix for half a second and a
@@ -52,7 +52,7 @@ struct pl_mixer_load {
 struct pl_mixer_counters {
 	uint64_t ticks;                       /* of rooms */
 	uint64_t voices_mixed;                /* frames of talkers added into a mix */
-	uint64_t encoded_shared, encoded_own; /* frames */
+	uint64_t encoded_shared, encoded_own; /* packets */
 	uint64_t entries, exits;              /* of talkers */
 	uint64_t displaced;                   /* of the exits: for somebody louder */
 	uint64_t copied, returned;            /* listeners that got a stream of their own, and came back from it */
@@ -117,6 +117,7 @@ struct pl_mixer {
 	float loudness_db;              /* of the mix, falling slowly: what a frame must be far below to be quiet */
 	uint8_t step;                   /* of the load */
 	uint8_t next;                   /* the stream that pl_mixer_next comes to */
+	uint8_t packet;                 /* of those that it has in this tick */
 };
 
 void pl_mixer_init(struct pl_mixer *m, const struct pl_mixer_config *config);
@@ -135,10 +136,10 @@ PL_MUST_USE enum pl_drop pl_mixer_hear(struct pl_mixer *m, int64_t now_us, const
 void pl_mixer_silence(struct pl_mixer *m, uint32_t track);
 
 /* Mixes the next 20 ms; drained before (asserts).  tick: their number, rising by one where time is not to be missing;
- * timestamps are tick * 960 (G.711: * 160).  now_us: not before that of the packets heard. */
+ * timestamps are tick * 960 (G.711: * 160), and 480 more for the second packet of SHORT.  now_us: not before that of the packets heard. */
 void pl_mixer_tick(struct pl_mixer *m, int64_t now_us, uint32_t tick, const struct pl_mixer_load *load);
 
-/* Encodes the next stream of this tick into *out: payload (in its data), ts, ssrc, track, marker, level and mix; seq and source
+/* Encodes the next packet of this tick into *out: payload (in its data), ts, ssrc, track, marker, level and mix; seq and source
  * are 0.  False when there is none left; until then no other mixer of the same pools is to be ticked. */
 PL_MUST_USE bool pl_mixer_next(struct pl_mixer *m, struct pl_packet *out);
 

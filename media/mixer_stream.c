@@ -10,15 +10,17 @@ static const enum pl_opus_profile profile_of[PL_MIX_GROUPS] = {
 	[PL_MIX_STEREO] = PL_OPUS_CELT_STEREO,
 	[PL_MIX_LOW] = PL_OPUS_VOIP_LOW,
 	[PL_MIX_LOWEST] = PL_OPUS_VOIP_LOW,
+	[PL_MIX_SHORT] = PL_OPUS_CELT_10MS,
 };
 
-/* In CELT libopus does not count a packet's first byte: 400 bit/s. */
+/* In CELT libopus does not count a packet's first byte: 400 bit/s, and 800 in packets of 10 ms. */
 enum {
 	FULL = PL_MIX_FULL_BPS - 500,
 	ROBUST = PL_MIX_ROBUST_BPS,
 	STEREO = PL_MIX_STEREO_BPS - 500,
 	LOW = PL_MIX_LOW_BPS,
 	LOWEST = PL_MIX_LOWEST_BPS,
+	SHORT = PL_MIX_SHORT_BPS - 1000,
 };
 
 /* What each step of the load leaves an encoder.  The low ones repeat nothing for who loses packets, for it would be most of them, and have
@@ -30,6 +32,7 @@ static const struct pl_opus_tuning tuning_of[PL_MIX_GROUPS][PL_MIXER_LOAD_STEPS]
 	[PL_MIX_STEREO] = { { STEREO, 9, 0 }, { STEREO, 5, 0 }, { STEREO, 2, 0 }, { STEREO, 0, 0 }, { 48000, 0, 0 } },
 	[PL_MIX_LOW] = { { LOW, 9, 0 }, { LOW, 5, 0 }, { LOW, 5, 0 }, { LOW, 2, 0 }, { LOW, 0, 0 } },
 	[PL_MIX_LOWEST] = { { LOWEST, 9, 0 }, { LOWEST, 5, 0 }, { LOWEST, 5, 0 }, { LOWEST, 2, 0 }, { LOWEST, 0, 0 } },
+	[PL_MIX_SHORT] = { { SHORT, 9, 0 }, { SHORT, 5, 0 }, { SHORT, 2, 0 }, { SHORT, 0, 0 }, { 28000, 0, 0 } },
 };
 
 static struct pl_opus_encoder *encoder_of(const struct pl_mixer_stream *s)

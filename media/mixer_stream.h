@@ -30,7 +30,7 @@ static inline bool pl_mixer_stream_is_narrow(enum pl_mix_group group)
 	return group == PL_MIX_PCMU || group == PL_MIX_PCMA;
 }
 
-/* Samples of the RTP clock in one frame. */
+/* Samples of the RTP clock in one tick. */
 static inline uint32_t pl_mixer_stream_clock(enum pl_mix_group group)
 {
 	return pl_mixer_stream_is_narrow(group) ? PL_OPUS_FRAME / PL_DECIMATE_FACTOR : PL_OPUS_FRAME;
@@ -50,7 +50,13 @@ void pl_mixer_stream_run(struct pl_mixer_stream *s, bool has_voice);
 /* Whether the frame of this tick is made without prediction; asked once per tick. */
 bool pl_mixer_stream_takes_start(struct pl_mixer_stream *s, uint32_t tick);
 
-/* Encodes one frame: pcm has 960 samples (STEREO: of each channel, interleaved), of a G.711 group 160.  Returns the size. */
+/* Samples in each packet, of each channel; pl_mix_packets(group) of them are a tick. */
+static inline uint32_t pl_mixer_stream_samples(enum pl_mix_group group)
+{
+	return pl_mixer_stream_clock(group) / pl_mix_packets(group);
+}
+
+/* Encodes one packet: pcm has pl_mixer_stream_samples (STEREO: of each channel, interleaved).  Returns the size. */
 size_t pl_mixer_stream_encode(
 	struct pl_mixer_stream *s, uint8_t step, const float *pcm, bool is_start, struct pl_span out);
 

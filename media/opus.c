@@ -7,14 +7,16 @@
 enum { ALIGNMENT = 64, CHANNELS_MAX = 2, FRAMES_MAX = 48 /* in a packet (RFC 6716 section 3.2.5) */ };
 
 static const struct {
-	int clock_hz, channels, application, signal, is_fec, is_vbr;
+	int clock_hz, samples, channels, application, signal, is_fec, is_vbr;
 	struct pl_opus_tuning tuning;
 } profiles[PL_OPUS_PROFILES] = {
-	[PL_OPUS_CELT] = { 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 40000, 5, 0 } },
-	[PL_OPUS_CELT_STEREO] = { 48000, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 64000, 5, 0 } },
-	[PL_OPUS_VOIP] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 1, { 24000, 5, 10 } },
-	[PL_OPUS_VOIP_LOW] = { 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 0, { 12000, 5, 0 } },
-	[PL_OPUS_CELT_8K] = { 8000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 24000, 5, 0 } },
+	[PL_OPUS_CELT] = { 48000, 960, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 40000, 5, 0 } },
+	[PL_OPUS_CELT_STEREO] = { 48000, 960, 2, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1,
+		{ 64000, 5, 0 } },
+	[PL_OPUS_VOIP] = { 48000, 960, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 1, { 24000, 5, 10 } },
+	[PL_OPUS_VOIP_LOW] = { 48000, 960, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 0, { 12000, 5, 0 } },
+	[PL_OPUS_CELT_8K] = { 8000, 160, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 24000, 5, 0 } },
+	[PL_OPUS_CELT_10MS] = { 48000, 480, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 1, { 40000, 5, 0 } },
 };
 
 /* libopus's state follows in the same memory; it may be copied as bytes (opus.h, opus_encoder_get_size). */
@@ -143,7 +145,7 @@ struct pl_opus_tuning pl_opus_encoder_tuning(const struct pl_opus_encoder *e)
 size_t pl_opus_encode(struct pl_opus_encoder *e, const float *pcm, bool is_independent, struct pl_span out)
 {
 	OpusEncoder *state = state_of_encoder(e);
-	const int samples = profiles[e->profile].clock_hz / 50;
+	const int samples = profiles[e->profile].samples;
 	if (is_independent)
 		opus_encoder_ctl(state, OPUS_SET_PREDICTION_DISABLED(1));
 	const opus_int32 size = opus_encode_float(state, pcm, samples, out.data,

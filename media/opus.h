@@ -22,7 +22,8 @@ enum pl_opus_profile {
 	PL_OPUS_CELT_STEREO, /* the same in stereo, interleaved, 64 kb/s */
 	PL_OPUS_VOIP,        /* for bad networks: SILK with in-band FEC for 10 % loss; mono, 24 kb/s */
 	PL_OPUS_VOIP_LOW, /* for narrow networks: SILK without FEC, and no packet has more than its share; mono, 12 kb/s */
-	PL_OPUS_CELT_8K, /* CELT alone, takes 160 samples at 8 kHz; mono, 24 kb/s */
+	PL_OPUS_CELT_8K,   /* CELT alone, takes 160 samples at 8 kHz; mono, 24 kb/s */
+	PL_OPUS_CELT_10MS, /* CELT alone, takes 480 samples: packets of 10 ms; mono, 40 kb/s */
 	PL_OPUS_PROFILES
 };
 
@@ -57,7 +58,8 @@ void pl_opus_encoder_tune(struct pl_opus_encoder *e, const struct pl_opus_tuning
 /* How it is tuned now. */
 struct pl_opus_tuning pl_opus_encoder_tuning(const struct pl_opus_encoder *e);
 
-/* Encodes 20 ms: 960 samples of each channel, 160 with PL_OPUS_CELT_8K, -1 to 1 (beyond that they may clip).
+/* Encodes 20 ms: 960 samples of each channel, 160 with PL_OPUS_CELT_8K; or 10 ms: 480 with PL_OPUS_CELT_10MS.  -1 to 1 (beyond
+ * that they may clip).
  * is_independent: this frame is predicted from none before it, so that somebody can begin to listen here (some 10 % more
  * bits).  Returns the packet's size; 0 when libopus refuses, which is our bug or an out of a few bytes. */
 size_t pl_opus_encode(struct pl_opus_encoder *e, const float *pcm, bool is_independent, struct pl_span out);

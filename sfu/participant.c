@@ -290,6 +290,12 @@ static void apply_slots(struct pl_participant *p, const struct pl_description *d
 
 /* ---- talkers or the mix ---- */
 
+/* Packets as most have them are too long for it. */
+static bool needs_short(const struct pl_participant *p)
+{
+	return p->frame_max_ms != 0 && p->frame_max_ms < PL_MIX_FRAME_MS;
+}
+
 /* The mix is in one slot, but the next offer may have it in another. */
 static void note_limits(struct pl_participant *p)
 {
@@ -302,11 +308,14 @@ static void note_limits(struct pl_participant *p)
 		if (spec->bitrate_max_bps != 0 &&
 			(p->bitrate_max_bps == 0 || spec->bitrate_max_bps < p->bitrate_max_bps))
 			p->bitrate_max_bps = spec->bitrate_max_bps;
-		if (spec->ptime_max_ms < PL_MIX_FRAME_MS || spec->ptime_max_ms >= PL_OPUS_PACKET_MS_MAX)
+		if (spec->ptime_max_ms < PL_MIX_SHORT_FRAME_MS || spec->ptime_max_ms >= PL_OPUS_PACKET_MS_MAX)
 			continue;
 		if (p->frame_max_ms == 0 || spec->ptime_max_ms < p->frame_max_ms)
 			p->frame_max_ms = (uint8_t)spec->ptime_max_ms;
 	}
+	/* No mix keeps to both: the bitrate it is. */
+	if (needs_short(p) && p->bitrate_max_bps != 0 && p->bitrate_max_bps < PL_MIX_SHORT_BPS)
+		p->frame_max_ms = 0;
 }
 
 bool pl_participant_is_limited(const struct pl_participant *p)
@@ -344,6 +353,8 @@ static enum pl_mix_group choose_group(const struct pl_participant *p, const stru
 		return PL_MIX_PCMU;
 	if (spec->coding == PL_CODING_PCMA)
 		return PL_MIX_PCMA;
+	if (needs_short(p))
+		return PL_MIX_SHORT;
 	const enum pl_mix_group wish = p->loss.is_lossy ? PL_MIX_ROBUST : p->mix_wish;
 	size_t i = 0;
 	while (i + 1 < PL_COUNT(ladder) && ladder[i].group != wish)
@@ -416,6 +427,12 @@ static enum content content_of(const struct pl_slots *slots, uint8_t slot)
 	return PL_MIX_IS_TRACK(slots->track[slot]) ? MIX : TALKER;
 }
 
+static uint8_t start_wait_of(const struct pl_slots *slots)
+{
+	const uint8_t packets = slots->mix != 0 ? pl_mix_packets((enum pl_mix_group)(slots->mix - 1)) : 1;
+	return (uint8_t)(PL_SLOT_START_WAIT * packets);
+}
+
 bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *speakers, int64_t now_us)
 {
 	const int first = pl_slots_audio_first(&p->slots);
@@ -429,7 +446,7 @@ bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *sp
 		 * room's mix have one clock: there the stream goes on. */
 		if ((changed >> i & 1) == 0)
 			continue;
-		p->slot[i].start_wait = PL_SLOT_START_WAIT;
+		p->slot[i].start_wait = start_wait_of(&p->slots);
 		if (i != first || !was_mixed || !PL_MIX_IS_TRACK(p->slots.track[i]))
 			pl_rewrite_reset_source(&p->slot[i].rewrite);
 		if (before[i] != NOTHING && before[i] != content_of(&p->slots, i))
@@ -441,8 +458,9 @@ bool pl_participant_refit(struct pl_participant *p, const struct pl_speakers *sp
 size_t pl_participant_part(struct pl_participant *p, int64_t now_us, uint8_t header[static PL_RTP_TEMPLATE_SIZE_MAX],
 	struct pl_bytes *payload)
 {
-	/* RFC 6716: 20 ms of CELT in mono, all of it silence. */
-	static const uint8_t silence[] = { 0xf8, 0xff, 0xfe };
+	/* RFC 6716: 20 or 10 ms of CELT in mono, all of it silence. */
+	static const uint8_t silence_20[] = { 0xf8, 0xff, 0xfe }, silence_10[] = { 0xf0, 0xff, 0xfe };
+	const struct pl_bytes silence = { needs_short(p) ? silence_10 : silence_20, sizeof silence_20 };
 	while (p->ended != 0) {
 		const int i = __builtin_ctz(p->ended);
 		struct pl_slot *slot = &p->slot[i];
@@ -455,12 +473,12 @@ size_t pl_participant_part(struct pl_participant *p, int64_t now_us, uint8_t hea
 		pl_rewrite_follow(&slot->rewrite, now_us, &rtp);
 		pl_rewrite_reset_source(&slot->rewrite);
 		slot->packets++;
-		slot->octets += sizeof silence;
+		slot->octets += (uint32_t)silence.size;
 		const struct pl_rtp_stamp stamp = {
 			.seq = rtp.seq, .ts = rtp.ts, .csrc = p->slots.last[i], .has_level = true, .level = 127
 		};
 		pl_rtp_template_write(&slot->header, &stamp, header);
-		*payload = (struct pl_bytes){ silence, sizeof silence };
+		*payload = silence;
 		return slot->header.size;
 	}
 	return 0;

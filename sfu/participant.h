@@ -26,8 +26,8 @@ struct pl_talk {
 	uint8_t frame_ms; /* of one packet */
 };
 
-/* Packets of a mix that a new listener waits for one that can be decoded without those before it: longer than a mixer lets
- * anybody wait. */
+/* Ticks of a mix in whose packets a new listener waits for one that can be decoded without those before it: longer than a mixer
+ * lets anybody wait. */
 enum { PL_SLOT_START_WAIT = 15 };
 
 /* What one track's packets may be: 400 a second are the shortest frames that Opus has, 2.5 ms, and 100 at once are two seconds

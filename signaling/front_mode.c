@@ -15,6 +15,7 @@ static const char *word_of_group(uint32_t group)
 		[PL_MIX_PCMA] = "pcma",
 		[PL_MIX_LOW] = "low",
 		[PL_MIX_LOWEST] = "lowest",
+		[PL_MIX_SHORT] = "short",
 	};
 	PL_ASSERT(group < PL_MIX_GROUPS);
 	return words[group];

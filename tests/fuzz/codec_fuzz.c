@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ROOMS = 3, TALKERS = 12, VOICES = 6, ENCODERS = 8, TRANSCODERS = 2, HELD = PL_POOL_PACKETS_MIN, GROUPS = 32 };
+enum { ROOMS = 3, TALKERS = 12, VOICES = 6, ENCODERS = 8, TRANSCODERS = 2, HELD = PL_POOL_PACKETS_MIN };
 enum { STEP_OPEN, STEP_HEAR, STEP_HEAR_MORE, STEP_NOISE, STEP_SILENT, STEP_TRANSCODE, STEP_LOAD, STEP_TIME };
 
 struct world {
@@ -52,7 +52,9 @@ static void check_mix(struct world *w, const struct pl_cross *message)
 		PL_ASSERT(p->mix.csrc[i] != p->mix.only || p->mix.only == 0);
 	PL_ASSERT(p->mix.only == 0 || p->mix.except_count == 0);
 	const bool is_narrow = p->track == PL_MIX_TRACK(PL_MIX_PCMU) || p->track == PL_MIX_TRACK(PL_MIX_PCMA);
-	const uint32_t ts = is_narrow ? p->ts * 6 : p->ts;
+	const uint32_t second = p->track == PL_MIX_TRACK(PL_MIX_SHORT) ? p->ts % PL_OPUS_FRAME : 0;
+	const uint32_t ts = is_narrow ? p->ts * 6 : p->ts - second;
+	PL_ASSERT(second == 0 || (second == PL_OPUS_FRAME / 2 && !p->mix.is_start && !p->marker));
 	PL_ASSERT((int32_t)(ts - w->ts_last[message->room]) >= 0);
 	w->ts_last[message->room] = ts;
 }
@@ -151,12 +153,14 @@ static void step(struct world *w)
 {
 	const uint8_t byte = next_byte(w), argument = byte >> 3;
 	switch (byte & 7) {
-	case STEP_OPEN:
+	case STEP_OPEN: {
+		const uint8_t more = next_byte(w);
 		take(w, (struct pl_cross){ .kind = PL_CROSS_MIX_OPEN,
 				.room = 1 + argument % ROOMS,
-				.groups = argument,
-				.fresh = next_byte(w) % GROUPS });
+				.groups = argument | (more & 0xe0), /* all eight */
+				.fresh = more });
 		break;
+	}
 	case STEP_HEAR:
 	case STEP_HEAR_MORE:
 	case STEP_NOISE:

@@ -74,6 +74,22 @@ async def a_single_slot_is_mixed_by_auto(server):
     await asyncio.gather(*(peer.leave() for peer in (one, two, ann, bob)))
 
 
+async def who_takes_less(server):
+    """Who takes fewer bits than a talker sends, or shorter packets, hears it in a mix; who takes as many hears it as it is."""
+    small = await AiortcPeer.join(server.url, "limits", "Small", slots=1, takes={"bitrate": 40000})
+    wide = await AiortcPeer.join(server.url, "limits", "Wide", slots=1, takes={"bitrate": 80000})
+    short = await GstreamerPeer.join(server.url, "limits", "Short", hz=None, slots=1, takes={"maxptime": 10})
+    await until_slot(small, None)
+    ann = await GstreamerPeer.join(server.url, "limits", "Ann", hz=ANN_HZ)  # 64 kb/s, in packets of 20 ms
+    await until_slot(short, "short")
+    await until_slot(small, "full")
+    for peer in (small, short):
+        await peer.until_chords(TONES, chord(ANN_HZ))
+    await wide.until_hears(TONES, [ANN_HZ])
+    await until_slot(wide, None)
+    await asyncio.gather(*(peer.leave() for peer in (small, wide, short, ann)))
+
+
 async def telephones(server):
     """Who has PCMU or PCMA alone hears the others and is heard by them, each in what they have; one behind a gateway, too, that
     offers one m-line and no group."""
@@ -224,7 +240,7 @@ async def without_a_token():
 
 async def main():
     with Server(settings={"admin.token": TOKEN}) as server:
-        for test in (the_others_in_one_stream, a_single_slot_is_mixed_by_auto, telephones, players, the_kill_switch,
+        for test in (the_others_in_one_stream, a_single_slot_is_mixed_by_auto, who_takes_less, telephones, players, the_kill_switch,
                      the_ladder):
             await test(server)
             print(f"ok: {test.__name__}: {test.__doc__.splitlines()[0]}", flush=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import traceback
 
@@ -23,22 +24,36 @@ def run(main):
         os._exit(1)
 
 
+def limited(sdp, bitrate=None, maxptime=None):
+    """The offer of one that takes no more of Opus."""
+    sections = re.split(r"(?=^m=)", sdp, flags=re.M)
+    for i, section in enumerate(sections):
+        opus = re.search(r"^a=rtpmap:(\d+) opus/", section, re.M | re.I)
+        if opus is not None and bitrate is not None:
+            assert f"a=fmtp:{opus[1]} " not in section, section  # one line has all parameters
+            sections[i] += f"a=fmtp:{opus[1]} maxaveragebitrate={bitrate}\r\n"
+        if opus is not None and maxptime is not None:
+            sections[i] += f"a=maxptime:{maxptime}\r\n"
+    return "".join(sections)
+
+
 class Peer:
     """A subclass gives _offer(), which returns SDP, _accept(sdp) and _stop(), all coroutines; it adds to ears and calls
     _happened.set() when something was heard.  After join, welcome is the server's answer, and events holds what it told since."""
 
     @classmethod
-    async def join(cls, url, room, name, audio=None, **options):
+    async def join(cls, url, room, name, audio=None, takes=None, **options):
+        """takes: what of limited."""
         peer = cls(**options)
-        await peer.join_in(url, room, name, audio)
+        await peer.join_in(url, room, name, audio, takes)
         await peer.until_event(t="connected")
         return peer
 
-    async def join_in(self, url, room, name, audio=None):
+    async def join_in(self, url, room, name, audio=None, takes=None):
         """As join, without waiting for the media."""
         self.socket = await PlenumSocket.connect(url)
         self.welcome = await self.socket.request(t="join", v=1, room=room, name=name, audio=audio,
-                                                 sdp=await self._offer())
+                                                 sdp=limited(await self._offer(), **(takes or {})))
         assert self.welcome["t"] == "welcome", self.welcome
         self._spawn(self._read_events())
         await self._accept(self.welcome["sdp"])

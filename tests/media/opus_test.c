@@ -41,8 +41,11 @@ static int teardown(void **state)
 
 static size_t frame_values(enum pl_opus_profile profile)
 {
-	return profile == PL_OPUS_CELT_8K ? PL_OPUS_FRAME / 6
-					  : PL_OPUS_FRAME * (profile == PL_OPUS_CELT_STEREO ? 2 : 1);
+	if (profile == PL_OPUS_CELT_8K)
+		return PL_OPUS_FRAME / 6;
+	if (profile == PL_OPUS_CELT_10MS)
+		return PL_OPUS_FRAME / 2;
+	return PL_OPUS_FRAME * (profile == PL_OPUS_CELT_STEREO ? 2 : 1);
 }
 
 /* Frame number n of something to encode, frame_values(profile) values. */
@@ -95,6 +98,7 @@ static void test_opus_template_copy_is_a_new_encoder(void **state)
 		{ PL_OPUS_VOIP, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 1, 24000, 10, 1 },
 		{ PL_OPUS_VOIP_LOW, 48000, 1, OPUS_APPLICATION_VOIP, OPUS_SIGNAL_VOICE, 0, 12000, 0, 0 },
 		{ PL_OPUS_CELT_8K, 8000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 24000, 0, 1 },
+		{ PL_OPUS_CELT_10MS, 48000, 1, OPUS_APPLICATION_RESTRICTED_LOWDELAY, OPUS_AUTO, 0, 40000, 0, 1 },
 	};
 	struct pl_opus_encoder *ours = take(pl_opus_encoder_bytes());
 	for (size_t r = 0; r < PL_COUNT(row); r++) {
@@ -112,7 +116,8 @@ static void test_opus_template_copy_is_a_new_encoder(void **state)
 			uint8_t packet[ROOM], expected[ROOM];
 			float pcm[PL_OPUS_FRAME * STEREO];
 			sound(row[r].profile, n, pcm);
-			const int size = opus_encode_float(fresh, pcm, row[r].clock_hz / 50, expected, ROOM);
+			const int samples = (int)frame_values(row[r].profile) / row[r].channels;
+			const int size = opus_encode_float(fresh, pcm, samples, expected, ROOM);
 			assert_int_equal(encode(ours, row[r].profile, n, packet), size);
 			assert_memory_equal(packet, expected, (size_t)size);
 		}

@@ -117,6 +117,7 @@ static void drain(struct call *c)
 		assert_int_equal(c->out->source, SOURCE);
 		assert_int_equal(c->out->track, TRACK);
 		assert_int_equal(c->out->mix_group, PL_MIX_PCMU + 1);
+		assert_in_range(c->out->bps, 1, 24000); /* as it is tuned */
 		assert_int_equal(c->out->coding, PL_CODING_OPUS);
 		assert_true(c->out->has_level && c->out->level <= 127);
 		assert_ptr_equal(c->out->payload.data, c->out->data);

@@ -75,8 +75,22 @@ static void test_mixing_for_who_takes_few_bits(void **state)
 	pl_sim_destroy(&sim);
 }
 
-/* Who takes packets of 20 or 40 ms hears talkers as long as theirs are no longer, and the mix from the first one on that is; who takes
- * any hears the talkers on.  On either shard, and who comes later, too. */
+static uint8_t packet_ms(const struct pl_sim_packet *packet)
+{
+	return pl_opus_packet_ms((struct pl_bytes){ packet->payload, packet->size });
+}
+
+static void assert_packets_of(const struct pl_sim_peer *p, uint8_t ms_max)
+{
+	assert_true(p->slot[0].count > 0);
+	for (uint8_t slot = 0; slot < p->description.slot_count; slot++) {
+		for (size_t i = 0; i < p->slot[slot].count; i++)
+			assert_in_range(packet_ms(&p->slot[slot].packet[i]), 1, ms_max);
+	}
+}
+
+/* Who takes packets of 10, 20 or 40 ms hears talkers as long as theirs are no longer, and the mix from the first one on that is; who
+ * takes any, or none that a mix has, hears the talkers on.  On either shard, and who comes later, too. */
 static void test_mixing_for_who_takes_short_packets(void **state)
 {
 	(void)state;
@@ -84,35 +98,36 @@ static void test_mixing_for_who_takes_short_packets(void **state)
 	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 0, true), *bob = join(sim, PL_AUDIO_FORWARD, 0, true);
 	struct pl_sim_peer *of_20 = join(sim, PL_AUDIO_FORWARD, 2, false);
 	struct pl_sim_peer *of_40 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false);
-	struct pl_sim_peer *of_10 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false); /* not met by anybody, so let be */
+	struct pl_sim_peer *of_10 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false);
+	struct pl_sim_peer *of_5 = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false); /* not met by anybody, so let be */
 	struct pl_sim_peer *any = join_at(sim, 1, PL_AUDIO_FORWARD, 2, false);
 	take_limits(of_20, 0, 20);
 	take_limits(of_40, 0, 40);
 	take_limits(of_10, 0, 10);
+	take_limits(of_5, 0, 5);
 	for (uint8_t frames = 1; frames <= 3; frames++) {
 		ann->frames = frames;
 		const int64_t from_ms = pl_sim_now_ms(sim);
 		pl_sim_run(sim, 3000);
 		assert_int_equal(of_20->slots_event.slots.is_mixed, frames > 1);
 		assert_int_equal(of_40->slots_event.slots.is_mixed, frames > 2);
-		assert_false(of_10->slots_event.slots.is_mixed || any->slots_event.slots.is_mixed);
-		struct pl_sim_peer *listener[] = { of_20, of_40, of_10, any };
+		assert_true(of_10->slots_event.slots.is_mixed);
+		assert_int_equal(of_10->slots_event.slots.group, PL_MIX_SHORT);
+		assert_false(of_5->slots_event.slots.is_mixed || any->slots_event.slots.is_mixed);
+		struct pl_sim_peer *listener[] = { of_10, of_20, of_40, of_5, any };
 		for (size_t i = 0; i < PL_COUNT(listener); i++) {
 			pl_sim_assert_hears(listener[i], ann, from_ms + 1800, from_ms + 2800, true);
 			pl_sim_assert_hears(listener[i], bob, from_ms + 1800, from_ms + 2800, true);
-			for (size_t k = 0; i < 2 && k < listener[i]->slot[0].count; k++) {
-				const struct pl_sim_packet *packet = &listener[i]->slot[0].packet[k];
-				const struct pl_bytes payload = { packet->payload, packet->size };
-				assert_in_range(pl_opus_packet_ms(payload), 1, i == 0 ? 20 : 40);
-			}
+			static const uint8_t ms_max[] = { 10, 20, 40 };
+			if (i < PL_COUNT(ms_max))
+				assert_packets_of(listener[i], ms_max[i]);
 		}
 	}
 	struct pl_sim_peer *late = join(sim, PL_AUDIO_FORWARD, 2, false);
 	take_limits(late, 0, 40);
 	pl_sim_run(sim, 2500);
 	assert_true(late->slots_event.slots.is_mixed);
-	const struct pl_sim_packet *packet = last_packet(late);
-	assert_int_equal(pl_opus_packet_ms((struct pl_bytes){ packet->payload, packet->size }), 20);
+	assert_int_equal(packet_ms(last_packet(late)), 20);
 	pl_sim_assert_flawless(sim, 0);
 	pl_sim_destroy(&sim);
 }
@@ -217,6 +232,84 @@ static void test_mixing_leaves_who_is_met(void **state)
 	pl_sim_destroy(&sim);
 }
 
+/* Whoever takes 10 ms and no more hears the mix as others do: all but itself, without a click when talkers come and go, when it begins to
+ * talk and ends, and when it asks for another quality, which it cannot have.  It is there that the stream of 10 ms is copied, left and
+ * entered. */
+static void test_mixing_in_short_packets(void **state)
+{
+	enum { BOUND = 2 };
+	(void)state;
+	struct pl_sim *sim = make_sim(44, 2);
+	struct pl_sim_peer *ann = join(sim, PL_AUDIO_MIXED, 1, true), *bob = join_at(sim, 1, PL_AUDIO_MIXED, 1, true);
+	struct pl_sim_peer *listener[2];
+	for (uint8_t i = 0; i < 2; i++) {
+		listener[i] = join_at(sim, i, PL_AUDIO_MIXED, 1, false);
+		take_limits(listener[i], 0, (uint16_t)(10 + 9 * i));
+	}
+	take_limits(bob, 0, 10); /* a talker, too */
+	pl_sim_run(sim, 3000);
+	const double steady = pl_sim_click(listener[0], 0, 1500, 2900), steady_bob = pl_sim_click(bob, 0, 1500, 2900);
+	assert_true(steady > 0 && steady_bob > 0);
+
+	const int64_t from_ms = pl_sim_now_ms(sim) - 100;
+	for (int i = 0; i < 4; i++) {
+		pl_sim_mute(ann, i % 2 == 0);
+		pl_sim_mute(join_at(sim, (uint8_t)(i % 2), PL_AUDIO_MIXED, 1, false), true);
+		pl_sim_run(sim, 730);
+		pl_sim_set_mode(listener[1], PL_AUDIO_MIXED, i % 2 == 0 ? PL_MIX_STEREO : PL_MIX_ROBUST);
+	}
+	const int64_t talk_ms = pl_sim_now_ms(sim); /* its tone begins and ends with a click, which is to be heard */
+	for (int i = 0; i < 4; i++) {
+		pl_sim_talk(listener[0], i % 2 == 0);
+		pl_sim_run(sim, 1730);
+	}
+	pl_sim_run(sim, 4000);
+	const int64_t to_ms = pl_sim_now_ms(sim) - 100;
+	assert_true(codec(sim).mixer.copied > 0 && codec(sim).mixer.returned > 0);
+	for (size_t i = 0; i < 2; i++) {
+		pl_sim_assert_hears(listener[i], bob, 1500, to_ms, true);
+		pl_sim_assert_hears(listener[i], ann, to_ms - 5000, to_ms, true);
+		const double click = pl_sim_click(listener[i], 0, from_ms, i == 0 ? to_ms : talk_ms);
+		if (click > BOUND * steady)
+			fail_msg("listener %zu: %.4f, steady %.4f", i, click, steady);
+		assert_packets_of(listener[i], 10);
+		assert_int_equal(listener[i]->slots_event.slots.group, PL_MIX_SHORT);
+	}
+	pl_sim_assert_hears(listener[0], listener[0], SETTLE_MS, to_ms, false);
+	pl_sim_assert_hears(bob, bob, SETTLE_MS, to_ms, false);
+	assert_packets_of(bob, 10);
+	/* It takes a tick's packets, in order, and at its pace. */
+	const struct pl_sim_slot *slot = &listener[1]->slot[0];
+	for (size_t i = 1; i < slot->count; i++) {
+		const struct pl_sim_packet *packet = &slot->packet[i];
+		if (packet->at_us > 1500000)
+			assert_int_equal(packet->ts - slot->packet[i - 1].ts, 480);
+	}
+	assert_in_range(bitrate_of(listener[1], 1500, to_ms), 20000, PL_MIX_SHORT_BPS);
+	pl_sim_assert_flawless(sim, 0);
+	pl_sim_destroy(&sim);
+}
+
+/* On a network that loses a tenth and mixes up the rest a voice stays there in packets of 10 ms. */
+static void test_mixing_in_short_packets_survives_a_bad_network(void **state)
+{
+	(void)state;
+	struct pl_sim *sim = make_sim(45, 2);
+	struct pl_sim_peer *ann = join(sim, PL_AUDIO_FORWARD, 1, true);
+	struct pl_sim_peer *listener = join_at(sim, 1, PL_AUDIO_FORWARD, 1, false);
+	take_limits(listener, 0, 10);
+	pl_sim_run(sim, 2000);
+	listener->link = (struct pl_network_link){ .loss_permille = 100, .delay_us = 15000, .jitter_us = 60000 };
+	pl_sim_run(sim, 10000);
+	const double share = pl_sim_share(listener, ann, 2000, 11900);
+	if (share < 0.95)
+		fail_msg("heard for %.2f", share);
+	assert_packets_of(listener, 10);
+	assert_null(pl_sim_flaw(listener, 0, 300));                        /* of 1,000 */
+	assert_int_equal(listener->slots_event.slots.group, PL_MIX_SHORT); /* however much it has lost */
+	pl_sim_destroy(&sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_mixing_for_who_takes_short_packets),
 		cmocka_unit_test(test_mixing_for_who_takes_less_than_is_sent),
 		cmocka_unit_test(test_mixing_leaves_who_is_met),
+		cmocka_unit_test(test_mixing_in_short_packets),
+		cmocka_unit_test(test_mixing_in_short_packets_survives_a_bad_network),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <opus/opus.h>
+
+#include "media/opus.h"
 
 enum { SOURCE = 9, OPUS = 111, CLOCK_HZ = 48000 };
 
@@ -352,6 +355,14 @@ static void test_participant_hears_talkers_within_its_limits(void **state)
 		{ 64000, 40, { 60000, 60 }, true, true },
 		{ 64000, 40, { 96000, 20 }, true, true },
 		{ 64000, 40, { 60000, 40 }, true, false },
+		/* Shorter than most are: as soon as one comes; and shorter than any mix is: never. */
+		{ 0, 10, { 0, 10 }, true, false },
+		{ 0, 10, { 0, 20 }, true, true },
+		{ 0, 19, { 0, 20 }, true, true },
+		{ 0, 9, { 0, 20 }, false, false },
+		{ 0, 1, { 0, 120 }, false, false },
+		{ PL_MIX_SHORT_BPS, 10, { 0, 20 }, true, true },
+		{ PL_MIX_SHORT_BPS - 1, 10, { 0, 20 }, true, false },
 	};
 	for (size_t i = 0; i < PL_COUNT(of); i++) {
 		struct fixture f;
@@ -367,6 +378,96 @@ static void test_participant_hears_talkers_within_its_limits(void **state)
 		apply(&f);
 		if (pl_participant_is_limited(&f.p) != of[i].is_limited || (f.p.slots.mix != 0) != of[i].is_mixed)
 			fail_msg("case %zu", i);
+	}
+}
+
+/* Whoever takes no packets of 20 ms has those of 10, whatever else it wishes or needs; but for the bitrate, which is a limit, too. */
+static void test_participant_hears_short_packets(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t ptime_max_ms;
+		uint32_t bitrate_max_bps;
+		enum pl_mix_group wish;
+		bool is_lossy;
+		enum pl_coding coding;
+		enum pl_mix_group group;
+	} of[] = {
+		{ 10, 0, PL_MIX_FULL, false, PL_CODING_OPUS, PL_MIX_SHORT },
+		{ 19, 0, PL_MIX_STEREO, false, PL_CODING_OPUS, PL_MIX_SHORT },
+		{ 15, 0, PL_MIX_ROBUST, true, PL_CODING_OPUS, PL_MIX_SHORT },
+		{ 10, 510000, PL_MIX_FULL, false, PL_CODING_OPUS, PL_MIX_SHORT },
+		{ 10, PL_MIX_SHORT_BPS, PL_MIX_STEREO, false, PL_CODING_OPUS, PL_MIX_SHORT },
+		{ 10, PL_MIX_SHORT_BPS - 1, PL_MIX_STEREO, false, PL_CODING_OPUS, PL_MIX_ROBUST },
+		{ 10, 6000, PL_MIX_FULL, false, PL_CODING_OPUS, PL_MIX_LOWEST },
+		{ 20, 0, PL_MIX_FULL, false, PL_CODING_OPUS, PL_MIX_FULL },
+		{ 9, 0, PL_MIX_FULL, false, PL_CODING_OPUS, PL_MIX_FULL },
+		{ 10, 0, PL_MIX_FULL, false, PL_CODING_PCMA, PL_MIX_PCMA },
+	};
+	for (size_t i = 0; i < PL_COUNT(of); i++) {
+		struct fixture f;
+		init(&f, 1);
+		f.description.slot_count = 1;
+		f.description.slot[0] = slot_spec("x", 50);
+		f.description.slot[0].coding = of[i].coding;
+		f.description.slot[0].bitrate_max_bps = of[i].bitrate_max_bps;
+		f.description.slot[0].ptime_max_ms = of[i].ptime_max_ms;
+		f.description.audio_mode = PL_AUDIO_MIXED;
+		f.description.mix_wish = of[i].wish;
+		f.p.can_mix = true;
+		f.p.loss.is_lossy = of[i].is_lossy;
+		apply(&f);
+		if (f.p.slots.mix - 1 != (int)of[i].group)
+			fail_msg("case %zu: mix %d", i, f.p.slots.mix - 1);
+	}
+}
+
+/* What ends a talker's stream is no longer than what its listener takes, and is silence. */
+static void test_participant_parts_with_what_is_taken(void **state)
+{
+	(void)state;
+	static const uint16_t ptime_max_ms[] = { 0, 20, 10 };
+	for (size_t i = 0; i < PL_COUNT(ptime_max_ms); i++) {
+		struct fixture f;
+		uint8_t header[PL_RTP_TEMPLATE_SIZE_MAX];
+		struct pl_bytes payload;
+		init(&f, 1);
+		f.description.slot_count = 1;
+		f.description.slot[0] = slot_spec("x", 50);
+		f.description.slot[0].ptime_max_ms = ptime_max_ms[i];
+		apply(&f);
+		f.p.slots.last[0] = 7;
+		f.p.slot[0].rewrite.sent_last_us = 0;
+		f.p.ended = 1;
+		assert_true(pl_participant_part(&f.p, 1000, header, &payload) > 0);
+		assert_int_equal(pl_opus_packet_ms(payload), i == 2 ? 10 : 20);
+		int error;
+		float pcm[960];
+		OpusDecoder *decoder = opus_decoder_create(48000, 1, &error);
+		assert_non_null(decoder);
+		const int samples = opus_decode_float(decoder, payload.data, (int)payload.size, pcm, 960, 0);
+		assert_int_equal(samples, i == 2 ? 480 : 960);
+		for (int k = 0; k < samples; k++)
+			assert_true(pcm[k] < 1e-4F && pcm[k] > -1e-4F);
+		opus_decoder_destroy(decoder);
+	}
+}
+
+/* A listener waits as long for a frame to begin with in packets of either length. */
+static void test_participant_waits_for_a_start_in_ticks(void **state)
+{
+	(void)state;
+	for (int is_short = 0; is_short < 2; is_short++) {
+		struct fixture f;
+		init(&f, 1);
+		f.description.slot_count = 1;
+		f.description.slot[0] = slot_spec("x", 50);
+		f.description.slot[0].ptime_max_ms = is_short ? 10 : 20;
+		f.description.audio_mode = PL_AUDIO_MIXED;
+		f.p.can_mix = true;
+		apply(&f);
+		assert_true(pl_participant_refit(&f.p, &f.speakers, 0));
+		assert_int_equal(f.p.slot[0].start_wait, PL_SLOT_START_WAIT * (is_short ? 2 : 1));
 	}
 }
 
@@ -447,6 +548,9 @@ int main(void)
 		cmocka_unit_test(test_participant_chooses_between_talkers_and_the_mix),
 		cmocka_unit_test(test_participant_keeps_to_its_tightest_slot),
 		cmocka_unit_test(test_participant_hears_talkers_within_its_limits),
+		cmocka_unit_test(test_participant_hears_short_packets),
+		cmocka_unit_test(test_participant_parts_with_what_is_taken),
+		cmocka_unit_test(test_participant_waits_for_a_start_in_ticks),
 		cmocka_unit_test(test_participant_loss_has_to_last),
 		cmocka_unit_test(test_participant_groups_are_one_stream),
 	};

@@ -175,7 +175,8 @@ static struct pl_event mix_event(uint32_t room, uint32_t source, enum pl_mix_gro
 static void test_mode_slots_name_the_mix(void **state)
 {
 	(void)state;
-	static const char *const names[PL_MIX_GROUPS] = { "full", "robust", "stereo", "pcmu", "pcma", "low", "lowest" };
+	static const char *const names[PL_MIX_GROUPS] = { "full", "robust", "stereo", "pcmu", "pcma", "low", "lowest",
+		"short" };
 	struct pl_harness h;
 	start(&h, FULL_AND_ROBUST);
 	const struct pl_harness_member ann = pl_harness_join(&h, "kitchen", "Ann");
@@ -190,7 +191,7 @@ static void test_mode_slots_name_the_mix(void **state)
 	}
 	/* An offer that keeps the slot keeps what is in it. */
 	pl_harness_say(&h, ann.connection, "{'t':'offer','id':5,'sdp':'%s'}", pl_harness_offer("s0 r1 r2 r3", 1));
-	pl_harness_expect(&h, ann.connection, "{'t':'answer','slots':[{'mix':'lowest'},{'mix':null},{'mix':null}]}");
+	pl_harness_expect(&h, ann.connection, "{'t':'answer','slots':[{'mix':'short'},{'mix':null},{'mix':null}]}");
 	pl_harness_take_command(&h, PL_COMMAND_UPDATE);
 	pl_harness_stop(&h);
 }

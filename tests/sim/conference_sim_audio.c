@@ -115,18 +115,24 @@ static void decode_g711(enum pl_coding coding, const struct pl_sim_packet *packe
 		frame[i] = (int16_t)lrintf(narrow[i / 2] * 32767);
 }
 
-/* What a slot plays of a packet, or instead of a lost one (NULL).  Returns samples; 0: nothing. */
+/* What a slot plays instead of a lost packet of so many samples.  Returns samples; 0: nothing. */
+static int conceal(const struct pl_slot_spec *spec, OpusDecoder *decoder, int samples, int16_t *frame)
+{
+	if (spec->coding != PL_CODING_OPUS)
+		return 0;
+	const int size = opus_decode(decoder, NULL, 0, frame, samples, 0);
+	return size > 0 ? size : 0;
+}
+
+/* What a slot plays of a packet. */
 static int play(
 	const struct pl_slot_spec *spec, OpusDecoder *decoder, const struct pl_sim_packet *packet, int16_t *frame)
 {
 	if (spec->coding == PL_CODING_OPUS) {
-		const int size =
-			opus_decode(decoder, packet != NULL ? packet->payload : NULL, packet != NULL ? packet->size : 0,
-				frame, packet != NULL ? FRAMES_MAX * PLAYED_FRAME_SAMPLES : PLAYED_FRAME_SAMPLES, 0);
+		const int size = opus_decode(
+			decoder, packet->payload, packet->size, frame, FRAMES_MAX * PLAYED_FRAME_SAMPLES, 0);
 		return size > 0 ? size : 0;
 	}
-	if (packet == NULL)
-		return 0;
 	decode_g711(spec->coding, packet, frame);
 	return PLAYED_FRAME_SAMPLES;
 }
@@ -138,7 +144,7 @@ int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from
 	const struct pl_sim_packet **order = in_order(slot);
 	const int64_t count = (to_ms - from_ms) * (PL_SIM_RATE_HZ / 1000);
 	int16_t *pcm = pl_sim_allocate((size_t)count * sizeof *pcm), frame[FRAMES_MAX * PLAYED_FRAME_SAMPLES];
-	int error;
+	int error, size = PLAYED_FRAME_SAMPLES;
 	OpusDecoder *decoder = opus_decoder_create(PL_SIM_RATE_HZ, 1, &error);
 	if (decoder == NULL)
 		abort();
@@ -150,11 +156,10 @@ int16_t *pl_sim_listen(const struct pl_sim_peer *p, uint8_t number, int64_t from
 		int lost = i > 0 ? (uint16_t)(packet->seq - order[i - 1]->seq - 1) : 0;
 		if (lost > CONCEALED_FRAMES_MAX)
 			lost = CONCEALED_FRAMES_MAX;
-		for (; lost > 0; lost--) {
-			const int size = play(spec, decoder, NULL, frame);
-			place(pcm, count, at - lost * PLAYED_FRAME_SAMPLES, frame, size);
-		}
-		const int size = play(spec, decoder, packet, frame);
+		/* They were as long as the one before. */
+		for (; size > 0 && lost > 0; lost--)
+			place(pcm, count, at - lost * size, frame, conceal(spec, decoder, size, frame));
+		size = play(spec, decoder, packet, frame);
 		place(pcm, count, at, frame, size);
 	}
 	opus_decoder_destroy(decoder);

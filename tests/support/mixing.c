@@ -113,26 +113,38 @@ static void speak(struct pl_mixing *w, unsigned person)
 	w->drops += pl_mixer_hear(&w->mixer, w->now_us, packet) != PL_DROP_NONE;
 }
 
-static void listen(struct pl_mixing *w, struct pl_mixing_person *p)
+static void begin_frame(const struct pl_packet *packet, struct pl_mixing_frame *frame)
 {
-	const struct pl_packet *packet = w->packet;
-	struct pl_mixing_frame *frame = &p->frame[w->ticks];
-	float *heard = p->heard + (size_t)w->ticks * PL_OPUS_FRAME;
-	PL_ASSERT(!frame->has_packet);
 	*frame = (struct pl_mixing_frame){ .has_packet = true,
 		.is_own = packet->mix.only != 0,
 		.is_start = packet->mix.is_start,
 		.marker = packet->marker,
 		.level = packet->level,
 		.csrc_count = packet->mix.csrc_count,
-		.size = (uint16_t)packet->payload.size,
 		.ts = packet->ts };
-	memcpy(frame->payload, packet->payload.data, packet->payload.size);
+}
+
+static void listen(struct pl_mixing *w, struct pl_mixing_person *p)
+{
+	const struct pl_packet *packet = w->packet;
+	struct pl_mixing_frame *frame = &p->frame[w->ticks];
+	const int samples = PL_OPUS_FRAME / pl_mix_packets(p->group);
+	float *heard = p->heard + (size_t)w->ticks * PL_OPUS_FRAME + frame->packets * samples;
+	PL_ASSERT(frame->packets < pl_mix_packets(p->group));
+	if (frame->packets == 0)
+		begin_frame(packet, frame);
+	else
+		PL_ASSERT(packet->ts == frame->ts + (uint32_t)(frame->packets * samples) && !packet->marker &&
+			  !packet->mix.is_start && frame->is_own == (packet->mix.only != 0));
+	PL_ASSERT(frame->size + packet->payload.size <= sizeof frame->payload);
+	memcpy(frame->payload + frame->size, packet->payload.data, packet->payload.size);
+	frame->size = (uint16_t)(frame->size + packet->payload.size);
+	frame->packets++;
 	if (p->group == PL_MIX_PCMU || p->group == PL_MIX_PCMA)
 		pl_g711_decode(p->group == PL_MIX_PCMU ? PL_G711_PCMU : PL_G711_PCMA, packet->payload.data,
 			packet->payload.size, heard);
 	else
-		PL_ASSERT(pl_opus_decode(p->decoder, packet->payload, heard, PL_OPUS_FRAME) == PL_OPUS_FRAME);
+		PL_ASSERT(pl_opus_decode(p->decoder, packet->payload, heard, (size_t)samples) == samples);
 }
 
 static void step(struct pl_mixing *w)
@@ -154,6 +166,11 @@ static void step(struct pl_mixing *w)
 				pl_mix_is_for(&w->packet->mix, PL_MIXING_SOURCE + i))
 				listen(w, &w->person[i]);
 		}
+	}
+	for (unsigned i = 0; i < PL_MIXING_PEOPLE; i++) {
+		const struct pl_mixing_person *p = &w->person[i];
+		PL_ASSERT(p->frame == NULL || p->frame[w->ticks].packets == 0 ||
+			  p->frame[w->ticks].packets == pl_mix_packets(p->group));
 	}
 	w->now_us += PL_MIXER_TICK_US - 1000;
 	w->ticks++;

@@ -14,10 +14,10 @@ enum {
 /* Writes count samples from number at on; hz and amplitude are the talker's. */
 typedef void pl_mixing_sound(float *pcm, size_t count, uint64_t at, double hz, double amplitude);
 
-/* What a listener has had from one tick. */
+/* What a listener has had from one tick; of SHORT the first packet, with the payload of the second behind its own. */
 struct pl_mixing_frame {
 	bool has_packet, is_own, is_start, marker;
-	uint8_t level, csrc_count;
+	uint8_t packets, level, csrc_count;
 	uint16_t size;
 	uint32_t ts;
 	uint8_t payload[PL_OPUS_PACKET_MAX];
@@ -63,8 +63,8 @@ void pl_mixing_talk(struct pl_mixing *w, unsigned person, double hz, double ampl
 /* Muted: the conference says so. */
 void pl_mixing_mute(struct pl_mixing *w, unsigned person);
 
-/* Talkers send a frame, the mixer makes one, listeners take it; count times.  Each listener gets one packet at most for each
- * tick (asserts). */
+/* Talkers send a frame, the mixer makes one, listeners take it; count times.  Each listener gets what its group has for each tick, or
+ * nothing (asserts). */
 void pl_mixing_run(struct pl_mixing *w, unsigned count);
 
 /* What a person has heard from a tick on. */
