@@ -177,7 +177,8 @@ function inPercent(share) {
 	return share === null ? '–' : `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
-/** @param {number} bits */
+/** @param {number|null} bits */
 function inKilobits(bits) {
+	if (bits === null) return '–';
 	return `${(bits / 1000).toFixed(bits > 0 && bits < 10000 ? 1 : 0)} kbit/s`;
 }

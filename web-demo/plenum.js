@@ -63,15 +63,15 @@
  */
 
 /**
- * What `call.stats()` tells.  Rates and losses are since the call of it before; null is "not known yet".
+ * What `call.stats()` tells.  Rates and losses are of the last seconds, however often it is asked; null is "not known yet".
  * @typedef {object} Stats
  * @property {number|null} roundTripMs   Of media, to the server and back.
  * @property {number|null} signalingMs   Of signaling.
  * @property {number|null} lossIn        Share of packets lost on their way to you, 0-1.
  * @property {number|null} lossOut       Share of your packets that the server missed, 0-1.
  * @property {number|null} jitterMs
- * @property {number} bitrateIn          Bits per second of audio, without headers.
- * @property {number} bitrateOut
+ * @property {number|null} bitrateIn     Bits per second of audio, without headers.
+ * @property {number|null} bitrateOut
  * @property {string|null} codec
  * @property {{ local: string, remote: string }|null} path  The addresses that media flows between.
  */
@@ -104,6 +104,7 @@ const PING_MS = 4000;           // A socket that is silent for longer is dead, w
 const DISCONNECTED_MS = 5000;   // ICE often heals by itself; after this we help.
 const ICE_RESTART_MS = 8000;
 const STATS_EVERY_MS = 2000;
+const RATE_MS_MIN = 1000;      // Over less, a rate is a matter of three packets or four.
 const CONNECTED_EVERY_MS = 50;
 const ARRIVALS_EVERY_MS = 250;
 const ARRIVED_LATELY_MS = 4000; // Who is silent hears from the server by ICE's checks, every 2.5 s in Chromium.
@@ -989,7 +990,7 @@ class Media {
 	#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
 	/** @type {RTCRtpSender|null} */ #sender = null;
 	/** @type {{ transceiver: RTCRtpTransceiver, element: HTMLAudioElement }[]} */ #slots = [];
-	/** @type {Totals|null} */ #totals = null;
+	/** The two samples that rates begin at. @type {[Totals, Totals]|null} */ #totals = null;
 
 	/** @param {number} slots */
 	constructor(slots) {
@@ -1092,10 +1093,12 @@ class Media {
 	}
 
 	async stats() {
-		const totals = readStats(await this.#pc.getStats());
-		const before = this.#totals ?? totals;
-		this.#totals = totals;
-		return digest(before, totals);
+		const now = readStats(await this.#pc.getStats());
+		const [older, newer] = this.#totals ?? [now, now];
+		// Who asks soon after somebody else did gets a rate, too, and none of a few packets.
+		const isLater = now.atMs - newer.atMs >= RATE_MS_MIN;
+		if (isLater || !this.#totals) this.#totals = [newer, now];
+		return digest(isLater ? newer : older, now);
 	}
 
 	/** Grows with whatever the server sends: sound, reports of it, answers to ICE's checks. */
@@ -1175,8 +1178,8 @@ function digest(before, now) {
 		lossIn: received + lost > 0 ? lost / (received + lost) : null,
 		lossOut: now.lossOut,
 		jitterMs: now.jitterMs,
-		bitrateIn: seconds > 0 ? (now.bytesIn - before.bytesIn) * 8 / seconds : 0,
-		bitrateOut: seconds > 0 ? (now.bytesOut - before.bytesOut) * 8 / seconds : 0,
+		bitrateIn: seconds > 0 ? (now.bytesIn - before.bytesIn) * 8 / seconds : null,
+		bitrateOut: seconds > 0 ? (now.bytesOut - before.bytesOut) * 8 / seconds : null,
 		codec: now.codec,
 		path: now.local && now.remote ? { local: now.local, remote: now.remote } : null,
 	};

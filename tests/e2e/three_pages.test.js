@@ -82,6 +82,13 @@ describe('three pages', { timeout: 180000 }, () => {
 			return /connected/i.test(text('state')) && ['rtt', 'loss', 'jitter', 'in', 'out'].every((name) => /\d/.test(text(name)));
 		});
 		await screenshot(ann.page, 'panel');
+		// Two voices of 32 kbit/s or more come in; whoever asks, and however often, is told so.
+		const asked = await ann.page.evaluate(async () => {
+			const all = [];
+			for (let i = 0; i < 20; i++) all.push(await window.plenum.call.stats());
+			return all.map(({ bitrateIn, bitrateOut }) => [bitrateIn, bitrateOut].map(Math.round));
+		});
+		assert.ok(asked.every((rates) => rates.every((rate) => rate > 15000 && rate < 300000)), `${asked.join(' ')}`);
 		await ann.click('#panel-toggle');
 	});
 
