@@ -15,11 +15,14 @@ const [ANN_HZ, BOB_HZ, EVE_HZ] = TONES;
 const STEP_MS = 20; // of ear.watch()
 const MOVES_AFTER_MS = 1000;
 const [BEFORE_MS, AFTER_MS] = [300, 600]; // what is looked at: a recorder begins late, a jitter buffer delays
-/* A voice that moves to another track fades out there and in here: it may be there twice for a moment, and of two tones, whose
- * phases are not the same, little may be left. */
+/* A voice that moves to another track fades out there and in here: it may be gone, or there twice, for a moment. */
 const PAUSE_MS_MAX = 100;
-/* A machine that is busy elsewhere stops a talker's browser for as long, in either mode: a move that pauses does it each time. */
-const ATTEMPTS_MAX = 3;
+/* Each track has a jitter buffer of its own, and on a busy machine they wait 40 to 240 ms, not all as long: by so much a voice that changes the track
+ * is gone, or there twice, whoever moves it.  That is told by the browser, and taken off.  What is left is the move; but a machine can also stand
+ * still in that very moment: 2 of 50 times with 7 to 12 at work on 2 cores.  A move that pauses does it each time, so it moves as often to either mode, all of
+ * them are looked at, and so many may be worse. */
+const MOVES = 5;
+const WORSE_MAX = 1;
 
 /** Runs in a page before its scripts: of all codecs it has PCMU alone. */
 function speakOnlyPcmu() {
@@ -96,35 +99,52 @@ describe('a mixed call', { timeout: 180000 }, () => {
 		await ann.untilChords(`${BOB_HZ}+${EVE_HZ}`);
 	});
 
-	/** Changes the mode while it records; returns how long, around that, each voice was quiet, and how long it was there twice. */
+	/** Changes the mode while it records; returns how long, around that, each voice was quiet, and how long it was there twice, beyond what
+	 * the buffers of its two tracks differ. */
 	const moved = async (mode) => {
-		const heard = await ann.page.evaluate((tones, to, afterMs) => window.ear.watch(tones, 2 * afterMs, async () => {
-			await new Promise((resolve) => setTimeout(resolve, afterMs));
-			await window.plenum.call.setMode(to);
-		}), [BOB_HZ, EVE_HZ], mode, MOVES_AFTER_MS);
+		const { heard, waited, slots } = await ann.page.evaluate(async (names, tones, to, afterMs) => {
+			const { call } = window.plenum;
+			/* Where each is: in a mix all are in the first slot. */
+			const find = () => names.map((name) => Math.max(0, call.slots.findIndex(({ peer }) => call.peers.get(peer)?.name === name)));
+			const waits = [await window.ear.waited()];
+			const found = [find()];
+			const voices = await window.ear.watch(tones, 2 * afterMs, async () => {
+				await new Promise((resolve) => setTimeout(resolve, afterMs));
+				waits.push(await window.ear.waited());
+				await call.setMode(to);
+			});
+			waits.push(await window.ear.waited());
+			found.push(find());
+			return { heard: voices, waited: waits, slots: found };
+		}, ['Bob', 'Eve'], [BOB_HZ, EVE_HZ], mode, MOVES_AFTER_MS);
 		const about = ({ shares }) => shares.slice((MOVES_AFTER_MS - BEFORE_MS) / STEP_MS, (MOVES_AFTER_MS + AFTER_MS) / STEP_MS);
 		heard.forEach(({ median }) => assert.ok(median > 0.05, 'both are heard'));
+		/* How long a sample of a slot waited on average, before the move (0) or after it (1). */
+		const buffered = (slot, when) => {
+			const [from, to] = [waited[when][slot], waited[when + 1][slot]];
+			assert.ok(to.samples > from.samples, 'its slot was played');
+			return (to.ms - from.ms) / (to.samples - from.samples);
+		};
+		const laterMs = heard.map((_, i) => slots[0][i] === slots[1][i] ? 0 : buffered(slots[1][i], 1) - buffered(slots[0][i], 0));
+		const beyond = (isIn, allowedMs) => heard.map((voice, i) => Math.round(longestRun(about(voice), isIn) * STEP_MS - Math.max(0, allowedMs(laterMs[i]))));
 		return {
-			quietMs: heard.map((voice) => longestRun(about(voice), (share) => share < 0.5) * STEP_MS),
-			twiceMs: heard.map((voice) => longestRun(about(voice), (share) => share > 1.5) * STEP_MS),
+			quietMs: beyond((share) => share < 0.5, (ms) => ms),
+			twiceMs: beyond((share) => share > 1.5, (ms) => -ms),
+			laterMs: laterMs.map(Math.round),
 		};
 	};
 
 	it('moves between the two without a pause and without an offer', async () => {
-		for (const mode of ['forward', 'mixed', 'forward', 'mixed']) {
-			let last;
-			const isSmooth = async () => {
-				last = await moved(mode);
-				figure(`to ${mode}: Bob and Eve are quiet for ${last.quietMs} ms, and there twice for ${last.twiceMs} ms`);
-				return Math.max(...last.quietMs, ...last.twiceMs) <= PAUSE_MS_MAX;
-			};
-			const back = mode === 'mixed' ? 'forward' : 'mixed';
-			let attempts = 1;
-			while (!await isSmooth() && attempts++ < ATTEMPTS_MAX) {
-				await moved(back);
-				await new Promise((resolve) => setTimeout(resolve, MOVES_AFTER_MS));
-			}
-			assert.ok(attempts <= ATTEMPTS_MAX, `to ${mode}, ${ATTEMPTS_MAX} times in turn: ${JSON.stringify(last)}`);
+		const moves = { forward: [], mixed: [] };
+		for (let i = 0; i < MOVES; i++) {
+			for (const mode of ['forward', 'mixed'])
+				moves[mode].push(await moved(mode));
+		}
+		for (const [mode, all] of Object.entries(moves)) {
+			const worst = all.map(({ quietMs, twiceMs }) => Math.max(...quietMs, ...twiceMs));
+			const differ = all.map(({ laterMs }) => Math.max(...laterMs.map(Math.abs)));
+			figure(`to ${mode}: a voice is quiet or there twice for ${worst.join(', ')} ms; the buffers differ by ${differ.join(', ')}`);
+			assert.ok(worst.filter((ms) => ms > PAUSE_MS_MAX).length <= WORSE_MAX, `to ${mode}: ${JSON.stringify(all)}`);
 		}
 		assert.equal(await ann.page.evaluate(() => window.offers), 0);
 	});

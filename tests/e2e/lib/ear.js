@@ -106,9 +106,18 @@ export function installEar() {
 			const chords = await Promise.all(receivers().map(async ({ track }) => chordOf(await recordEnd(track), all)));
 			return chords.filter((chord) => chord !== null).sort();
 		},
+		/** Of each receiver, how long samples have waited in its jitter buffer so far: all together in ms, and how many there were. */
+		async waited() {
+			const stats = await Promise.all(receivers().map((receiver) => receiver.getStats()));
+			return stats.map((report) => {
+				const { jitterBufferDelay = 0, jitterBufferEmittedCount = 0 } = [...report.values()].find(({ type }) => type === 'inbound-rtp') ?? {};
+				return { ms: jitterBufferDelay * 1000, samples: jitterBufferEmittedCount };
+			});
+		},
 		/**
 		 * What all tracks together play while `during` runs and for ms: of each tone, how loud it is in each step of 20 ms,
-		 * as a share of its median.
+		 * as a share of its median.  What the tracks have of a tone is added up, not their samples: two that play the same one are out
+		 * of step, and would be heard as nothing or as one.
 		 */
 		async watch(tones, ms, during) {
 			const STEP = 960;
@@ -117,13 +126,13 @@ export function installEar() {
 			await during();
 			const tracks = (await recording).filter((samples) => samples.length > 1);
 			const length = Math.min(...tracks.map((samples) => samples.length));
-			const sum = Float32Array.from({ length }, (_, i) => tracks.reduce((total, samples) => total + samples[i], 0));
+			const loudness = (samples, hz) => Math.sqrt(Math.max(0, share(samples, hz, 1)) / WINDOW);
 			return tones.map((hz) => {
-				const powers = [];
+				const sums = [];
 				for (let at = 0; at + WINDOW <= length; at += STEP)
-					powers.push(Math.sqrt(share(sum.subarray(at, at + WINDOW), hz, 1) / WINDOW));
-				const median = [...powers].sort((a, b) => a - b)[powers.length >> 1];
-				return { median, shares: powers.map((power) => power / median) };
+					sums.push(tracks.reduce((sum, samples) => sum + loudness(samples.subarray(at, at + WINDOW), hz), 0));
+				const median = [...sums].sort((a, b) => a - b)[sums.length >> 1];
+				return { median, shares: sums.map((sum) => sum / median) };
 			});
 		},
 	};
