@@ -740,19 +740,6 @@ static void test_conference_talker_that_breaks_off_is_told_silent(void **state)
 	pl_sim_destroy(&sim);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pl_srtp_fini();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -784,5 +771,5 @@ int main(void)
 		cmocka_unit_test(test_conference_speakers_are_told_on_change),
 		cmocka_unit_test(test_conference_talker_that_breaks_off_is_told_silent),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

@@ -217,19 +217,6 @@ static void test_directory_mad_client_hurts_nobody(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pl_srtp_fini();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,5 +228,5 @@ int main(void)
 		cmocka_unit_test(test_directory_strangers_are_dropped),
 		cmocka_unit_test(test_directory_mad_client_hurts_nobody),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

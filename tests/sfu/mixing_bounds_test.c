@@ -268,5 +268,5 @@ int main(void)
 		cmocka_unit_test(test_mixing_new_listener_waits_for_a_start),
 		cmocka_unit_test(test_mixing_a_room_without_a_place_gets_the_next),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

@@ -320,5 +320,5 @@ int main(void)
 		cmocka_unit_test(test_mixing_in_short_packets),
 		cmocka_unit_test(test_mixing_in_short_packets_survives_a_bad_network),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

@@ -177,5 +177,5 @@ int main(void)
 		cmocka_unit_test(test_telephones_that_are_silent_cost_nothing),
 		cmocka_unit_test(test_telephones_that_were_silent_are_heard_at_once),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

@@ -726,5 +726,5 @@ int main(void)
 		cmocka_unit_test(test_mixing_open_microphones_cost_nothing),
 		cmocka_unit_test(test_mixing_rooms_have_workers),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

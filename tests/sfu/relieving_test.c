@@ -326,19 +326,6 @@ static void test_relieving_reaches_a_room_over_shards(void **state)
 	pl_sim_destroy(&sim);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pl_srtp_fini();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,5 +337,5 @@ int main(void)
 		cmocka_unit_test(test_relieving_moves_rooms_one_by_one),
 		cmocka_unit_test(test_relieving_reaches_a_room_over_shards),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

@@ -214,19 +214,6 @@ static void test_report_malformed_rtcp_is_dropped(void **state)
 	pl_sim_destroy(&sim);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pl_srtp_fini();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,5 +226,5 @@ int main(void)
 		cmocka_unit_test(test_report_silence_costs_nothing_and_starts_are_spread),
 		cmocka_unit_test(test_report_malformed_rtcp_is_dropped),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pl_sim_setup, pl_sim_teardown);
 }

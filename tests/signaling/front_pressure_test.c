@@ -12,16 +12,6 @@
 
 enum { GAP_MS = PL_FRONT_DEGRADED_GAP_MS };
 
-static void press(struct pl_harness *h, enum pl_pressure_level level, enum pl_pressure_input cause)
-{
-	static const uint16_t scores[PL_PRESSURE_LEVELS] = { 100, 750, 850, 930, 1100 };
-	struct pl_event event = { .kind = PL_EVENT_PRESSURE };
-	event.pressure.level = (uint8_t)level;
-	event.pressure.cause = (uint8_t)cause;
-	event.pressure.score_permille = scores[level];
-	pl_harness_event(h, &event);
-}
-
 /* Level and actions are the ladder's own; what nobody takes is not named. */
 static void test_degraded_says_what_each_level_takes(void **state)
 {
@@ -43,7 +33,7 @@ static void test_degraded_says_what_each_level_takes(void **state)
 				     .speakers = { .count = 1, .top = { ann.source } } });
 	pl_harness_skip_all(&h); /* she has talked, and so she stays even in an emergency */
 	for (int i = PL_PRESSURE_LEVELS - 1; i >= 0; i--) {
-		press(&h, (enum pl_pressure_level)i, PL_PRESSURE_MEMORY);
+		pl_harness_press(&h, (enum pl_pressure_level)i, PL_PRESSURE_MEMORY);
 		pl_harness_expect(&h, ann.connection,
 			"{'t':'degraded','n':'*','level':%d,'name':'%s','cause':%s,'audio_slots':%s,'actions':[%s]}", i,
 			level[i].name, i > 0 ? "'memory'" : "null", level[i].slots, level[i].actions);
@@ -62,7 +52,7 @@ static void test_degraded_is_told_to_all_and_stands_in_the_welcome(void **state)
 	const struct pl_harness_member ann = pl_harness_join(&h, "kitchen", "Ann");
 	const struct pl_harness_member bob = pl_harness_join(&h, "garden", "Bob");
 	const uint64_t nobody = pl_harness_open(&h);
-	press(&h, PL_PRESSURE_ELEVATED, PL_PRESSURE_CPU);
+	pl_harness_press(&h, PL_PRESSURE_ELEVATED, PL_PRESSURE_CPU);
 	pl_harness_expect(&h, ann.connection, "{'t':'degraded','level':1,'cause':'cpu'}");
 	pl_harness_expect(&h, bob.connection, "{'t':'degraded','level':1,'cause':'cpu'}");
 	pl_harness_expect_silence(&h, nobody);
@@ -81,13 +71,13 @@ static void test_degraded_comes_with_changes_only_and_at_most_once_a_second(void
 	struct pl_harness h;
 	pl_harness_start(&h, (struct pl_harness_limits){ 0 });
 	const struct pl_harness_member ann = pl_harness_join(&h, "kitchen", "Ann");
-	press(&h, PL_PRESSURE_NOMINAL, PL_PRESSURE_CPU);
+	pl_harness_press(&h, PL_PRESSURE_NOMINAL, PL_PRESSURE_CPU);
 	pl_harness_expect_silence(&h, ann.connection);
-	press(&h, PL_PRESSURE_ELEVATED, PL_PRESSURE_CPU);
+	pl_harness_press(&h, PL_PRESSURE_ELEVATED, PL_PRESSURE_CPU);
 	pl_harness_expect(&h, ann.connection, "{'t':'degraded','level':1}"); /* at once */
 	for (int i = 0; i < 9; i++) {
 		pl_harness_pass(&h, 100);
-		press(&h,
+		pl_harness_press(&h,
 			i < 3   ? PL_PRESSURE_ELEVATED
 			: i < 6 ? PL_PRESSURE_HIGH
 				: PL_PRESSURE_CRITICAL,
@@ -98,8 +88,8 @@ static void test_degraded_comes_with_changes_only_and_at_most_once_a_second(void
 	pl_harness_expect_silence(&h, ann.connection);
 	pl_harness_pass(&h, 1);
 	pl_harness_expect(&h, ann.connection, "{'t':'degraded','level':3}"); /* the newest */
-	press(&h, PL_PRESSURE_EMERGENCY, PL_PRESSURE_CPU);
-	press(&h, PL_PRESSURE_CRITICAL, PL_PRESSURE_CPU); /* back before it was told: nothing to tell */
+	pl_harness_press(&h, PL_PRESSURE_EMERGENCY, PL_PRESSURE_CPU);
+	pl_harness_press(&h, PL_PRESSURE_CRITICAL, PL_PRESSURE_CPU); /* back before it was told: nothing to tell */
 	pl_harness_pass(&h, 10 * GAP_MS);
 	pl_harness_expect_silence(&h, ann.connection);
 	pl_harness_stop(&h);
@@ -116,10 +106,10 @@ static void test_degraded_of_the_time_away_is_told_once_at_the_resume(void **sta
 	pl_harness_skip_all(&h);
 	const int64_t n = h.connection[ann.connection].n;
 	pl_harness_lose(&h, ann.connection);
-	press(&h, PL_PRESSURE_CRITICAL, PL_PRESSURE_POOL);
+	pl_harness_press(&h, PL_PRESSURE_CRITICAL, PL_PRESSURE_POOL);
 	pl_harness_say(&h, bob.connection, "{'t':'data','id':2,'topic':'a','body':1}");
 	pl_harness_pass(&h, GAP_MS);
-	press(&h, PL_PRESSURE_HIGH, PL_PRESSURE_POOL);
+	pl_harness_press(&h, PL_PRESSURE_HIGH, PL_PRESSURE_POOL);
 	const uint64_t again = pl_harness_resume(&h, &ann, "kitchen", ann.ticket, n, NULL);
 	pl_harness_expect(&h, again, "{'t':'welcome','resumed':true,'replayed':true,'pressure':{'level':2}}");
 	pl_harness_expect(&h, again, "{'t':'data','body':1}");

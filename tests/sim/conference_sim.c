@@ -18,6 +18,19 @@ void *pl_sim_allocate(size_t size)
 	return memory;
 }
 
+int pl_sim_setup(void **state)
+{
+	(void)state;
+	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
+}
+
+int pl_sim_teardown(void **state)
+{
+	(void)state;
+	pl_srtp_fini();
+	return 0;
+}
+
 struct pl_sim *pl_sim_create(const struct pl_sim_config *config)
 {
 	struct pl_sim *sim = pl_sim_allocate(sizeof *sim);

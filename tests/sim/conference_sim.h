@@ -163,7 +163,11 @@ struct pl_sim {
 	size_t event_count;
 };
 
-/* Aborts when out of memory.  pl_srtp_init must have been called. */
+/* What a group of tests begins and ends with (cmocka_run_group_tests): SRTP. */
+int pl_sim_setup(void **state);
+int pl_sim_teardown(void **state);
+
+/* Aborts when out of memory.  After pl_sim_setup. */
 struct pl_sim *pl_sim_create(const struct pl_sim_config *config);
 void pl_sim_destroy(struct pl_sim **sim);
 

@@ -53,17 +53,4 @@ static inline const struct pl_sim_packet *last_packet(const struct pl_sim_peer *
 	return &p->slot[0].packet[p->slot[0].count - 1];
 }
 
-static inline int setup(void **state)
-{
-	(void)state;
-	return pl_srtp_init() == PL_ERR_NONE ? 0 : -1;
-}
-
-static inline int teardown(void **state)
-{
-	(void)state;
-	pl_srtp_fini();
-	return 0;
-}
-
 #endif

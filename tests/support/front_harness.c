@@ -504,6 +504,18 @@ void pl_harness_event(struct pl_harness *h, const struct pl_event *event)
 	pl_harness_drain(h);
 }
 
+void pl_harness_press(struct pl_harness *h, enum pl_pressure_level level, enum pl_pressure_input cause)
+{
+	static const uint16_t permille[PL_PRESSURE_LEVELS] = { 100, 750, 850, 930, 1100 };
+	struct pl_event event = { .kind = PL_EVENT_PRESSURE };
+	event.pressure.level = (uint8_t)level;
+	event.pressure.cause = (uint8_t)cause;
+	event.pressure.score_permille = permille[level];
+	if (cause < PL_PRESSURE_INPUTS)
+		event.pressure.input_permille[cause] = permille[level];
+	pl_harness_event(h, &event);
+}
+
 /* ---- time ---- */
 
 void pl_harness_pass(struct pl_harness *h, int64_t ms)

@@ -156,6 +156,9 @@ const struct pl_command *pl_harness_take_command(struct pl_harness *h, enum pl_c
 void pl_harness_expect_no_command(const struct pl_harness *h);
 void pl_harness_event(struct pl_harness *h, const struct pl_event *event);
 
+/* The media plane says how hard it is pressed, with a score that gives the level. */
+void pl_harness_press(struct pl_harness *h, enum pl_pressure_level level, enum pl_pressure_input cause);
+
 /* ---- time ---- */
 
 /* Ticks at each deadline on the way. */
