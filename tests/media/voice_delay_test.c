@@ -181,6 +181,75 @@ static void test_voice_ticks_may_be_missing_or_late(void **state)
 	pl_voice_sim_destroy(w);
 }
 
+/* The mixer stood still for longer than any timestamp may be off by.  That is no new publisher: its voice is back at once. */
+static void test_voice_a_mixer_that_stood_still_is_no_new_beginning(void **state)
+{
+	(void)state;
+	static const int64_t stall_ms[] = { 900, 1100, 1600, 3000 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&tone, 13, 20);
+	for (size_t i = 0; i < PL_COUNT(stall_ms); i++) {
+		pl_voice_sim_run(w, 2000);
+		w->tick_us += stall_ms[i] * 1000;
+		w->tick += (uint32_t)stall_ms[i] / 20;
+		pl_voice_sim_talk_until(w, w->tick_us);
+		for (size_t k = 0; k < w->flying_count; k++)
+			w->flying[k].arrives_us = w->tick_us;
+		const uint64_t silent = w->silent_pulls;
+		pl_voice_sim_run(w, 1000);
+		const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+		if (w->silent_pulls > silent || g.restarted > 0 || g.delay_us > 100000)
+			fail_msg("%d ms: %u silent, restarted %u, delay %u us", (int)stall_ms[i],
+				(unsigned)(w->silent_pulls - silent), (unsigned)g.restarted, (unsigned)g.delay_us);
+	}
+	pl_voice_sim_destroy(w);
+}
+
+/* On a network that jitters a word after a pause begins as late as the last one ended: not sooner, or its first packets would be missing. */
+static void test_voice_words_begin_as_late_as_their_network_needs(void **state)
+{
+	(void)state;
+	static const uint32_t jitter_us[] = { 15000, 30000, 60000 };
+	for (size_t i = 0; i < PL_COUNT(jitter_us); i++) {
+		struct pl_voice_sim *w = pl_voice_sim_create(&tone, 14, 60);
+		w->jitter_us = jitter_us[i];
+		pl_voice_sim_run(w, 6000);
+		w->jitter_us = 0;
+		for (int word = 0; word < 10; word++) {
+			w->is_talking = false;
+			pl_voice_sim_run(w, 500);
+			w->media_us += 1900; /* its packets lie otherwise to the ticks */
+			w->ts += 91;
+			w->is_talking = true;
+			while (!pl_voice_sim_tick(w))
+				;
+			const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+			if (g.target_us + 10000 < jitter_us[i] || g.delay_us + 5000 < g.target_us ||
+				g.delay_us > g.target_us + 25000)
+				fail_msg("jitter %u us, word %d: delay %u us, target %u", (unsigned)jitter_us[i], word,
+					(unsigned)g.delay_us, (unsigned)g.target_us);
+		}
+		pl_voice_sim_destroy(w);
+	}
+}
+
+/* A microphone whose clock is off by 0.2 % is further off than any timestamp may be after ten minutes.  Nobody hears when. */
+static void test_voice_a_clock_that_drifts_far_is_no_new_beginning(void **state)
+{
+	(void)state;
+	enum { SECONDS = 13 * 60 };
+	for (int sign = -1; sign <= 1; sign += 2) {
+		struct pl_voice_sim *w = pl_voice_sim_create(&tone, 15, SECONDS);
+		w->drift_ppm = 2000 * sign;
+		pl_voice_sim_run(w, SECONDS * 1000);
+		const struct pl_voice_gauges g = pl_voice_sim_gauges(w);
+		if (w->silent_pulls > 3 || g.restarted > 0 || g.late > 0 || g.delay_us > 60000)
+			fail_msg("%d ppm: %u silent, restarted %u, late %u, delay %u us", (int)w->drift_ppm,
+				(unsigned)w->silent_pulls, (unsigned)g.restarted, (unsigned)g.late,
+				(unsigned)g.delay_us);
+		pl_voice_sim_destroy(w);
+	}
+}
+
 /* One packet in ten goes a way that is 1.2 s longer.  Nobody would wait for it: it is as good as lost, and what is heard is not
  * delayed by it. */
 static void test_voice_does_not_wait_for_a_detour(void **state)
@@ -308,6 +377,9 @@ int main(void)
 		cmocka_unit_test(test_voice_delay_does_not_creep),
 		cmocka_unit_test(test_voice_ticks_may_be_missing_or_late),
 		cmocka_unit_test(test_voice_ticks_may_be_too_fast),
+		cmocka_unit_test(test_voice_a_mixer_that_stood_still_is_no_new_beginning),
+		cmocka_unit_test(test_voice_words_begin_as_late_as_their_network_needs),
+		cmocka_unit_test(test_voice_a_clock_that_drifts_far_is_no_new_beginning),
 		cmocka_unit_test(test_voice_does_not_wait_for_a_detour),
 		cmocka_unit_test(test_voice_waits_for_fec_only_while_it_is_used),
 		cmocka_unit_test(test_voice_gives_up_what_is_old_after_a_stall),

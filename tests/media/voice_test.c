@@ -159,6 +159,27 @@ static void assert_no_click(const struct pl_voice_sim *w, size_t from, double mo
 			PL_VOICE_SIM_AMPLITUDE * pow(2 * 3.14159265 * PL_VOICE_SIM_HZ / 48000, 2));
 }
 
+/* A sound that ends while it fades in is not made louder by what is made up for it. */
+static void test_voice_nothing_made_up_becomes_louder(void **state)
+{
+	(void)state;
+	enum { STEP = 480 };
+	const struct pl_voice_sim_config short_ones = { PL_VOICE_SIM_TONE, PL_VOICE_SIM_CELT, STEP, 0 };
+	struct pl_voice_sim *w = pl_voice_sim_create(&short_ones, 9, 3);
+	while (w->sent == 0)
+		pl_voice_sim_talk_until(w, w->now_us += 1000);
+	w->is_talking = false;
+	pl_voice_sim_run(w, 400);
+	size_t first = 0;
+	while (fabsf(w->heard[first]) < 0.001F)
+		first++;
+	const double said = pl_sound_rms(w->heard + first + STEP / 2, STEP / 2);
+	assert_true(said > 0.01);
+	for (size_t at = first + STEP; at < first + 10 * STEP; at += STEP / 2)
+		assert_true(pl_sound_rms(w->heard + at, STEP / 2) < 1.3 * said);
+	pl_voice_sim_destroy(w);
+}
+
 /* Spurts begin and end anywhere in the wave; nothing clicks. */
 static void test_voice_entries_and_exits_do_not_click(void **state)
 {
@@ -411,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_voice_uses_fec),
 		cmocka_unit_test(test_voice_survives_loss_and_jitter),
 		cmocka_unit_test(test_voice_begins_in_the_middle_of_a_sentence),
+		cmocka_unit_test(test_voice_nothing_made_up_becomes_louder),
 		cmocka_unit_test(test_voice_entries_and_exits_do_not_click),
 		cmocka_unit_test(test_voice_splices_and_losses_do_not_click),
 		cmocka_unit_test(test_voice_silence_costs_nothing),
