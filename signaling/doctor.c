@@ -96,7 +96,7 @@ static void check_files(struct pl_doctor *doctor, const struct pl_config *config
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		pl_doctor_check_files(doctor, limit.rlim_max, pl_server_files(config));
+		pl_doctor_check_files(doctor, limit.rlim_max, pl_server_files(config), pl_server_files_limit(config));
 }
 
 static void check_addresses(struct pl_doctor *doctor, const struct pl_config *config)
@@ -142,7 +142,7 @@ static void examine(struct pl_doctor *doctor, const struct pl_config *config, pl
 	pl_doctor_check_clock_source(doctor, "");
 	check_time(doctor);
 	if (is_complete)
-		pl_doctor_check_start(doctor, &start, pl_server_files(config));
+		pl_doctor_check_start(doctor, &start, pl_server_files_limit(config));
 }
 
 int pl_doctor_run(const struct pl_config *config, bool as_json, pl_doctor_starter starter, void *context)

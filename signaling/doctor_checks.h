@@ -22,8 +22,8 @@ void pl_doctor_check_clock_source(struct pl_doctor *doctor, const char *root);
 void pl_doctor_check_time(struct pl_doctor *doctor, int64_t realtime_s, bool has_sync);
 /* probe: a region as a shard takes it. */
 void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const struct pl_memory *probe);
-/* The hard limit of open files and how many the server may need. */
-void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted);
+/* The hard limit of open files, how many the server may need, and how many it takes where it may. */
+void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t needed, uint64_t wanted);
 
 /* doctor_start.c */
 struct pl_doctor_start {

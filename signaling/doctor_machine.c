@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sfu/pressure.h"
 #include "signaling/doctor_checks.h"
 
 enum { CPUS_TEXT_SIZE = 64 };
@@ -245,18 +246,21 @@ void pl_doctor_check_memory(struct pl_doctor *doctor, const char *root, const st
 			probe->node);
 }
 
-void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t wanted)
+void pl_doctor_check_files(struct pl_doctor *doctor, uint64_t limit, uint64_t needed, uint64_t wanted)
 {
-	if (limit >= wanted) {
-		pl_doctor_tell(doctor, "open files", PL_DOCTOR_OK, "%llu are needed at most, and allowed",
-			(unsigned long long)wanted);
+	/* A server that is full by its own limits shall not be pressed by the kernel's. */
+	const bool is_pressed = needed * 1000 >= limit * pl_pressure_begins_permille(PL_PRESSURE_ELEVATED);
+	if (!is_pressed) {
+		pl_doctor_tell(doctor, "open files", PL_DOCTOR_OK, "%llu are needed at most, and %llu allowed",
+			(unsigned long long)needed, (unsigned long long)limit);
 		return;
 	}
 	pl_doctor_tell(doctor, "open files", PL_DOCTOR_WARNING,
-		"%llu are allowed, limits.connections may need %llu: the last to connect will be refused (under "
-		"systemd: "
-		"LimitNOFILE=%llu; docker run: --ulimit nofile=%llu)",
-		(unsigned long long)limit, (unsigned long long)wanted, (unsigned long long)wanted,
-		(unsigned long long)wanted);
+		"%llu are allowed, limits.connections may need %llu: %s (under systemd: LimitNOFILE=%llu; docker run: "
+		"--ulimit nofile=%llu)",
+		(unsigned long long)limit, (unsigned long long)needed,
+		limit < needed ? "the last to connect will be refused"
+			       : "with all of them the server would hold itself for loaded",
+		(unsigned long long)wanted, (unsigned long long)wanted);
 	pl_doctor_mend(doctor, "sudo prlimit --pid $$ --nofile=%llu", (unsigned long long)wanted);
 }

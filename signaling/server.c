@@ -352,16 +352,21 @@ uint64_t pl_server_files(const struct pl_config *config)
 	return (uint64_t)config->limits_connections + PL_SERVER_SPARE_CONNECTIONS + OWN_FDS;
 }
 
-/* libwebsockets sizes its tables by the limit of descriptors, which may be 1,024 or a million: it is set to what the
- * configuration can use. */
+uint64_t pl_server_files_limit(const struct pl_config *config)
+{
+	return 2 * pl_server_files(config);
+}
+
+/* libwebsockets sizes its tables by the limit of descriptors, 16 bytes each, which may be 1,024 or a billion: so not all that is
+ * allowed is taken. */
 static void fit_descriptor_limit(const struct pl_config *config)
 {
-	const rlim_t wanted = pl_server_files(config);
+	const rlim_t needed = pl_server_files(config), wanted = pl_server_files_limit(config);
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed)
 		pl_log(PL_LOG_WARNING, "fewer file descriptors than limits.connections needs; raise the hard limit",
 			PL_LOG_NUMBER("wanted", wanted), PL_LOG_NUMBER("allowed", limit.rlim_cur));
 }

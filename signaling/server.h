@@ -22,6 +22,9 @@ struct pl_server_config {
 /* The file descriptors that the whole process may need with this configuration. */
 uint64_t pl_server_files(const struct pl_config *config);
 
+/* The limit that it takes where it may: twice that, so that a server that is full by its own limits is not pressed by them. */
+uint64_t pl_server_files_limit(const struct pl_config *config);
+
 /* Call with SIGINT and SIGTERM blocked in all threads: the server takes them by a descriptor.  On error *server is
  * NULL, and error has a sentence for the operator. */
 PL_MUST_USE enum pl_err pl_server_create(

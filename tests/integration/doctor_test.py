@@ -75,9 +75,11 @@ def test_open_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
 
     finding = expect(examine(before=few), "open files", "warning", f"200 are allowed, limits.connections may need {FILES_NEEDED}")
-    assert f"--nofile={FILES_NEEDED}" in finding["mend"]
-    with_less = examine({"limits.connections": "10"}, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (330, 330)))
+    assert f"--nofile={2 * FILES_NEEDED}" in finding["mend"]
+    with_less = examine({"limits.connections": "10"}, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (660, 660)))
     expect(with_less, "open files", "ok", "330")
+    just_enough = examine({"limits.connections": "10"}, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (330, 330)))
+    expect(just_enough, "open files", "warning", "would hold itself for loaded")
     may_raise = subprocess.run(["prlimit", "--nofile=201", "true"], preexec_fn=few, capture_output=True, check=False)
     if may_raise.returncode != 0:
         print("limits cannot be raised here (CAP_SYS_RESOURCE): the proposed command is left out")

@@ -232,6 +232,21 @@ async def descriptors_run_out():
         assert said < 60, "a full table is no flood of lines"
 
 
+def full_by_its_own_limits_is_no_pressure():
+    """All connections that limits.connections allows, and the descriptors that they are press nobody; only the kernel's limit would."""
+    connections, spare, own, begins = 300, 256, 64, 0.70
+    hard = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))}
+    with Server({"limits.connections": connections}, **hard) as server:
+        assert not any("fewer file descriptors" in line for line in server.log), server.log
+        soft = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0]
+        assert (connections + spare + own) / soft < begins, f"{soft} descriptors are all that a full server has"
+        files = 'plenum_pressure_input{input="files"}'
+        idle = [socket.create_connection((server.host, server.port)) for _ in range(300)]
+        until(lambda: abs(metrics(server)[files] - open_fds(server) / soft) < 5 / soft, "it is measured against that")
+        for connection in idle:
+            connection.close()
+
+
 def ipv6_is_served():
     """[::1] is an address like any other; [::] takes IPv4 too."""
     with socket.socket(socket.AF_INET6) as probe:
@@ -398,7 +413,8 @@ def lan_in_namespace(address):
 
 
 TESTS = (options_are_told, mistakes_are_located, settings_have_an_order, taken_ports_are_named, signals_end_it,
-         an_idle_server_ends_at_once, early_ends_are_clean, a_second_signal_is_final, signals_at_once_are_one, descriptors_run_out, ipv6_is_served, log_has_levels_and_a_format,
+         an_idle_server_ends_at_once, early_ends_are_clean, a_second_signal_is_final, signals_at_once_are_one, descriptors_run_out,
+         full_by_its_own_limits_is_no_pressure, ipv6_is_served, log_has_levels_and_a_format,
          closed_standard_files_are_no_trap, a_pipe_that_breaks_is_no_end, the_local_network_is_served)
 
 

@@ -204,10 +204,14 @@ static void test_doctor_lists_of_cpus_are_bounded(void **state)
 static void test_doctor_reads_the_limits(void **state)
 {
 	(void)state;
-	pl_doctor_check_files(&doctor, 8512, 8512);
+	pl_doctor_check_files(&doctor, 17024, 8512, 17024);
+	assert_found(PL_DOCTOR_OK, "8512 are needed at most, and 17024 allowed", "");
+	pl_doctor_check_files(&doctor, 12161, 8512, 17024);
 	assert_found(PL_DOCTOR_OK, "8512", "");
-	pl_doctor_check_files(&doctor, 1024, 8512);
-	assert_found(PL_DOCTOR_WARNING, "1024 are allowed", "sudo prlimit --pid $$ --nofile=8512");
+	pl_doctor_check_files(&doctor, 12160, 8512, 17024);
+	assert_found(PL_DOCTOR_WARNING, "would hold itself for loaded", "sudo prlimit --pid $$ --nofile=17024");
+	pl_doctor_check_files(&doctor, 1024, 8512, 17024);
+	assert_found(PL_DOCTOR_WARNING, "1024 are allowed", "sudo prlimit --pid $$ --nofile=17024");
 	pl_doctor_check_buffers(&doctor, 4 << 20, 4 << 20);
 	assert_found(PL_DOCTOR_OK, "4 MiB", "");
 	pl_doctor_check_buffers(&doctor, 212992, 4 << 20);
