@@ -219,7 +219,6 @@ static void begin_stream(struct pl_transcode *t, const struct pl_packet *packet)
 static void begin_spurt(struct pl_transcode *t, const struct pl_packet *packet)
 {
 	t->seq_next = (uint16_t)(packet->seq - (packet->spurt - 1));
-	t->late_count = 0;
 	for (size_t i = 0; i < HELD_MAX; i++) {
 		if ((int16_t)(t->held[i].seq - t->seq_next) < 0)
 			t->held[i].is_used = false;
