@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "media/g711.h"
 #include "sfu/io/clock.h"
 
 enum { ROOM = 7, PATIENCE_MS = 20000, PACKETS = 256 };
@@ -40,6 +41,56 @@ static void keep(void *context, struct pl_packet *packet)
 	(void)packet;
 }
 
+/* A worker with a shard's ways to it and back; the shard is the test. */
+struct world {
+	struct pl_worker *worker;
+	struct pl_waker waker;
+	struct pl_link *there, *back;
+	void *memory; /* of the templates */
+};
+
+static void begin(struct world *w, const struct pl_dsp *dsp)
+{
+	w->memory = aligned_alloc(64, (pl_opus_templates_bytes() + 63) / 64 * 64);
+	assert_non_null(w->memory);
+	struct pl_opus_templates *templates;
+	assert_int_equal(pl_opus_templates_init(&templates, (struct pl_span){ w->memory, pl_opus_templates_bytes() }),
+		PL_ERR_NONE);
+	struct pl_worker_config config = { .codec = { .templates = templates,
+						   .dsp = dsp,
+						   .rooms_max = 1,
+						   .voices_max = 1,
+						   .encoders_max = 1,
+						   .transcoders_max = 1,
+						   .packets = PACKETS } };
+	assert_int_equal(sched_getaffinity(0, sizeof config.cpus, &config.cpus), 0);
+	assert_int_equal(pl_worker_create(&w->worker, &config), PL_ERR_NONE);
+	assert_int_equal(pl_worker_wait(w->worker), PL_ERR_NONE);
+	assert_int_equal(pl_waker_init(&w->waker), PL_ERR_NONE);
+	assert_int_equal(pl_link_create(&w->there, pl_worker_waker(w->worker)), PL_ERR_NONE);
+	assert_int_equal(pl_link_create(&w->back, &w->waker), PL_ERR_NONE);
+	w->there->owner = (struct pl_link_owner){ .release = keep };
+	pl_worker_link(w->worker, 0, w->there, w->back);
+	pl_worker_go(w->worker);
+}
+
+static void end(struct world *w)
+{
+	pl_worker_stop(w->worker);
+	pl_link_destroy(&w->there);
+	pl_link_destroy(&w->back);
+	pl_worker_destroy(&w->worker);
+	pl_waker_fini(&w->waker);
+	free(w->memory);
+}
+
+/* Waits a millisecond for what is to come, but not for ever. */
+static void be_patient(int64_t begin_us)
+{
+	assert_true(pl_clock_now_us() < begin_us + PATIENCE_MS * 1000);
+	pl_clock_sleep_until(pl_clock_now_us() + 1000);
+}
+
 /* It mixes behind the media threads, and silence does not slow it down: nothing it computes is a denormal. */
 static void test_worker_is_nice_and_flushes_denormals(void **state)
 {
@@ -49,61 +100,73 @@ static void test_worker_is_nice_and_flushes_denormals(void **state)
 	within.dsp = pl_dsp_get(PL_SIMD_AUTO);
 	struct pl_dsp dsp = *within.dsp;
 	dsp.sum = sum;
-	void *memory = aligned_alloc(64, pl_whole_lines(pl_opus_templates_bytes()));
-	assert_non_null(memory);
-	struct pl_opus_templates *templates;
-	assert_int_equal(
-		pl_opus_templates_init(&templates, (struct pl_span){ memory, pl_opus_templates_bytes() }), PL_ERR_NONE);
-	struct pl_worker_config config = { .codec = { .templates = templates,
-						   .dsp = &dsp,
-						   .rooms_max = 1,
-						   .voices_max = 1,
-						   .encoders_max = 1,
-						   .transcoders_max = 1,
-						   .packets = PACKETS } };
-	assert_int_equal(sched_getaffinity(0, sizeof config.cpus, &config.cpus), 0);
-
-	struct pl_worker *worker;
-	struct pl_waker waker;
-	struct pl_link *there, *back;
-	assert_int_equal(pl_worker_create(&worker, &config), PL_ERR_NONE);
-	assert_int_equal(pl_worker_wait(worker), PL_ERR_NONE);
-	assert_int_equal(pl_waker_init(&waker), PL_ERR_NONE);
-	assert_int_equal(pl_link_create(&there, pl_worker_waker(worker)), PL_ERR_NONE);
-	assert_int_equal(pl_link_create(&back, &waker), PL_ERR_NONE);
-	there->owner = (struct pl_link_owner){ .release = keep };
-	pl_worker_link(worker, 0, there, back);
-	pl_worker_go(worker);
-
+	struct world w;
+	begin(&w, &dsp);
 	packet.source = packet.track = 1;
 	packet.payload = (struct pl_bytes){ silence, sizeof silence };
 	const struct pl_cross open = { .kind = PL_CROSS_MIX_OPEN, .groups = 1 << PL_MIX_FULL, .room = ROOM };
 	const struct pl_cross hear = {
 		.kind = PL_CROSS_MIX_HEAR, .groups = 1 << PL_MIX_FULL, .room = ROOM, .packet = &packet
 	};
-	assert_true(pl_link_push(there, &open) && pl_link_push(there, &hear));
+	assert_true(pl_link_push(w.there, &open) && pl_link_push(w.there, &hear));
 	const int64_t begin_us = pl_clock_now_us();
-	while (!atomic_load_explicit(&within.is_seen, memory_order_acquire)) {
-		assert_true(pl_clock_now_us() < begin_us + PATIENCE_MS * 1000);
-		pl_clock_sleep_until(pl_clock_now_us() + 1000);
-	}
+	while (!atomic_load_explicit(&within.is_seen, memory_order_acquire))
+		be_patient(begin_us);
 	const int wanted = getpriority(PRIO_PROCESS, 0) + PL_WORKER_NICE;
 	assert_int_equal(within.nice, wanted < 19 ? wanted : 19);
 #if defined(__x86_64__) || defined(__aarch64__)
 	assert_true(within.made == 0);
 #endif
-	pl_worker_stop(worker);
-	pl_link_destroy(&there);
-	pl_link_destroy(&back);
-	pl_worker_destroy(&worker);
-	pl_waker_fini(&waker);
-	free(memory);
+	end(&w);
+}
+
+/* A telephone's voice comes back, frame by frame and in order, though many of its packets come together. */
+static void test_worker_gives_back_what_telephones_say(void **state)
+{
+	enum { ROUNDS = 2, TOGETHER = 20 };
+	(void)state;
+	static struct pl_packet packet[TOGETHER];
+	struct world w;
+	begin(&w, pl_dsp_get(PL_SIMD_AUTO));
+	uint16_t seq = 0;
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		for (uint32_t i = 0; i < TOGETHER; i++) {
+			const uint32_t n = round * TOGETHER + i;
+			struct pl_packet *p = &packet[i];
+			p->source = p->track = p->ssrc = 5;
+			p->seq = (uint16_t)n;
+			p->ts = n * PL_G711_FRAME;
+			p->coding = PL_CODING_PCMU;
+			for (size_t k = 0; k < PL_G711_FRAME; k++)
+				p->data[k] = (uint8_t)(k % 16 < 8 ? 0x90 : 0x10); /* a tone of 500 Hz */
+			p->payload = (struct pl_bytes){ p->data, PL_G711_FRAME };
+			const struct pl_cross message = { .kind = PL_CROSS_TRANSCODE, .room = ROOM, .packet = p };
+			assert_true(pl_link_push(w.there, &message));
+		}
+		const int64_t begin_us = pl_clock_now_us();
+		for (uint32_t i = 0; i < TOGETHER; i++) {
+			const struct pl_cross *message;
+			while ((message = pl_link_take(w.back)) == NULL)
+				be_patient(begin_us);
+			assert_int_equal(message->kind, PL_CROSS_TRANSCODED);
+			assert_int_equal(message->room, ROOM);
+			assert_int_equal(message->packet->track, 5);
+			assert_true(message->packet->has_level && message->packet->level < 40);
+			if (round + i > 0)
+				assert_int_equal(message->packet->seq, (uint16_t)(seq + 1));
+			seq = message->packet->seq;
+		}
+		pl_link_done(w.back);
+		pl_link_reap(w.there);
+	}
+	end(&w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_worker_is_nice_and_flushes_denormals),
+		cmocka_unit_test(test_worker_gives_back_what_telephones_say),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
