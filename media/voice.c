@@ -1,5 +1,6 @@
 #include "media/voice.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "media/delay.h"
@@ -267,10 +268,20 @@ enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_p
 
 /* ---- sound ---- */
 
+/* What a decoder makes of garbage may be anything: samples of 16 bits would end it, floats do not. */
+static void bound(const struct pl_voice *v, float *x, size_t count)
+{
+	if (v->dsp->peak(x, count) <= PL_VOICE_PEAK_MAX)
+		return;
+	for (size_t i = 0; i < count; i++)
+		x[i] = isnan(x[i]) ? 0 : fminf(fmaxf(x[i], -PL_VOICE_PEAK_MAX), PL_VOICE_PEAK_MAX);
+}
+
 /* Sound that was said: from silence, or from a fade, it comes back at once. */
 static void append_said(struct pl_voice *v, size_t count)
 {
 	float *x = &v->pcm[v->pcm_count];
+	bound(v, x, count);
 	v->pcm_count += count;
 	v->concealed_run = 0;
 	if (v->gain >= 1)
@@ -287,6 +298,7 @@ static void append_said(struct pl_voice *v, size_t count)
 static void append_concealed(struct pl_voice *v, size_t count)
 {
 	float *x = &v->pcm[v->pcm_count];
+	bound(v, x, count);
 	v->pcm_count += count;
 	v->concealed_run += (uint32_t)count;
 	v->gauges.concealed += count;

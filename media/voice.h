@@ -16,7 +16,12 @@
 #include "media/opus.h"
 #include "media/pool.h"
 
-enum { PL_VOICE_TICK_US = 20000, PL_VOICE_FRAME = PL_OPUS_FRAME };
+enum {
+	PL_VOICE_TICK_US = 20000,
+	PL_VOICE_FRAME = PL_OPUS_FRAME,
+	PL_VOICE_PEAK_MAX =
+		2, /* of full scale: no encoder overshoots so far, and nobody is heard beside what is far above it */
+};
 
 struct pl_voice;
 

@@ -597,6 +597,33 @@ static void test_eight_who_shout_do_not_distort(void **state)
 	}
 }
 
+/* libopus' floats have no bound: this frame of a peer that means no good is a million times full scale, and beside that nobody would be heard. */
+static void test_nobody_can_shout_the_others_down(void **state)
+{
+	struct pl_mixing *w = *state;
+	static const uint8_t frame[] = { 0xf8, 0x58, 0x1e, 0xa6, 0xbb, 0xe0, 0x5a, 0x83, 0x29, 0xb0, 0xcb, 0x6e, 0x14,
+		0xf0, 0x5d, 0x01, 0x47, 0xba, 0x7b, 0xe3, 0x51 };
+	for (unsigned i = 0; i < LISTENERS; i++)
+		pl_mixing_listen(w, i, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.2);
+	pl_mixing_talk(w, BOB, 1700, 0.2);
+	for (uint16_t i = 0; i < 200; i++) {
+		struct pl_packet *packet = w->packet;
+		memset(packet, 0, sizeof *packet);
+		packet->source = packet->track = packet->ssrc = 99;
+		packet->seq = i;
+		packet->ts = i * (uint32_t)FRAME;
+		memcpy(packet->data, frame, sizeof frame);
+		packet->payload = (struct pl_bytes){ packet->data, sizeof frame };
+		/* Some are lost: what is made up instead is as loud. */
+		assert_true(i % 10 == 3 || pl_mixer_hear(&w->mixer, w->now_us, packet) == PL_DROP_NONE);
+		pl_mixing_run(w, 1);
+	}
+	const double alice = loudness(w, DAVE, 50, 440), bob = loudness(w, DAVE, 50, 1700);
+	if (alice < 0.05 || bob < 0.05)
+		fail_msg("heard with %.4f and %.4f", alice, bob);
+}
+
 /* A talker who shouts does not hear the others pump: the limiter of its stream knows nothing of its voice. */
 static void test_own_voice_does_not_pump_the_others(void **state)
 {
@@ -890,6 +917,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_place_is_kept_for_a_word, begin, end),
 		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
+		cmocka_unit_test_setup_teardown(test_nobody_can_shout_the_others_down, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_voice_does_not_pump_the_others, begin, end),
 		cmocka_unit_test_setup_teardown(test_silence_costs_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_talks_alone_gets_no_packets, begin, end),

@@ -383,6 +383,37 @@ static void test_voice_takes_anything(void **state)
 	}
 }
 
+/* What libopus makes of these frames is 100 dB above full scale: it has no bound.  A voice has one, also where something is made up after
+ * them, and forgets them with the next word. */
+static void test_voice_is_never_far_above_full_scale(void **state)
+{
+	(void)state;
+	static const uint8_t frame[] = { 0xf8, 0x58, 0x1e, 0xa6, 0xbb, 0xe0, 0x5a, 0x83, 0x29, 0xb0, 0xcb, 0x6e, 0x14,
+		0xf0, 0x5d, 0x01, 0x47, 0xba, 0x7b, 0xe3, 0x51 };
+	struct pl_opus_decoder *decoder = aligned_alloc(64, pl_opus_decoder_bytes());
+	struct pl_voice_sim *w = pl_voice_sim_create(&tone, 1, 2);
+	struct pl_packet *packet = calloc(1, sizeof *packet);
+	const struct pl_dsp *dsp = pl_dsp_get(PL_SIMD_AUTO);
+	float pcm[PL_VOICE_FRAME], most = 0, raw = 0;
+	pl_opus_decoder_start(decoder, pl_voice_sim_templates());
+	packet->payload = (struct pl_bytes){ frame, sizeof frame };
+	for (uint32_t i = 0; i < 100; i++) {
+		packet->seq = (uint16_t)i;
+		packet->ts = i * PL_VOICE_FRAME;
+		assert_int_equal(pl_opus_decode(decoder, packet->payload, pcm, PL_VOICE_FRAME), PL_VOICE_FRAME);
+		raw = fmaxf(raw, dsp->peak(pcm, PL_VOICE_FRAME));
+		if (i % 10 < 7)
+			assert_int_equal(pl_voice_feed(w->voice, i * 20000, packet), PL_DROP_NONE);
+		if (pl_voice_pull(w->voice, i * 20000, i, dsp, pcm))
+			most = fmaxf(most, dsp->peak(pcm, PL_VOICE_FRAME));
+	}
+	assert_true(raw > 100000);
+	assert_true(most > 1 && most <= PL_VOICE_PEAK_MAX);
+	free(packet);
+	free(decoder);
+	pl_voice_sim_destroy(w);
+}
+
 /* Of another publisher nothing of the one before may be left: what is heard is bit for bit what a voice makes that has heard
  * no other. */
 static void test_voice_forgets_the_publisher_before(void **state)
@@ -440,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_voice_follows_a_publisher_that_began_anew),
 		cmocka_unit_test(test_voice_malformed_packets_are_concealed),
 		cmocka_unit_test(test_voice_takes_anything),
+		cmocka_unit_test(test_voice_is_never_far_above_full_scale),
 		cmocka_unit_test(test_voice_forgets_the_publisher_before),
 		cmocka_unit_test(test_voice_overlap_is_heard_once),
 	};
