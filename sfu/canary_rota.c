@@ -11,14 +11,22 @@ const char *pl_canary_mode_name(uint64_t mode)
 	return names[mode];
 }
 
+/* The next run. */
+static void plan(struct pl_canary_rota *rota, int64_t due_us)
+{
+	const int64_t missed_us = PL_CANARY_MISSED * rota->interval_us;
+	rota->due_us = due_us;
+	rota->report.missed_us = due_us + (missed_us > PL_CANARY_MISSED_US ? missed_us : PL_CANARY_MISSED_US);
+}
+
 void pl_canary_rota_init(struct pl_canary_rota *rota, int64_t now_us, int64_t interval_us, uint8_t shards)
 {
 	PL_ASSERT(interval_us >= 0 && shards > 0 && shards <= PL_SFU_SHARDS_MAX);
 	*rota = (struct pl_canary_rota){ .interval_us = interval_us, .shards = shards, .due_us = INT64_MAX };
-	rota->report.deaf_since_us = INT64_MAX;
+	rota->report.deaf_since_us = rota->report.missed_us = INT64_MAX;
 	rota->report.mode = interval_us > 0 ? PL_CANARY_NEW : PL_CANARY_OFF;
 	if (interval_us > 0)
-		rota->due_us = now_us + (interval_us < PL_CANARY_FIRST_US ? interval_us : PL_CANARY_FIRST_US);
+		plan(rota, now_us + (interval_us < PL_CANARY_FIRST_US ? interval_us : PL_CANARY_FIRST_US));
 }
 
 void pl_canary_rota_begin(struct pl_canary_rota *rota, int64_t now_us)
@@ -49,14 +57,14 @@ static void hears(struct pl_canary_rota *rota)
 	rota->report.failed = 0;
 	rota->report.deaf_since_us = INT64_MAX;
 	rota->shard = (uint8_t)((rota->shard + 1) % rota->shards);
-	rota->due_us = rota->begun_us + rota->interval_us;
+	plan(rota, rota->begun_us + rota->interval_us);
 }
 
 /* It stays on this shard.  A shard that is deaf from the start on is one more reason not to believe it, and the next is tried. */
 static void fails(struct pl_canary_rota *rota, int64_t now_us)
 {
 	struct pl_canary_report *report = &rota->report;
-	rota->due_us = now_us + PL_CANARY_RETRY_US;
+	plan(rota, now_us + PL_CANARY_RETRY_US);
 	report->failed++;
 	if (report->deaf[PL_CANARY_FAULT_NONE] > 0) {
 		const bool deaf = pl_canary_is_deaf((enum pl_canary_fault)report->fault);
@@ -65,13 +73,14 @@ static void fails(struct pl_canary_rota *rota, int64_t now_us)
 			report->deaf_since_us = INT64_MAX;
 		else if (report->deaf_since_us == INT64_MAX)
 			report->deaf_since_us = rota->begun_us;
+		report->deaf_until_us = now_us;
 		return;
 	}
 	rota->shard = (uint8_t)((rota->shard + 1) % rota->shards);
 	if (report->failed < PL_CANARY_TRIALS)
 		return;
 	report->mode = PL_CANARY_MISTRUSTED;
-	rota->due_us = INT64_MAX;
+	rota->due_us = report->missed_us = INT64_MAX;
 }
 
 void pl_canary_rota_take(struct pl_canary_rota *rota, int64_t now_us, const struct pl_canary_verdict *verdict)
@@ -79,7 +88,7 @@ void pl_canary_rota_take(struct pl_canary_rota *rota, int64_t now_us, const stru
 	struct pl_canary_report *report = &rota->report;
 	if (verdict->is_void) {
 		report->void_runs++;
-		rota->due_us = now_us + PL_CANARY_RETRY_US;
+		plan(rota, now_us + PL_CANARY_RETRY_US);
 		return;
 	}
 	report->runs++;
@@ -99,7 +108,7 @@ void pl_canary_rota_unable(struct pl_canary_rota *rota, int64_t now_us)
 	rota->report.mode = PL_CANARY_UNABLE;
 	rota->report.failed = 0;
 	rota->report.deaf_since_us = INT64_MAX;
-	rota->due_us = now_us + rota->interval_us;
+	plan(rota, now_us + rota->interval_us);
 }
 
 static uint64_t worst_of(uint64_t fault)
@@ -129,7 +138,15 @@ uint16_t pl_canary_pressure(const struct pl_canary_report *report)
 	return (uint16_t)lost;
 }
 
-int64_t pl_canary_deaf_us(const struct pl_canary_report *report, int64_t now_us)
+int64_t pl_canary_deaf_us(const struct pl_canary_report *report)
 {
-	return report->deaf_since_us < now_us ? now_us - report->deaf_since_us : 0;
+	return report->deaf_since_us < report->deaf_until_us ? report->deaf_until_us - report->deaf_since_us : 0;
+}
+
+void pl_canary_report_at(struct pl_canary_report *report, int64_t now_us)
+{
+	if (now_us < report->missed_us)
+		return;
+	report->mode = PL_CANARY_STALLED;
+	report->deaf_since_us = INT64_MAX;
 }

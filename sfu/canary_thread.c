@@ -252,7 +252,7 @@ enum pl_err pl_canary_thread_create(struct pl_canary_thread **out, const struct 
 		goto fail_waker;
 	for (int i = 0; i < FDS; i++)
 		t->fds[i] = (struct pollfd){ .fd = i == WAKER ? t->waker.event_fd : -1, .events = POLLIN };
-	pl_canary_rota_init(&t->rota, 0, config->interval_us, config->shard_count);
+	pl_canary_rota_init(&t->rota, pl_clock_now_us(), config->interval_us, config->shard_count);
 	publish(t);
 	const struct pl_thread_duty duty = { .settle = settle, .run = run, .waker = &t->waker, .owner = t };
 	err = pl_thread_start(&t->thread, "canary", &duty);
@@ -283,7 +283,8 @@ void pl_canary_thread_destroy(struct pl_canary_thread **owned)
 	free(t);
 }
 
-void pl_canary_thread_read(const struct pl_canary_thread *t, struct pl_canary_report *report)
+void pl_canary_thread_read(const struct pl_canary_thread *t, int64_t now_us, struct pl_canary_report *report)
 {
 	pl_published_read(t->published, report, sizeof *report);
+	pl_canary_report_at(report, now_us);
 }

@@ -25,6 +25,7 @@ PL_MUST_USE enum pl_err pl_canary_thread_create(
 /* Ends a run that is under way.  Before the shards are stopped. */
 void pl_canary_thread_destroy(struct pl_canary_thread **canary);
 
-void pl_canary_thread_read(const struct pl_canary_thread *canary, struct pl_canary_report *report);
+/* What it has heard; when no run has ended for long, that its thread stands still. */
+void pl_canary_thread_read(const struct pl_canary_thread *canary, int64_t now_us, struct pl_canary_report *report);
 
 #endif

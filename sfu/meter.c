@@ -10,27 +10,32 @@ enum {
 /* What of an input is 1 (the sentences of PL_PRESSURE_INPUT_LIST), and over how many samples counters are compared; 0: part of whole is
  * what is there now.  is_confirmed: one sample is not believed in full.
  *
- * The kernel counts time in ticks, and hands it out in slices: it is compared over a second.  What our own threads tell is of each tenth. */
+ * The kernel counts time in ticks, and hands it out in slices: it is compared over a second.  What our own threads tell is of each tenth.
+ *
+ * mends: whether fewer people would; of a thread that stands still the processor may be busy, the neighbours' rings full and the canary deaf. */
+enum mends { ALWAYS, WITHOUT_STALL, NEVER };
+
 static const struct {
 	uint16_t full_permille;
 	uint8_t periods;
 	bool is_confirmed;
+	enum mends mends;
 } scale[PL_PRESSURE_INPUTS] = {
-	[PL_PRESSURE_SHARD_BUSY] = { 1000, 0, true },
-	[PL_PRESSURE_SHARD_LATE] = { 1000, 0, true }, /* whole is the 5 ms */
-	[PL_PRESSURE_CODEC_LATE] = { 100, 0, true },
-	[PL_PRESSURE_CPU] = { 1000, 10, false },
-	[PL_PRESSURE_STEAL] = { 333, 10, false },
-	[PL_PRESSURE_THROTTLED] = { 333, 10, false },
-	[PL_PRESSURE_PSI_CPU] = { 1000, 10, false },
-	[PL_PRESSURE_PSI_MEMORY] = { 200, 10, false },
-	[PL_PRESSURE_MEMORY] = { 1000, 0, false },
-	[PL_PRESSURE_UNTRACKED] = { 1000, 0, false },
-	[PL_PRESSURE_POOL] = { 1000, 0, true },
-	[PL_PRESSURE_RING] = { 1000, 0, true },
-	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 0, true },
-	[PL_PRESSURE_FILES] = { 1000, 0, false },
-	[PL_PRESSURE_CANARY] = { 1000, 0, false },
+	[PL_PRESSURE_SHARD_BUSY] = { 1000, 0, true, WITHOUT_STALL },
+	[PL_PRESSURE_SHARD_LATE] = { 1000, 0, true, WITHOUT_STALL }, /* whole is the 5 ms */
+	[PL_PRESSURE_CODEC_LATE] = { 100, 0, true, NEVER },
+	[PL_PRESSURE_CPU] = { 1000, 10, false, WITHOUT_STALL },
+	[PL_PRESSURE_STEAL] = { 333, 10, false, ALWAYS },
+	[PL_PRESSURE_THROTTLED] = { 333, 10, false, WITHOUT_STALL },
+	[PL_PRESSURE_PSI_CPU] = { 1000, 10, false, WITHOUT_STALL },
+	[PL_PRESSURE_PSI_MEMORY] = { 200, 10, false, ALWAYS },
+	[PL_PRESSURE_MEMORY] = { 1000, 0, false, ALWAYS },
+	[PL_PRESSURE_UNTRACKED] = { 1000, 0, false, ALWAYS },
+	[PL_PRESSURE_POOL] = { 1000, 0, true, WITHOUT_STALL },
+	[PL_PRESSURE_RING] = { 1000, 0, true, WITHOUT_STALL },
+	[PL_PRESSURE_RECEIVE_QUEUE] = { 10, 0, true, WITHOUT_STALL },
+	[PL_PRESSURE_FILES] = { 1000, 0, false, ALWAYS },
+	[PL_PRESSURE_CANARY] = { 1000, 0, false, WITHOUT_STALL },
 };
 
 /* part in thousandths of whole, cut at what a score can be. */
@@ -70,6 +75,7 @@ void pl_meter_init(struct pl_meter *meter, int64_t now_us)
 	memset(meter, 0, sizeof *meter);
 	meter->forced = PL_PRESSURE_LEVELS;
 	meter->fed_us = now_us;
+	meter->stalled_until_us = now_us;
 	meter->moment_us = now_us - MOMENT_US;
 	meter->ended_us = now_us;
 	meter->cause = PL_PRESSURE_INPUTS;
@@ -112,6 +118,20 @@ static struct reading confirm(uint16_t recent[static PL_METER_RECENT], struct re
 		recent[0] = said.lasting;
 	const uint16_t lasting = middle(recent), careful = at_most(said.permille, PL_METER_CAREFUL_PERMILLE);
 	return (struct reading){ lasting > careful ? lasting : careful, lasting };
+}
+
+/* Closed to who comes, and no more: where fewer people would not mend it. */
+static struct reading close_at_most(struct reading said)
+{
+	return (struct reading){ at_most(said.permille, PL_METER_CLOSED_PERMILLE),
+		at_most(said.lasting, pl_pressure_ends_permille(PL_PRESSURE_EMERGENCY) - 1u) };
+}
+
+static bool is_mended_by_fewer(const struct pl_meter *meter, int64_t now_us, uint8_t input)
+{
+	if (scale[input].mends == WITHOUT_STALL)
+		return now_us >= meter->stalled_until_us;
+	return scale[input].mends == ALWAYS;
 }
 
 static uint32_t scaled_of(uint8_t input, uint32_t permille)
@@ -187,8 +207,12 @@ const struct pl_pressure *pl_meter_feed(struct pl_meter *meter, int64_t now_us, 
 	const bool is_new_moment = now_us - meter->moment_us >= MOMENT_US;
 	if (is_new_moment)
 		meter->moment_us = now_us;
+	if (sample->has_stall)
+		meter->stalled_until_us = now_us + PL_PRESSURE_HOLD_US;
 	for (uint8_t i = 0; i < PL_PRESSURE_INPUTS; i++) {
-		const struct reading reading = normalise(meter, i, &sample->input[i], is_new_moment);
+		struct reading reading = normalise(meter, i, &sample->input[i], is_new_moment);
+		if (reading.permille != PL_PRESSURE_ABSENT && !is_mended_by_fewer(meter, now_us, i))
+			reading = close_at_most(reading);
 		now->input_permille[i] = reading.permille;
 		if (reading.lasting > score.lasting)
 			score.lasting = reading.lasting;

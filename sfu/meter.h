@@ -5,6 +5,10 @@
  * the highest first, PL_PRESSURE_STEP_US after the one above it at the earliest: so a level that was reached stays for the hold at
  * least, whatever the inputs do.  A source that begins anew (its counter falls) counts from there; one that is not there is left
  * out.  Integers only: nothing that a source says can make it overflow.
+ *
+ * An emergency sends people away, so it is only for what fewer people would mend.  A codec worker encodes for a room, however many listen: its
+ * lateness is critical at most.  And while a thread stands still (and a hold longer: then it works off what has piled up) so is all that such a
+ * fault can cause.
  * Pure: no allocation, no clock, no I/O. */
 #ifndef PL_SFU_METER_H
 #define PL_SFU_METER_H
@@ -35,6 +39,7 @@ uint16_t pl_pressure_reading_permille(uint8_t input, const struct pl_pressure_re
 
 struct pl_pressure_sample {
 	struct pl_pressure_reading input[PL_PRESSURE_INPUTS];
+	bool has_stall; /* a thread stands still */
 };
 
 enum {
@@ -42,6 +47,8 @@ enum {
 	/* The most that an input counts which others can cause, or which one sample alone shows: it takes a little, refuses nobody,
 	 * and keeps no level that does. */
 	PL_METER_CAREFUL_PERMILLE = 790,
+	/* The most of what fewer people would not mend: it lets nobody in, sends nobody away, and keeps no emergency. */
+	PL_METER_CLOSED_PERMILLE = 990,
 };
 
 struct pl_meter {
@@ -51,7 +58,8 @@ struct pl_meter {
 	uint8_t level, cause; /* as the score has them, whatever was forced */
 	uint8_t forced;       /* PL_PRESSURE_LEVELS: none */
 	int64_t fed_us, ended_us;
-	int64_t moment_us; /* when the newest of recent began: samples that come together share one */
+	int64_t stalled_until_us; /* for so long a thread counts as standing still */
+	int64_t moment_us;        /* when the newest of recent began: samples that come together share one */
 	int64_t below_us
 		[PL_PRESSURE_LEVELS]; /* since when the score is below what the level needs; INT64_MAX: it is not */
 };

@@ -26,6 +26,7 @@ struct pl_monitor {
 	bool is_triggered;
 	struct pl_rate others_rate; /* of the namespace's full receive queues */
 	struct pl_strain shard_strain[PL_SFU_SHARDS_MAX], worker_strain[PL_WORKERS_MAX];
+	struct pl_worker_watch worker_watch[PL_WORKERS_MAX];
 	uint64_t cpu_us, cpu_seen_us, deferred_seen_us; /* of the process: without what was deferred; as read */
 	struct pl_sfu_pressure now;
 	struct pl_relief relief; /* as others were told */
@@ -118,7 +119,7 @@ static void add_workers(struct pl_monitor *monitor, int64_t now_us, struct pl_pr
 	for (size_t i = 0; i < monitor->workers->count; i++) {
 		struct pl_load load;
 		struct pl_sfu_worker_counters counters;
-		pl_worker_load(monitor->workers->worker[i], now_us, &load);
+		pl_worker_load_watched(monitor->workers->worker[i], now_us, &monitor->worker_watch[i], &load);
 		pl_worker_counters(monitor->workers->worker[i], &counters);
 		pl_strain_add_worker(
 			sample, &monitor->worker_strain[i], now_us, &load, counters.codec.steps, counters.codec.late);
@@ -135,12 +136,12 @@ static void take_off_deferred(struct pl_monitor *monitor, uint64_t deferred_us, 
 	cpu->part = monitor->cpu_us;
 }
 
-static void add_canary(const struct pl_monitor *monitor, struct pl_pressure_sample *sample)
+static void add_canary(const struct pl_monitor *monitor, int64_t now_us, struct pl_pressure_sample *sample)
 {
 	struct pl_canary_report report;
 	if (monitor->canary == NULL)
 		return;
-	pl_canary_thread_read(monitor->canary, &report);
+	pl_canary_thread_read(monitor->canary, now_us, &report);
 	const uint16_t permille = pl_canary_pressure(&report);
 	if (permille != PL_PRESSURE_ABSENT)
 		sample->input[PL_PRESSURE_CANARY] = (struct pl_pressure_reading){ .part = permille, .whole = 1000 };
@@ -156,7 +157,7 @@ static void look(struct pl_monitor *monitor, int64_t now_us)
 	take_off_deferred(monitor, add_shards(monitor, now_us, &sample), &sample.input[PL_PRESSURE_CPU]);
 	add_workers(monitor, now_us, &sample);
 	pl_strain_add_others(&sample, &monitor->others_rate, PL_PROBE_TURNS, udp.datagrams, udp.queue_full);
-	add_canary(monitor, &sample);
+	add_canary(monitor, now_us, &sample);
 	pl_meter_force(&monitor->meter, pl_monitor_forced(monitor));
 	const struct pl_pressure *now = pl_meter_feed(&monitor->meter, now_us, &sample);
 	relieve(monitor, now);

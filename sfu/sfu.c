@@ -38,7 +38,7 @@ struct pl_sfu {
 	size_t address_count;
 	char warning[WARNINGS_MAX][WARNING_SIZE];
 	size_t warning_count;
-	int64_t woken_us[PL_WORKERS_MAX]; /* since when a message waits for a worker that sleeps; 0: none */
+	struct pl_worker_watch watch[PL_WORKERS_MAX];
 };
 
 /* Microseconds from the NTP epoch (1900) to the monotonic clock's zero: 70 years with 17 leap days before 1970. */
@@ -613,20 +613,6 @@ void pl_sfu_worker_load(const struct pl_sfu *sfu, size_t worker, struct pl_load 
 
 /* ---- the watchdog ---- */
 
-/* Since when a turn of this worker is overdue; INT64_MAX: it is not.  A message that wakes it has no time of its own, so it counts from when
- * it was seen first. */
-static int64_t overdue_since(struct pl_sfu *sfu, size_t worker, int64_t now_us)
-{
-	const struct pl_worker *w = sfu->workers.worker[worker];
-	const int64_t due_us = pl_worker_due_us(w);
-	const bool is_woken = due_us == INT64_MAX && pl_worker_is_woken(w);
-	if (!is_woken)
-		sfu->woken_us[worker] = 0;
-	else if (sfu->woken_us[worker] == 0)
-		sfu->woken_us[worker] = now_us;
-	return is_woken ? sfu->woken_us[worker] : due_us;
-}
-
 static void note_stall(struct pl_sfu_stall *worst, bool is_worker, size_t index, int64_t for_us)
 {
 	if (for_us > worst->for_us)
@@ -642,7 +628,7 @@ bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *s
 		note_stall(stall, false, i, since_us < now_us ? now_us - since_us : 0);
 	}
 	for (size_t i = 0; i < sfu->workers.count; i++) {
-		const int64_t since_us = overdue_since(sfu, i, now_us);
+		const int64_t since_us = pl_worker_due_us(sfu->workers.worker[i], now_us, &sfu->watch[i]);
 		note_stall(stall, true, i, since_us < now_us ? now_us - since_us : 0);
 	}
 	return stall->for_us >= after_us;
@@ -651,12 +637,12 @@ bool pl_sfu_stalled(struct pl_sfu *sfu, int64_t after_us, struct pl_sfu_stall *s
 void pl_sfu_canary(const struct pl_sfu *sfu, struct pl_canary_report *report)
 {
 	if (sfu->canary != NULL) {
-		pl_canary_thread_read(sfu->canary, report);
+		pl_canary_thread_read(sfu->canary, pl_clock_now_us(), report);
 		return;
 	}
 	memset(report, 0, sizeof *report);
 	report->mode = PL_CANARY_OFF;
-	report->deaf_since_us = INT64_MAX;
+	report->deaf_since_us = report->missed_us = INT64_MAX;
 }
 
 int64_t pl_sfu_now_us(void)

@@ -22,10 +22,16 @@ static bool hangs(const struct pl_load *load)
 	return load->turns == 0 && load->busy_permille == 1000;
 }
 
+/* So long that it was not only kept from a processor. */
+static bool stands_still(const struct pl_load *load)
+{
+	return hangs(load) && load->late_p99_us >= PL_STRAIN_HANG_US;
+}
+
 /* What it is late with, or busy with, is its own work, and less of that would help. */
 static bool is_own(const struct pl_strain *strain, const struct pl_load *load)
 {
-	return hangs(load) ? load->late_p99_us >= PL_STRAIN_HANG_US : strain->own.is_own;
+	return hangs(load) ? stands_still(load) : strain->own.is_own;
 }
 
 /* A thread at rest tells seldom, and what it told once is not the load of now.  True: this window was not looked at before. */
@@ -68,6 +74,7 @@ void pl_strain_add_shard(struct pl_pressure_sample *sample, struct pl_strain *st
 {
 	const bool is_new_window = take_window(strain, now_us, load);
 	const uint64_t work_permille = pl_load_work_permille(load);
+	sample->has_stall |= stands_still(load);
 	offer_permille(
 		sample, PL_PRESSURE_SHARD_BUSY, busy_of(strain, work_permille, is_new_window), !is_own(strain, load));
 	offer(sample, PL_PRESSURE_SHARD_LATE,
@@ -86,6 +93,7 @@ void pl_strain_add_worker(struct pl_pressure_sample *sample, struct pl_strain *s
 {
 	const bool is_new_window = take_window(strain, now_us, load);
 	const uint32_t late_permille = pl_rate_feed(&strain->rate, 1, late, steps);
+	sample->has_stall |= stands_still(load);
 	/* One that hangs counts none of the ticks that it misses. */
 	offer_permille(sample, PL_PRESSURE_CODEC_LATE, hangs(load) ? 1000 : late_permille,
 		load->busy_permille < PL_STRAIN_OWN_PERMILLE || !is_own(strain, load));

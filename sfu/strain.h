@@ -2,7 +2,8 @@
  *
  * A score says what should be less.  So a thread counts in full only with what less of our own work would mend: one that sleeps half of
  * its time and is late all the same, or that others keep from a processor (sfu/own_work.h), suffers from what others do (is_shared).  Handshakes and joins
- * fill what media leaves and have a bound of their own: they are no load.
+ * fill what media leaves and have a bound of their own: they are no load.  A thread that stands still is a fault: the level says so, and the
+ * sample does (has_stall), for nobody is to be sent away for it (sfu/meter.h).
  * Pure: no allocation, no clock, no I/O. */
 #ifndef PL_SFU_STRAIN_H
 #define PL_SFU_STRAIN_H

@@ -378,14 +378,22 @@ void pl_worker_load(const struct pl_worker *worker, int64_t now_us, struct pl_lo
 	pl_pulse_read(&worker->pulse, now_us, load);
 }
 
-int64_t pl_worker_due_us(const struct pl_worker *worker)
+int64_t pl_worker_due_us(const struct pl_worker *worker, int64_t now_us, struct pl_worker_watch *watch)
 {
-	return pl_pulse_due_us(&worker->pulse);
+	const int64_t due_us = pl_pulse_due_us(&worker->pulse);
+	if (due_us != INT64_MAX || atomic_load_explicit(&worker->waker.is_sleeping, memory_order_relaxed) != 0) {
+		watch->woken_us = 0;
+		return due_us;
+	}
+	if (watch->woken_us == 0)
+		watch->woken_us = now_us;
+	return watch->woken_us;
 }
 
-bool pl_worker_is_woken(const struct pl_worker *worker)
+void pl_worker_load_watched(
+	const struct pl_worker *worker, int64_t now_us, struct pl_worker_watch *watch, struct pl_load *load)
 {
-	return atomic_load_explicit(&worker->waker.is_sleeping, memory_order_relaxed) == 0;
+	pl_pulse_read_due(&worker->pulse, now_us, pl_worker_due_us(worker, now_us, watch), load);
 }
 
 void pl_worker_set_dsp(struct pl_worker *worker, const struct pl_dsp *dsp)

@@ -68,10 +68,19 @@ void pl_worker_lateness(const struct pl_worker *worker, struct pl_histogram *lat
 /* How busy it is.  now_us: of sfu/io/clock.h.  Any thread. */
 void pl_worker_load(const struct pl_worker *worker, int64_t now_us, struct pl_load *load);
 
-/* When its thread begins its next turn at the latest, or began the present one; INT64_MAX: when a message comes, and whether
- * one has come.  Any thread. */
-int64_t pl_worker_due_us(const struct pl_worker *worker);
-bool pl_worker_is_woken(const struct pl_worker *worker);
+/* Looks at one worker again and again: since when has it been woken and has not come?  A message has no time of its own, so that counts from
+ * when it was seen first.  0 at first. */
+struct pl_worker_watch {
+	int64_t woken_us;
+};
+
+/* When its thread begins its next turn at the latest, began the present one, or was woken; INT64_MAX: it sleeps until a message comes.
+ * Any thread, with a watch of its own. */
+int64_t pl_worker_due_us(const struct pl_worker *worker, int64_t now_us, struct pl_worker_watch *watch);
+
+/* How busy it is, as who watches it knows. */
+void pl_worker_load_watched(
+	const struct pl_worker *worker, int64_t now_us, struct pl_worker_watch *watch, struct pl_load *load);
 
 /* After wait: errno of what kept the thread from its CPUs, 0 when it is on them. */
 int pl_worker_pin_error(const struct pl_worker *worker);

@@ -25,6 +25,8 @@ static enum pl_health_news news_of_canary(struct pl_health *health)
 		return PL_HEALTH_DEAF;
 	if (mode == PL_CANARY_IMPAIRED)
 		return PL_HEALTH_IMPAIRED;
+	if (mode == PL_CANARY_STALLED)
+		return PL_HEALTH_CANARY_STALLED;
 	if (mode == PL_CANARY_UNABLE)
 		return PL_HEALTH_UNABLE;
 	if (mode == PL_CANARY_MISTRUSTED)
@@ -32,8 +34,7 @@ static enum pl_health_news news_of_canary(struct pl_health *health)
 	return told == PL_CANARY_NEW ? PL_HEALTH_NO_NEWS : PL_HEALTH_HEARS_AGAIN;
 }
 
-void pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sfu_stall *stall,
-	const struct pl_canary_report *canary)
+void pl_health_look(struct pl_health *health, const struct pl_sfu_stall *stall, const struct pl_canary_report *canary)
 {
 	if (stall == NULL)
 		health->hangs = 0;
@@ -42,7 +43,7 @@ void pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sf
 	if (stall != NULL)
 		health->stall = *stall;
 	health->canary = *canary;
-	health->deaf_us = pl_canary_deaf_us(canary, now_us);
+	health->deaf_us = pl_canary_deaf_us(canary);
 }
 
 enum pl_health_news pl_health_next(struct pl_health *health)

@@ -21,8 +21,9 @@ enum pl_health_news {
 	PL_HEALTH_DEAF,
 	PL_HEALTH_IMPAIRED,
 	PL_HEALTH_HEARS_AGAIN,
-	PL_HEALTH_UNABLE,     /* the canary cannot sing, and tries on */
-	PL_HEALTH_MISTRUSTED, /* it never heard itself, and has given up */
+	PL_HEALTH_UNABLE,         /* the canary cannot sing, and tries on */
+	PL_HEALTH_CANARY_STALLED, /* its thread stands still, so nobody listens */
+	PL_HEALTH_MISTRUSTED,     /* it never heard itself, and has given up */
 };
 
 struct pl_health {
@@ -38,8 +39,7 @@ struct pl_health {
 void pl_health_init(struct pl_health *health, int64_t deaf_max_us);
 
 /* Once in each PL_HEALTH_LOOK_US.  stall: NULL, none hangs. */
-void pl_health_look(struct pl_health *health, int64_t now_us, const struct pl_sfu_stall *stall,
-	const struct pl_canary_report *canary);
+void pl_health_look(struct pl_health *health, const struct pl_sfu_stall *stall, const struct pl_canary_report *canary);
 
 /* What the last look brought, one after the other, until there is none. */
 PL_MUST_USE enum pl_health_news pl_health_next(struct pl_health *health);

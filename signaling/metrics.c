@@ -208,7 +208,7 @@ size_t pl_metrics_write(const struct pl_metrics *metrics, char text[static PL_ME
 	put_workers(&writer, metrics->worker, metrics->worker_count);
 	put_drops(&writer, metrics);
 	pl_metrics_pressure(&writer, metrics);
-	pl_metrics_put_canary(&writer, metrics->canary, metrics->shard_count, metrics->now_us);
+	pl_metrics_put_canary(&writer, metrics->canary, metrics->shard_count);
 	PL_ASSERT(pl_text_fits(&writer));
 	return writer.used;
 }

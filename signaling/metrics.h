@@ -51,7 +51,6 @@ struct pl_metrics {
 	bool is_ending;
 	const struct pl_phases *phases; /* of the start; NULL: not told */
 	const struct pl_canary_report *canary;
-	int64_t now_us; /* of pl_sfu_now_us */
 };
 
 void pl_metrics_read_process(struct pl_metrics_process *process);

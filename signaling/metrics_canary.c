@@ -7,15 +7,16 @@ static void put_head(struct pl_text *w, const char *name, const char *type, cons
 	pl_text_put(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void put_state(struct pl_text *w, const struct pl_canary_report *report, int64_t now_us)
+static void put_state(struct pl_text *w, const struct pl_canary_report *report)
 {
 	put_head(w, "plenum_canary_state", "gauge",
-		"1 for what the canary is: off, new, hears, impaired, deaf, unable or mistrusted");
+		"1 for what the canary is: off, new, hears, impaired, deaf, unable, stalled or mistrusted");
 	for (uint64_t mode = 0; mode < PL_CANARY_MODES; mode++)
 		pl_text_put(
 			w, "plenum_canary_state{state=\"%s\"} %d\n", pl_canary_mode_name(mode), mode == report->mode);
-	put_head(w, "plenum_canary_deaf_seconds", "gauge", "since when it has been deaf, 0 while it hears");
-	pl_text_put(w, "plenum_canary_deaf_seconds %.1f\n", (double)pl_canary_deaf_us(report, now_us) / 1e6);
+	put_head(
+		w, "plenum_canary_deaf_seconds", "gauge", "for how long its runs have found it deaf, 0 while it hears");
+	pl_text_put(w, "plenum_canary_deaf_seconds %.1f\n", (double)pl_canary_deaf_us(report) / 1e6);
 	put_head(w, "plenum_canary_runs_total", "counter", "its runs, by what was wrong with the call");
 	for (int fault = 0; fault < PL_CANARY_FAULTS; fault++)
 		pl_text_put(w, "plenum_canary_runs_total{fault=\"%s\"} %" PRIu64 "\n",
@@ -61,10 +62,10 @@ static void put_ways(struct pl_text *w, const struct pl_canary_report *report, s
 	}
 }
 
-void pl_metrics_put_canary(struct pl_text *w, const struct pl_canary_report *report, size_t shard_count, int64_t now_us)
+void pl_metrics_put_canary(struct pl_text *w, const struct pl_canary_report *report, size_t shard_count)
 {
 	PL_ASSERT(shard_count <= PL_SFU_SHARDS_MAX);
-	put_state(w, report, now_us);
+	put_state(w, report);
 	put_head(w, "plenum_canary_join_seconds", "gauge",
 		"from the command to both of its ends being connected, lately");
 	for (size_t i = 0; i < shard_count; i++) {

@@ -31,6 +31,9 @@ static void tell(const struct pl_health *health, enum pl_health_news news)
 	case PL_HEALTH_UNABLE:
 		pl_log(PL_LOG_WARNING, "the canary has no sockets or no memory, and tries on");
 		break;
+	case PL_HEALTH_CANARY_STALLED:
+		pl_log(PL_LOG_WARNING, "the canary's thread stands still, and nobody listens");
+		break;
 	case PL_HEALTH_MISTRUSTED:
 		pl_log(PL_LOG_WARNING,
 			"the canary has never heard itself and is off; does a firewall keep UDP off the loopback "
@@ -47,7 +50,7 @@ static void look(struct pl_server *server)
 	enum pl_health_news news;
 	const bool hangs = pl_sfu_stalled(server->sfu, PL_HEALTH_HUNG_US, &stall);
 	pl_sfu_canary(server->sfu, &canary);
-	pl_health_look(&server->health, pl_sfu_now_us(), hangs ? &stall : NULL, &canary);
+	pl_health_look(&server->health, hangs ? &stall : NULL, &canary);
 	while ((news = pl_health_next(&server->health)) != PL_HEALTH_NO_NEWS)
 		tell(&server->health, news);
 }

@@ -214,7 +214,6 @@ static int respond_metrics(struct pl_server *server, struct lws *wsi, struct pl_
 		.is_ending = pl_front_unready(server->front) != NULL,
 		.phases = server->phases,
 		.canary = &server->health.canary,
-		.now_us = pl_sfu_now_us(),
 	};
 	pl_log_count(&log);
 	pl_sfu_pressure(server->sfu, &pressure);

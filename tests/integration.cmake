@@ -4,7 +4,7 @@ set(PLENUM_INTEGRATION ${CMAKE_CURRENT_SOURCE_DIR}/integration)
 set(PLENUM_E2E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
 set(PLENUM_INTEGRATION_LISTENS aiortc conversation mix overload)
 list(APPEND PLENUM_INTEGRATION_LISTENS admission) # it measures milliseconds
-set(PLENUM_INTEGRATION_WAITS canary drain http load log memory operator pressure shards signaling start websocket whip)
+set(PLENUM_INTEGRATION_WAITS canary drain http load log memory operator pressure shards signaling stall start websocket whip)
 set(PLENUM_E2E_WAITS killed)
 set(PLENUM_E2E_WORKS drain exposition full page status) # what they hear may come a second later
 set(PLENUM_COST_load COST 300)

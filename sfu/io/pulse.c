@@ -67,8 +67,12 @@ uint64_t pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_per
 
 void pl_pulse_read(const struct pl_pulse *pulse, int64_t now_us, struct pl_load *load)
 {
+	pl_pulse_read_due(pulse, now_us, pl_pulse_due_us(pulse), load);
+}
+
+void pl_pulse_read_due(const struct pl_pulse *pulse, int64_t now_us, int64_t due_us, struct pl_load *load)
+{
 	const int64_t told_us = atomic_load_explicit(&pulse->told_us, memory_order_relaxed);
-	const int64_t due_us = pl_pulse_due_us(pulse);
 	pl_published_read(pulse->told, load, sizeof *load);
 	load->age_us = now_us > told_us ? (uint64_t)(now_us - told_us) : 0;
 	if (load->age_us < 2 * PL_LOAD_PERIOD_US)

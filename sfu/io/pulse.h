@@ -89,6 +89,9 @@ uint64_t pl_pulse_tell(struct pl_pulse *pulse, int64_t now_us, uint64_t pool_per
  * was not let run: then it is busy all the time, and late since. */
 void pl_pulse_read(const struct pl_pulse *pulse, int64_t now_us, struct pl_load *load);
 
+/* The same by a reader who knows better when its turn was due: it was woken, and has not come. */
+void pl_pulse_read_due(const struct pl_pulse *pulse, int64_t now_us, int64_t due_us, struct pl_load *load);
+
 /* When its next turn is due, or its present one began; INT64_MAX: when it is woken, or it has not started. */
 static inline int64_t pl_pulse_due_us(const struct pl_pulse *pulse)
 {

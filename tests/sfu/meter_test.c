@@ -31,7 +31,7 @@ static void test_meter_normalises_as_the_list_says(void **state)
 		{ PL_PRESSURE_SHARD_BUSY, false, 700, 1000, 700 },
 		{ PL_PRESSURE_SHARD_LATE, false, 5000, 5000, 1000 }, /* microseconds */
 		{ PL_PRESSURE_SHARD_LATE, false, 20000, 5000, 4000 },
-		{ PL_PRESSURE_CODEC_LATE, false, 2, 20, 1000 },
+		{ PL_PRESSURE_CODEC_LATE, false, 9, 100, 900 },
 		{ PL_PRESSURE_CPU, true, 150000, 200000, 750 },
 		{ PL_PRESSURE_STEAL, true, 333, 1000, 1000 },
 		{ PL_PRESSURE_THROTTLED, true, 333, 1000, 1000 },
@@ -181,6 +181,60 @@ static void test_meter_looks_that_come_together_are_one(void **state)
 	for (int64_t i = 0; i < 150; i++)
 		pl_meter_feed(&meter, woken_us + 4 * PERIOD + i * 1000, &busy);
 	assert_int_equal(meter.now.level, PL_PRESSURE_EMERGENCY);
+}
+
+/* A codec worker encodes for a room, however many listen: when it is late nobody new gets in, and nobody has to go.  An emergency that
+ * something else has made ends beside it. */
+static void test_meter_late_mixes_are_no_emergency(void **state)
+{
+	(void)state;
+	struct pl_meter meter;
+	int64_t now_us = 0;
+	pl_meter_init(&meter, now_us);
+	struct pl_pressure_sample sample = only(PL_PRESSURE_CODEC_LATE, 1000);
+	sample.input[PL_PRESSURE_FILES] = (struct pl_pressure_reading){ .part = 1000, .whole = 1000 };
+	assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, PL_PRESSURE_EMERGENCY);
+	sample.input[PL_PRESSURE_FILES].part = 0;
+	const struct pl_pressure *now = NULL;
+	for (int i = 0; i < 600; i++)
+		now = pl_meter_feed(&meter, now_us += PERIOD, &sample);
+	assert_int_equal(now->level, PL_PRESSURE_CRITICAL);
+	assert_int_equal(now->cause, PL_PRESSURE_CODEC_LATE);
+	assert_int_equal(now->score_permille, PL_METER_CLOSED_PERMILLE);
+	assert_int_equal(now->input_permille[PL_PRESSURE_CODEC_LATE], PL_METER_CLOSED_PERMILLE);
+}
+
+/* A thread that stands still lets rings fill and the canary go deaf: the server closes, and keeps all who are in.  So it does for a moment after,
+ * while what has piled up is worked off.  What no thread can cause counts in full meanwhile. */
+static void test_meter_a_thread_that_stands_still_is_no_emergency(void **state)
+{
+	(void)state;
+	static const struct {
+		uint8_t input;
+		uint8_t level;
+	} cases[] = { { PL_PRESSURE_SHARD_BUSY, PL_PRESSURE_CRITICAL },
+		{ PL_PRESSURE_SHARD_LATE, PL_PRESSURE_CRITICAL }, { PL_PRESSURE_POOL, PL_PRESSURE_CRITICAL },
+		{ PL_PRESSURE_RING, PL_PRESSURE_CRITICAL }, { PL_PRESSURE_CANARY, PL_PRESSURE_CRITICAL },
+		{ PL_PRESSURE_FILES, PL_PRESSURE_EMERGENCY }, { PL_PRESSURE_MEMORY, PL_PRESSURE_EMERGENCY },
+		{ PL_PRESSURE_UNTRACKED, PL_PRESSURE_EMERGENCY } };
+	for (size_t i = 0; i < PL_COUNT(cases); i++) {
+		struct pl_meter meter;
+		int64_t now_us = 0;
+		pl_meter_init(&meter, now_us);
+		struct pl_pressure_sample sample = only(cases[i].input, 1000);
+		const struct pl_pressure *now = NULL;
+		sample.has_stall = true;
+		for (int k = 0; k < 300; k++) {
+			now = pl_meter_feed(&meter, now_us += PERIOD, &sample);
+			assert_true(now->level <= cases[i].level);
+		}
+		assert_int_equal(now->level, cases[i].level);
+		assert_int_equal(now->cause, cases[i].input);
+		sample.has_stall = false;
+		for (int k = 1; k < HOLD_PERIODS; k++)
+			assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, cases[i].level);
+		assert_int_equal(pl_meter_feed(&meter, now_us += PERIOD, &sample)->level, PL_PRESSURE_EMERGENCY);
+	}
 }
 
 /* The way back: nothing for five seconds, then a level a second, and all is given back eight seconds after the load's end. */
@@ -385,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_meter_a_shared_cause_confirms_nothing),
 		cmocka_unit_test(test_meter_a_hiccup_takes_little),
 		cmocka_unit_test(test_meter_looks_that_come_together_are_one),
+		cmocka_unit_test(test_meter_late_mixes_are_no_emergency),
+		cmocka_unit_test(test_meter_a_thread_that_stands_still_is_no_emergency),
 		cmocka_unit_test(test_meter_comes_down_in_steps),
 		cmocka_unit_test(test_meter_holds_between_the_thresholds),
 		cmocka_unit_test(test_meter_a_gap_is_no_recovery),

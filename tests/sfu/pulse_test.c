@@ -96,6 +96,11 @@ static void test_pulse_tells_sleep_from_a_thread_that_hangs(void **state)
 	assert_int_equal(load.late_p99_us, 0);
 	assert_int_equal(load.age_us, 10000000);
 
+	/* It was woken, as the reader knows, and does not come. */
+	pl_pulse_read_due(&pulse, told_us + 10000000, told_us + 9000000, &load);
+	assert_int_equal(load.busy_permille, 1000);
+	assert_int_equal(load.late_p99_us, 1000000);
+
 	/* It sleeps, and is not late yet; and then nobody lets it run. */
 	pl_pulse_sleep(&pulse, told_us, told_us + 500000);
 	pl_pulse_read(&pulse, told_us + 500000, &load);

@@ -176,18 +176,23 @@ static void test_strain_a_thread_that_hangs(void **state)
 	add_shard(0, hanging(PL_STRAIN_HANG_US - 1));
 	expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, true);
 	expect(PL_PRESSURE_SHARD_LATE, PL_STRAIN_HANG_US - 1, PL_STRAIN_LATE_US, true);
+	assert_false(sample.has_stall);
 	for (int i = 0; i < 2; i++) {
 		memset(&sample, 0, sizeof sample);
 		add_shard(0, hanging(PL_STRAIN_HANG_US));
 		expect(PL_PRESSURE_SHARD_BUSY, 1000, 1000, false);
 		expect(PL_PRESSURE_SHARD_LATE, PL_STRAIN_HANG_US, PL_STRAIN_LATE_US, false);
+		assert_true(sample.has_stall);
 	}
+	sample.has_stall = false;
 	struct pl_load load = hanging(PL_STRAIN_HANG_US - 1);
 	pl_strain_add_worker(&sample, &strain[1], NOW, &load, 100, 0);
 	expect(PL_PRESSURE_CODEC_LATE, 1000, 1000, true);
+	assert_false(sample.has_stall);
 	load = hanging(PL_STRAIN_HANG_US);
 	pl_strain_add_worker(&sample, &strain[1], NOW, &load, 100, 0);
 	expect(PL_PRESSURE_CODEC_LATE, 1000, 1000, false);
+	assert_true(sample.has_stall);
 }
 
 /* Who rests tells twice a second: it is no hanging thread when a busy machine lets it wait for a tenth of a second then. */

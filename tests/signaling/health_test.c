@@ -20,9 +20,11 @@ static void begin(void)
 	canary = (struct pl_canary_report){ .mode = PL_CANARY_HEARS, .deaf_since_us = INT64_MAX };
 }
 
-static void assert_news(int64_t now_us, const struct pl_sfu_stall *stall, enum pl_health_news news)
+/* deaf_until_us: of the canary's last deaf run. */
+static void assert_news(int64_t deaf_until_us, const struct pl_sfu_stall *stall, enum pl_health_news news)
 {
-	pl_health_look(&health, now_us, stall, &canary);
+	canary.deaf_until_us = deaf_until_us;
+	pl_health_look(&health, stall, &canary);
 	assert_int_equal(pl_health_next(&health), news);
 	if (news != PL_HEALTH_NO_NEWS)
 		assert_int_equal(pl_health_next(&health), PL_HEALTH_NO_NEWS);
@@ -124,6 +126,12 @@ static void test_a_canary_that_cannot_say_is_told_once(void **state)
 	canary.mode = PL_CANARY_HEARS;
 	assert_news(3 * SECOND_US, NULL, PL_HEALTH_HEARS_AGAIN);
 	assert_true(pl_health_write(&health, text));
+	canary.mode = PL_CANARY_STALLED;
+	assert_news(4 * SECOND_US, NULL, PL_HEALTH_CANARY_STALLED);
+	assert_news(5 * SECOND_US, NULL, PL_HEALTH_NO_NEWS);
+	assert_true(pl_health_write(&health, text));
+	canary.mode = PL_CANARY_HEARS;
+	assert_news(6 * SECOND_US, NULL, PL_HEALTH_HEARS_AGAIN);
 }
 
 int main(void)

@@ -36,6 +36,7 @@ static struct pl_canary_report canary = {
 	.void_runs = UINT64_MAX,
 	.unable = UINT64_MAX,
 	.deaf_since_us = 0,
+	.deaf_until_us = INT64_MAX,
 };
 
 static void fill_canary(void)
@@ -79,7 +80,6 @@ static char *write_metrics(size_t shards, size_t workers)
 		.opus = &opus,
 		.phases = &phases,
 		.canary = &canary,
-		.now_us = INT64_MAX,
 	};
 	const size_t size = pl_metrics_write(&metrics, text);
 	assert_true(size < PL_METRICS_SIZE_MAX);
