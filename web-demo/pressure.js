@@ -79,6 +79,13 @@ export function noticed({ level, actions, audioSlots }, { slots, isMixed, isAuto
 	return `${LEVELS[level]?.sentence ?? ''} For now ${losses.join(', and ')}.`;
 }
 
+/** When it is over for whoever noticed something: all of it, or what that person notices. @param {Pressure} pressure */
+export function over({ level, actions }) {
+	if (level === 0) return 'The server has room again: everything is back.';
+	const rest = actions.includes('delay') ? ', and sound takes a few milliseconds longer' : '';
+	return `You hear all that you did before. The server is still busy${rest}.`;
+}
+
 /** In the middle of a sentence. @param {string} label */
 export function shortly(label) {
 	return /^[A-Z][a-z]/.test(label) ? label[0].toLowerCase() + label.slice(1) : label;

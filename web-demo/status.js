@@ -279,7 +279,7 @@ function showMemory(now) {
 /** @type {Record<string, string>} by its states */
 const CANARY = {
 	new: 'It has not sung yet.', hears: 'It hears itself well.', impaired: 'It hears itself badly, or cannot join.', deaf: 'It hears nothing of itself.',
-	unable: 'It finds no sockets or memory to sing with.', mistrusted: 'It never heard itself, and is not believed.',
+	unable: 'It finds no sockets or memory to sing with.', stalled: 'It does not come to sing any more.', mistrusted: 'It never heard itself, and is not believed.',
 };
 
 const canary = new Table(element('canary'), ['Thread', 'Way', 'Heard', 'SNR', 'Delay'], '');
@@ -289,7 +289,7 @@ function showCanary(now) {
 	const state = now.which('plenum_canary_state', 'state');
 	hideBlock('canary', state === null || state === 'off');
 	setText(element('canary-state'), CANARY[state ?? ''] ?? state ?? '');
-	element('canary-state').dataset.isBad = String(['impaired', 'deaf', 'unable'].includes(state ?? ''));
+	element('canary-state').dataset.isBad = String(['impaired', 'deaf', 'unable', 'stalled'].includes(state ?? ''));
 	canary.show(now.all('plenum_canary_heard_ratio').map(({ labels, value }) => {
 		const [snr, delayS] = ['plenum_canary_snr_db', 'plenum_canary_delay_seconds'].map((name) => now.value(name, labels));
 		return [labels.shard, labels.way, percent(value), snr === null ? '–' : `${snr.toFixed(0)} dB`,

@@ -2,7 +2,7 @@
 /** The lines under the room's name: what the server has taken away for a while, and where it is going. */
 
 import { element, setText } from './dom.js';
-import { noticed } from './pressure.js';
+import { noticed, over } from './pressure.js';
 import { inMinutes } from './words.js';
 
 const BACK_FOR_MS = 8000;
@@ -15,6 +15,7 @@ export class Strips {
 	#pressure = new Strip('pressure');
 	#journey = new Strip('journey');
 	#deadlineTimer = 0;
+	/** Something was said to be taken, and not yet that it is back. */ #owesWord = false;
 
 	/** @param {Call} call */
 	constructor(call) {
@@ -31,13 +32,14 @@ export class Strips {
 		this.#pressure.hide();
 	}
 
-	/** What the server took, as far as one notices it; and for a moment that it is back. */
+	/** What the server took, as far as one notices it; and for a moment that this is back, and then that all is. */
 	#showPressure() {
 		const { pressure, slots, audio } = this.#call;
 		const isMixed = slots.some(({ mix }) => mix);
 		const text = noticed(pressure, { slots: slots.length, isMixed, isAuto: audio.mode === 'auto' });
 		if (text) this.#pressure.show(text, pressure.level);
-		else if (this.#pressure.level > 0) this.#pressure.show('The server has room again: everything is back.', 0, BACK_FOR_MS);
+		else if (this.#pressure.level > 0 || (this.#owesWord && pressure.level === 0)) this.#pressure.show(over(pressure), 0, BACK_FOR_MS);
+		this.#owesWord = text !== '' || (this.#owesWord && pressure.level > 0);
 	}
 
 	/** @param {number} endMs */

@@ -95,7 +95,7 @@ function valueOf(sdp, name) {
 	return new RegExp(`^a=${name}:(.*?)\\r?$`, 'm').exec(sdp)?.[1] ?? '';
 }
 
-/** The server has no place now; `retryAfterMs` says when to ask again. */
+/** The server has no place now, or too many ask; `retryAfterMs` says when to ask again. */
 class RefusedError extends Error {
 	/** @param {string} message @param {number} retryAfterMs */
 	constructor(message, retryAfterMs) {
@@ -108,7 +108,8 @@ class RefusedError extends Error {
 async function expect(response, status) {
 	if (response.status === status) return;
 	const { msg, retry_after_ms: ms } = await response.json().catch(() => ({ msg: `the server answered ${response.status}` }));
-	if (response.status === 503) throw new RefusedError(msg, ms ?? Number(response.headers.get('Retry-After') ?? 5) * 1000);
+	const isForNow = response.status === 503 || response.status === 429;
+	if (isForNow) throw new RefusedError(msg, ms ?? Number(response.headers.get('Retry-After') ?? 5) * 1000);
 	throw new Error(msg);
 }
 
@@ -161,7 +162,7 @@ async function start(kind) {
 	}
 }
 
-/** A server without a place is asked again for as long as nobody presses Stop. @param {Session} starting @param {string} endpoint */
+/** A server without a place, or that too many ask, is asked again for as long as nobody presses Stop. @param {Session} starting @param {string} endpoint */
 async function startPatiently(starting, endpoint) {
 	for (;;) {
 		try {

@@ -100,6 +100,14 @@ describe('a pressed server', { timeout: 120000 }, () => {
 		await untilStrip(ann, /limit/);
 	});
 
+	it('gives back what one notices first, and does not call that everything', async () => {
+		await force('elevated');
+		await Promise.all([ann, bob].map((page) => untilStrip(page, /hear all that you did before.*still busy.*milliseconds longer/)));
+		await screenshot(ann.page, 'degraded-nearly-back');
+		await Promise.all([ann, bob].map(untilNoStrip));
+		assert.equal(await ann.page.$eval('#taken', ({ hidden }) => hidden), false, 'the panel knows what is still taken');
+	});
+
 	it('gives all back, says so, and takes in who waited', async () => {
 		await force('nominal');
 		await Promise.all([ann, bob].map((page) => untilStrip(page, /everything is back/)));

@@ -95,6 +95,31 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await ann.untilNames('Ann', 'Cam ü', 'Guest');
 	});
 
+	it('asks again when too many have come at once, as when there is no place', async () => {
+		const listener = await CallPage.open(browsers[2], `${server.url}/whip.html#${encodeURIComponent(ROOM)}`,
+			// As the server says it to an address that is not of its own machine.
+			(page) => page.evaluateOnNewDocument(() => {
+				const { fetch } = window;
+				const refusals = [{ body: { retry_after_ms: 1500 }, seconds: 9 }, { body: {}, seconds: 1 }];
+				window.asked = [];
+				window.fetch = (url, init) => {
+					window.asked.push(performance.now());
+					const refusal = init.method === 'POST' && refusals.shift();
+					return refusal ? Promise.resolve(new Response(JSON.stringify({ code: 'rate', msg: 'Too many joins.', ...refusal.body }),
+						{ status: 429, headers: { 'Retry-After': String(refusal.seconds) } })) : fetch(url, init);
+				};
+			}));
+		await listener.click('#play');
+		await untilState(listener, /too many joins\. asking again in \d s/);
+		await untilState(listener, /what the room says/);
+		const [first, second, third] = await listener.page.evaluate(() => window.asked);
+		assert.ok(second - first >= 1499 && second - first < 8000, `the body says it more exactly: ${second - first} ms`);
+		assert.ok(third - second >= 999, `${third - second} ms`);
+		await listener.page.close();
+		await player.page.bringToFront();
+		await ann.untilNames('Ann', 'Cam ü', 'Guest');
+	});
+
 	const restart = async () => {
 		const before = await Promise.all([cam, player].map(etag));
 		await Promise.all([cam, player].map(({ page }) => page.evaluate(() => window.whip.restart())));
@@ -133,7 +158,7 @@ describe('whip.html', { timeout: 180000 }, () => {
 		await player.page.close();
 		await ann.untilNames('Ann');
 		const leaves = (await ann.comings()).filter(({ op }) => op === 'leave');
-		assert.deepEqual(leaves.map(({ reason }) => reason), ['left', 'left', 'left'], 'the one who heard the mix, too');
+		assert.deepEqual(leaves.map(({ reason }) => reason), ['left', 'left', 'left', 'left'], 'the two who came for a while, too');
 	});
 
 	it('met no error in its scripts', () => {
