@@ -571,6 +571,69 @@ static void test_a_place_is_kept_for_a_word(void **state)
 	assert_in_range(ticks, PL_MIXER_HOLD_TICKS, PL_MIXER_HOLD_TICKS + 2);
 }
 
+/* More talk than can be decoded.  Who comes with a level that is clearly louder takes the place of the softest one that is not heard anyway, and
+ * has been there for a while; those who are heard talk on.  Who is not clearly louder takes nobody's. */
+static void test_who_is_louder_is_decoded_instead(void **state)
+{
+	enum { SIXTH = 5, SEVENTH, LISTENER };
+	struct pl_mixing *w = *state;
+	static const uint8_t level[] = { 60, 60, 60, 40, 50 };
+	pl_mixing_listen(w, LISTENER, PL_MIX_FULL);
+	for (unsigned i = 0; i < PL_COUNT(level); i++) {
+		pl_mixing_talk(w, i, 300 + 200 * i, i < 3 ? 0.2 : 0.1);
+		w->person[i].level = level[i];
+		pl_mixing_run(w, i == ERIN ? 5 : 20);
+	}
+	assert_int_equal(w->pools.voices.used, 5);
+	pl_mixing_talk(w, SIXTH, 2000, 0.1);
+	w->person[SIXTH].level = 30; /* louder than both that wait; the softer of them has come just now */
+	pl_mixing_run(w, 1);
+	w->person[DAVE].is_talking = false; /* whose place it was */
+	pl_mixing_run(w, 1);
+	assert_int_equal(w->drops, 0);
+
+	pl_mixing_run(w, 30);
+	w->person[SIXTH].level = 55;
+	pl_mixing_talk(w, SEVENTH, 2500, 0.1);
+	w->person[SEVENTH].level = 49; /* than 55 it is 6 dB louder, and not more */
+	pl_mixing_run(w, 10);
+	assert_int_equal(w->drops, 10);
+	w->person[SEVENTH].level = 43; /* louder than both again */
+	pl_mixing_run(w, 1);
+	w->person[ERIN].is_talking = false;
+	pl_mixing_run(w, 1);
+	assert_int_equal(w->drops, 11); /* a packet of the softer one, who talks on without a place */
+	assert_int_equal(w->pools.voices.used, 5);
+	assert_int_equal(w->pools.counters.exits, 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(loudness(w, LISTENER, 40, 300 + 200 * i) > 0.15);
+}
+
+/* Who pauses makes place for who talks, and gets one again when somebody else does. */
+static void test_who_is_silent_makes_place(void **state)
+{
+	enum { SIXTH = 5, LISTENER };
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, LISTENER, PL_MIX_FULL);
+	for (unsigned i = 0; i < 5; i++)
+		pl_mixing_talk(w, i, 300 + 200 * i, 0.2);
+	pl_mixing_run(w, 30);
+	w->person[BOB].is_talking = false; /* not muted: a pause */
+	pl_mixing_run(w, 20);
+	pl_mixing_talk(w, SIXTH, 2000, 0.2);
+	pl_mixing_run(w, 10);
+	assert_int_equal(w->drops, 0);
+	w->person[BOB].is_talking = true;
+	pl_mixing_run(w, 5);
+	assert_int_equal(w->drops, 5);
+	w->person[CAROL].is_talking = false;
+	pl_mixing_run(w, 20);
+	const uint32_t drops = w->drops;
+	pl_mixing_run(w, 20);
+	assert_int_equal(w->drops, drops);
+	assert_int_equal(w->pools.voices.used, 5);
+}
+
 /* Eight shout, in phase: eight times full scale.  It must be turned down, not cut: the harmonics that cutting makes (a
  * clipped sine has -10 dB of the third) stay 40 dB below.  Nothing wraps. */
 static void test_eight_who_shout_do_not_distort(void **state)
@@ -863,6 +926,23 @@ static void test_own_streams_are_bounded(void **state)
 	assert_int_equal(w->pools.counters.encoders_full, 0);
 }
 
+/* An operator sees that a talker sends what is no Opus, while it goes on, and everybody hears what is. */
+static void test_what_is_malformed_is_counted(void **state)
+{
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+	pl_mixing_talk(w, ALICE, 440, 0.3);
+	pl_mixing_run(w, 10);
+	for (uint16_t i = 0; i < 7; i++) {
+		const struct pl_packet empty = { .source = PL_MIXING_SOURCE, .track = 1, .ssrc = 1, .seq = i };
+		assert_int_equal(pl_mixer_hear(&w->mixer, w->now_us, &empty), PL_DROP_VOICE_MALFORMED);
+		pl_mixing_run(w, 1);
+	}
+	pl_mixing_run(w, PL_MIXER_COUNT_TICKS);
+	assert_int_equal(w->pools.counters.malformed, 7);
+	assert_true(fabs(loudness(w, DAVE, 50, 440) - 0.3) < 0.02);
+}
+
 /* ---- load ---- */
 
 static void the_ladder_is_inaudible(struct pl_mixing *w, enum pl_mix_group group)
@@ -916,6 +996,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_place_changes_hands_without_a_click, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_place_is_kept_for_a_word, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_is_louder_is_decoded_instead, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_is_silent_makes_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
 		cmocka_unit_test_setup_teardown(test_nobody_can_shout_the_others_down, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_voice_does_not_pump_the_others, begin, end),
@@ -928,6 +1010,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_a_voice_a_talker_is_not_mixed, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_an_encoder_a_stream_is_silent, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_streams_are_bounded, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_is_malformed_is_counted, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_ladder_is_inaudible, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
