@@ -1,6 +1,5 @@
 #include "media/voice.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "media/delay.h"
@@ -271,10 +270,13 @@ enum pl_drop pl_voice_feed(struct pl_voice *v, int64_t now_us, const struct pl_p
 /* What a decoder makes of garbage may be anything: samples of 16 bits would end it, floats do not. */
 static void bound(const struct pl_voice *v, float *x, size_t count)
 {
-	if (v->dsp->peak(x, count) <= PL_VOICE_PEAK_MAX)
+	const float most = PL_VOICE_PEAK_MAX;
+	if (v->dsp->peak(x, count) <= most)
 		return;
-	for (size_t i = 0; i < count; i++)
-		x[i] = isnan(x[i]) ? 0 : fminf(fmaxf(x[i], -PL_VOICE_PEAK_MAX), PL_VOICE_PEAK_MAX);
+	for (size_t i = 0; i < count; i++) {
+		const float bounded = x[i] > most ? most : x[i];
+		x[i] = bounded >= -most ? bounded : bounded < -most ? -most : 0; /* NaN */
+	}
 }
 
 /* Sound that was said: from silence, or from a fade, it comes back at once. */
