@@ -164,7 +164,7 @@ static enum pl_drop take_rtp(struct pl_conference *c, struct pl_participant *p, 
 	packet->mix_group = p->slots.mix;
 	packet->coding = (uint8_t)pl_track_coding(track, rtp.payload_type);
 	if (packet->coding == PL_CODING_OPUS)
-		packet->bps = pl_bitrate_packet(&track->bitrate, rtp.ts, rtp.payload.size);
+		packet->bps = pl_bitrate_packet(&track->bitrate, now_us, rtp.ts, rtp.payload.size);
 	PL_TRACE(packet_in, p->room_id, packet->source, packet->track, packet->seq, packet->payload.size);
 	if (packet->coding != PL_CODING_OPUS && pl_g711_silence_leaves_out(&track->silence, packet))
 		return PL_DROP_G711_SILENT;

@@ -25,7 +25,6 @@ static void latch(struct pl_track *track, uint32_t ssrc)
 {
 	track->ssrc = ssrc;
 	track->is_latched = true;
-	track->bitrate = (struct pl_bitrate){ .is_started = false };
 	pl_reception_init(&track->reception, ssrc, track->spec.clock_hz);
 }
 

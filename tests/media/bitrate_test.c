@@ -11,12 +11,18 @@
 
 enum { SECOND = 48000, FRAME = SECOND / 50, KBPS_96 = 96000 / 50 / 8 };
 
+/* A packet that comes when there has been time for whatever its timestamp says. */
+static uint32_t packet(struct pl_bitrate *b, uint32_t ts, size_t size)
+{
+	return pl_bitrate_packet(b, b->now_us + 10 * INT64_C(1000000), ts, size);
+}
+
 /* A stream's packets, one for each frame_ts, for so long.  Returns the average after the last. */
 static uint32_t send(struct pl_bitrate *b, uint32_t *ts, uint32_t frame_ts, size_t size, uint32_t seconds)
 {
 	uint32_t bps = 0;
 	for (uint32_t end = *ts + seconds * SECOND; *ts != end; *ts += frame_ts)
-		bps = pl_bitrate_packet(b, *ts, size);
+		bps = packet(b, *ts, size);
 	return bps;
 }
 
@@ -35,8 +41,8 @@ static void test_bitrate_of_a_constant_stream_is_exact(void **state)
 		struct pl_bitrate b = { 0 };
 		uint32_t ts = 4000000000u + (uint32_t)i; /* they wrap on the way */
 		for (uint32_t end = ts + 60 * SECOND; ts != end; ts += of[i].frame_ts)
-			assert_true(pl_bitrate_packet(&b, ts, of[i].size) <= of[i].bps);
-		assert_int_equal(pl_bitrate_packet(&b, ts, of[i].size), of[i].bps);
+			assert_true(packet(&b, ts, of[i].size) <= of[i].bps);
+		assert_int_equal(packet(&b, ts, of[i].size), of[i].bps);
 	}
 }
 
@@ -47,7 +53,7 @@ static void test_bitrate_rises_with_time(void **state)
 	struct pl_bitrate b = { 0 };
 	uint32_t ts = 1, ms_to_half = 0;
 	for (uint32_t ms = 0; ms < 20000; ms += 20, ts += FRAME) {
-		const uint32_t bps = pl_bitrate_packet(&b, ts, KBPS_96);
+		const uint32_t bps = packet(&b, ts, KBPS_96);
 		if (bps >= 48000 && ms_to_half == 0)
 			ms_to_half = ms;
 		if (ms < 500)
@@ -66,9 +72,9 @@ static void test_bitrate_falls(void **state)
 	assert_in_range(send(&b, &ts, FRAME, 80, 4), 54500, 56500); /* 64,000 more is 23,500 more after 4 s */
 	assert_in_range(send(&b, &ts, FRAME, 80, 40), 32000, 32050);
 	ts += 2 * SECOND;
-	assert_in_range(pl_bitrate_packet(&b, ts, 80), 16000, 16200); /* half of the 4 s */
+	assert_in_range(packet(&b, ts, 80), 16000, 16200); /* half of the 4 s */
 	ts += 3600 * SECOND;
-	assert_int_equal(pl_bitrate_packet(&b, ts, 80), 80 * 8 / PL_BITRATE_SPAN_S);
+	assert_int_equal(packet(&b, ts, 80), 80 * 8 / PL_BITRATE_SPAN_S);
 	struct pl_bitrate spurts = { 0 };
 	uint32_t most = 0;
 	for (int i = 0; i < 30; i++) {
@@ -98,7 +104,7 @@ static uint32_t off_when_mixed_up(uint32_t window)
 			order[k] = swapped;
 		}
 		for (uint32_t i = 0; i < window; i++)
-			bps = pl_bitrate_packet(&b, (first + order[i]) * FRAME, KBPS_96);
+			bps = packet(&b, (first + order[i]) * FRAME, KBPS_96);
 		const uint32_t distance = bps > 96000 ? bps - 96000 : 96000 - bps;
 		if (first > 5000 && distance / 96 > off)
 			off = distance / 96;
@@ -117,7 +123,7 @@ static void test_bitrate_does_not_mind_the_network(void **state)
 	struct pl_bitrate lossy = { 0 };
 	for (uint32_t n = 0; n < 5000; n++) {
 		if (n % 10 != 0)
-			bps = pl_bitrate_packet(&lossy, n * FRAME, KBPS_96);
+			bps = packet(&lossy, n * FRAME, KBPS_96);
 	}
 	assert_in_range(bps, 86000, 87000); /* what has come */
 }
@@ -135,8 +141,8 @@ static void test_bitrate_survives_wild_timestamps(void **state)
 		assert_int_equal(send(&b, &ts, FRAME, KBPS_96, 40), 96000);
 		ts += jump[i];
 		for (uint32_t n = 0; n < 60 * 50; n++, ts += FRAME)
-			assert_true(pl_bitrate_packet(&b, ts, KBPS_96) <= 96000 + 24000); /* the second of 0 - SECOND */
-		assert_in_range(pl_bitrate_packet(&b, ts, KBPS_96), 96000, 96050);
+			assert_true(packet(&b, ts, KBPS_96) <= 96000 + 24000); /* the second of 0 - SECOND */
+		assert_in_range(packet(&b, ts, KBPS_96), 96000, 96050);
 	}
 }
 
@@ -152,15 +158,54 @@ static void test_bitrate_is_bounded(void **state)
 		const uint32_t before = b.bits;
 		const size_t size = (size_t)pl_rng_below(&rng, PL_DATAGRAM_SIZE_MAX + 1);
 		const uint32_t ts = i % 3 == 0 ? b.ts : (uint32_t)pl_rng_next(&rng);
-		const uint32_t bps = pl_bitrate_packet(&b, ts, size);
+		const uint32_t bps = packet(&b, ts, size);
 		assert_true(b.bits <= before + 8 * size && bps == b.bits / PL_BITRATE_SPAN_S);
 	}
 	uint32_t bps = 0;
 	for (int i = 0; i < 500000; i++)
-		bps = pl_bitrate_packet(&b, b.ts, PL_DATAGRAM_SIZE_MAX);
+		bps = packet(&b, b.ts, PL_DATAGRAM_SIZE_MAX);
 	assert_int_equal(bps, UINT32_MAX / PL_BITRATE_SPAN_S);
 	uint32_t ts = b.ts + FRAME;
 	assert_in_range(send(&b, &ts, FRAME, 80, 120), 32000, 32050);
+}
+
+/* Who says that seconds pass between two packets, or begins anew with each, would be measured as next to nothing, and flood whoever takes little. */
+static void test_bitrate_believes_no_clock_that_runs_away(void **state)
+{
+	(void)state;
+	static const uint32_t step[] = { 4 * SECOND, FRAME + FRAME / 2, 2 * FRAME, 1u << 30, 3600u * SECOND };
+	for (size_t i = 0; i < PL_COUNT(step); i++) {
+		struct pl_bitrate b = { 0 };
+		uint32_t ts = 5, bps = 0;
+		for (int64_t n = 0; n < 60 * 50; n++, ts += step[i])
+			bps = pl_bitrate_packet(&b, n * 20000, ts, KBPS_96);
+		assert_in_range(bps, 95000, 97000);
+	}
+	struct pl_bitrate b = { 0 };
+	struct pl_rng rng;
+	pl_rng_init(&rng, 3);
+	uint32_t bps = 0;
+	for (int64_t n = 0; n < 60 * 50; n++)
+		bps = pl_bitrate_packet(&b, n * 20000, (uint32_t)pl_rng_next(&rng), KBPS_96);
+	assert_true(bps > 90000);
+}
+
+/* What is honest is believed: clocks that are a little fast, networks that stand still for seconds and deliver it all at once, and
+ * pauses of any length. */
+static void test_bitrate_believes_honest_clocks(void **state)
+{
+	(void)state;
+	struct pl_bitrate b = { 0 };
+	uint32_t ts = 9;
+	for (int64_t n = 0; n < 24 * 3600 * 50; n++, ts += FRAME) {
+		/* 200 parts in a million fast; each minute a second of packets comes at once. */
+		const int64_t at = n - n % 3000 > n - 50 ? n - n % 3000 + 50 : n;
+		const uint32_t bps = pl_bitrate_packet(&b, at * 19996, ts, KBPS_96);
+		if (n > 3000)
+			assert_in_range(bps, 95500, 97000);
+	}
+	const int64_t now_us = b.now_us + 3600 * INT64_C(1000000);
+	assert_int_equal(pl_bitrate_packet(&b, now_us, ts + 3600u * SECOND, 80), 80 * 8 / PL_BITRATE_SPAN_S);
 }
 
 int main(void)
@@ -172,6 +217,8 @@ int main(void)
 		cmocka_unit_test(test_bitrate_does_not_mind_the_network),
 		cmocka_unit_test(test_bitrate_survives_wild_timestamps),
 		cmocka_unit_test(test_bitrate_is_bounded),
+		cmocka_unit_test(test_bitrate_believes_no_clock_that_runs_away),
+		cmocka_unit_test(test_bitrate_believes_honest_clocks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,8 +84,11 @@ static void test_participant_new_ssrc_of_a_mid_is_a_restart(void **state)
 	assert_int_equal(match(&f, 70, OPUS, "a"), 1);
 	pl_reception_packet(&f.p.track[0].reception, 1, 5, 6);
 	assert_true(f.p.track[0].reception.is_started);
+	const uint32_t bps = pl_bitrate_packet(&f.p.track[0].bitrate, 1, 6, 1000);
 	assert_int_equal(match(&f, 71, OPUS, "a"), 1);
 	assert_false(f.p.track[0].reception.is_started);
+	/* What the talker sends is measured on: else it would begin anew each second, and send what it likes. */
+	assert_int_equal(pl_bitrate_packet(&f.p.track[0].bitrate, 1, 6, 1000), 2 * bps);
 	assert_int_equal(match(&f, 70, OPUS, NULL), 2); /* the old SSRC is free again */
 }
 
