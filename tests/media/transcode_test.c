@@ -173,7 +173,7 @@ static enum pl_drop deliver(struct call *c, const struct packet *p)
 		.seq = p->seq,
 		.payload = { p->bytes, p->size },
 	};
-	if (c->leaves_out_silence && pl_g711_silence_leaves_out(&c->silence, &packet)) {
+	if (c->leaves_out_silence && p->coding != PL_CODING_OPUS && pl_g711_silence_leaves_out(&c->silence, &packet)) {
 		c->left_out++;
 		return PL_DROP_G711_SILENT;
 	}
@@ -950,8 +950,10 @@ static void test_transcode_of_anything(void **state)
 	(void)state;
 	struct pl_rng rng;
 	pl_rng_init(&rng, 99);
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 30; round++) {
 		struct call c = begin();
+		c.leaves_out_silence = round >= 20; /* and there is some then */
+		uint32_t silent = 0;
 		for (int i = 0; i < 3000; i++) {
 			struct packet p = { .coding = (enum pl_coding)pl_rng_below(&rng, 5) };
 			p.ssrc = pl_rng_below(&rng, 40) == 0 ? 1 : 2;
@@ -963,6 +965,12 @@ static void test_transcode_of_anything(void **state)
 			p.size = pl_rng_below(&rng, PL_TRANSCODE_PAYLOAD_MAX + 1);
 			for (size_t k = 0; k < p.size; k++)
 				p.bytes[k] = (uint8_t)pl_rng_next(&rng);
+			if (c.leaves_out_silence && silent == 0 && pl_rng_below(&rng, 20) == 0)
+				silent = 1 + pl_rng_below(&rng, 60);
+			if (silent > 0) {
+				silent--;
+				memset(p.bytes, p.coding == PL_CODING_PCMU ? 0xff : 0xd5, p.size);
+			}
 			(void)deliver(&c, &p);
 			if (pl_rng_below(&rng, 3) == 0)
 				pass(&c, pl_rng_below(&rng, 200));
@@ -971,6 +979,7 @@ static void test_transcode_of_anything(void **state)
 			assert_int_equal(c.frame[i].seq, (uint16_t)(c.frame[i - 1].seq + 1));
 			assert_true(c.frame[i].ts - c.frame[i - 1].ts >= PL_OPUS_FRAME);
 		}
+		assert_int_equal(c.left_out > 0, c.leaves_out_silence);
 		end(&c);
 	}
 }
