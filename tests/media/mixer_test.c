@@ -609,6 +609,29 @@ static void test_who_is_louder_is_decoded_instead(void **state)
 		assert_true(loudness(w, LISTENER, 40, 300 + 200 * i) > 0.15);
 }
 
+/* Who tells no level may be the loudest of all: nobody's level takes its place, and its own packets take nobody's. */
+static void test_who_tells_no_level_is_not_replaced(void **state)
+{
+	enum { SIXTH = 5, UNTOLD = 255 };
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, SIXTH + 1, PL_MIX_FULL);
+	for (unsigned i = 0; i < 5; i++) {
+		pl_mixing_talk(w, i, 300 + 200 * i, 0.1);
+		w->person[i].level = i < 3 ? 60 : UNTOLD;
+		pl_mixing_run(w, 20);
+	}
+	for (int round = 0; round < 2; round++) {
+		const uint32_t drops = w->drops;
+		pl_mixing_talk(w, SIXTH, 2000, 0.1);
+		w->person[SIXTH].level = round == 0 ? 10 : UNTOLD;
+		w->person[DAVE].level = w->person[ERIN].level = round == 0 ? UNTOLD : 60;
+		pl_mixing_run(w, 10);
+		w->person[SIXTH].is_talking = false;
+		pl_mixing_run(w, 10);
+		assert_int_equal(w->drops - drops, 10); /* of the sixth, and of no other */
+	}
+}
+
 /* Who pauses makes place for who talks, and gets one again when somebody else does. */
 static void test_who_is_silent_makes_place(void **state)
 {
@@ -997,6 +1020,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_loudest_are_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_place_is_kept_for_a_word, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_is_louder_is_decoded_instead, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_tells_no_level_is_not_replaced, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_is_silent_makes_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_eight_who_shout_do_not_distort, begin_with_eight, end),
 		cmocka_unit_test_setup_teardown(test_nobody_can_shout_the_others_down, begin, end),

@@ -104,8 +104,9 @@ static void speak(struct pl_mixing *w, unsigned person)
 	packet->ssrc = person + 1;
 	packet->seq = p->seq;
 	packet->ts = p->seq * (uint32_t)PL_OPUS_FRAME;
-	packet->has_level = packet->is_voice = true;
-	packet->level = p->level != 0 ? p->level : 20;
+	packet->is_voice = true;
+	packet->has_level = p->level <= 127;
+	packet->level = !packet->has_level ? 0 : p->level != 0 ? p->level : 20;
 	packet->mix_group = (uint8_t)(p->is_listening ? p->group + 1 : 0);
 	packet->payload = (struct pl_bytes){ packet->data,
 		pl_opus_encode(p->encoder, pcm, false, (struct pl_span){ packet->data, sizeof packet->data }) };

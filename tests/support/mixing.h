@@ -27,7 +27,7 @@ struct pl_mixing_person {
 	/* The talker: */
 	bool is_talking;
 	double hz, amplitude;
-	uint8_t level;          /* that its packets tell, -dBov; 0: 20 */
+	uint8_t level;          /* that its packets tell, -dBov; 0: 20; above 127: none */
 	pl_mixing_sound *sound; /* NULL: pl_sound_sine */
 	struct pl_opus_encoder *encoder;
 	uint16_t seq;
