@@ -82,7 +82,25 @@ class Case:
         print(f"{self.thread} stood still for {self.frozen_s} s; all is as before {time.monotonic() - began_s:.1f} s after it went on")
 
 
+def idle_worker_that_does_not_come(seconds):
+    """It sleeps until it is woken, and stands still meanwhile: that is seen, too, before its rings are full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server({**SETTINGS, "canary.interval_s": 0}))
+        stack.enter_context(Frozen(server.pid, "codec-0"))
+        call = begin(server, audio="mixed", retries=100, **ROOMS)
+        stack.callback(call.kill)
+        until(lambda: metrics_by_shard(server)["plenum_pressure_level"] == CRITICAL, "no new participants", 20)
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            now = metrics_by_shard(server)
+            said = f"level {now['plenum_pressure_level']:.0f}, {cause_of(now)} {now['plenum_pressure_score']}"
+            assert now["plenum_pressure_level"] == CRITICAL and cause_of(now) == ["codec_late"], said
+            assert now["plenum_asked_to_go_total"] == 0, said
+            time.sleep(0.1)
+
+
 async def main():
+    idle_worker_that_does_not_come(8)
     with contextlib.ExitStack() as stack:
         codec = Case(stack, "codec-0", 30, ["codec_late"], [0, 1])
         shard = Case(stack, "shard-1", 20, ["shard_busy", "shard_late"], [0])
