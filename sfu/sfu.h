@@ -141,8 +141,8 @@ void pl_sfu_worker_counters(const struct pl_sfu *sfu, size_t worker, struct pl_s
 struct pl_sfu_times {
 	struct pl_histogram late; /* how late its turns began (struct pl_load) */
 	struct pl_histogram
-		transit; /* packets to listeners, one batch of sixteen: from when the poll told of them to the end of the call that sent
-	                              * them.  What comes over another shard or a codec worker is not in it */
+		transit; /* packets to listeners, of one batch of sixteen: from when the kernel had one of those they came in to the
+	                  * end of the call that sent them.  What comes over another shard or a codec worker is not in it */
 	struct pl_histogram join; /* from a JOIN to where media can flow */
 };
 void pl_sfu_shard_times(const struct pl_sfu *sfu, size_t shard, struct pl_sfu_times *times);

@@ -112,12 +112,16 @@ static bool take_commands(struct pl_shard *shard, int64_t now_us)
 	return true;
 }
 
-/* All of a batch is out.  Since the poll said that there was something: the first of the turn's packets took so long, the others less. */
+/* All of a batch is out.  One of its messages says how long that took since it came, another one each time: what all of them waited
+ * in the socket, for the window of gathering or for a thread that was late, is in it as it was. */
 static void note_transit(struct pl_shard *shard, uint64_t sent)
 {
 	if (sent == 0 || ++shard->transit_batches % TRANSIT_EVERY != 0)
 		return;
-	pl_histogram_note_many(&shard->transit, pl_clock_now_us() - shard->gather.turn_us, sent);
+	int64_t took_us = pl_udp_age_us(&shard->udp, shard->transit_batches / TRANSIT_EVERY);
+	if (took_us < 0) /* so the turn alone */
+		took_us = pl_clock_now_us() - shard->gather.turn_us;
+	pl_histogram_note_many(&shard->transit, took_us, sent);
 }
 
 static void take_datagrams(struct pl_shard *shard)

@@ -68,8 +68,9 @@ static void put_times(struct pl_text *w, const struct pl_metrics *m)
 		snprintf(label, sizeof(label), label_name "=\"%zu\"", i);   \
 		pl_metrics_histogram(w, name, label, &m->times->histogram); \
 	}
-	PUT("plenum_transit_seconds", "how long packets to listeners were inside, of a sample", "shard", m->shard_count,
-		shard[i].transit)
+	PUT("plenum_transit_seconds",
+		"how long packets to listeners were here, from the kernel to the kernel, of a sample", "shard",
+		m->shard_count, shard[i].transit)
 	PUT("plenum_join_seconds", "from a join until media may flow", "shard", m->shard_count, shard[i].join)
 	PUT("plenum_turn_late_seconds", "how late turns of media threads began", "shard", m->shard_count, shard[i].late)
 	PUT("plenum_tick_late_seconds", "how late ticks of codec workers began", "worker", m->worker_count,

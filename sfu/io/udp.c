@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool set_int(int fd, int level, int option, int value)
@@ -132,6 +133,7 @@ static void set_up(struct pl_udp *udp, int fd)
 	socklen_t size = sizeof segment;
 	pl_egress_init(&udp->egress, getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0);
 	set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1); /* only an age is lost without it */
 }
 
 enum pl_err pl_udp_open(struct pl_udp *udp, uint16_t port)
@@ -275,7 +277,29 @@ size_t pl_udp_receive(struct pl_udp *udp)
 	}
 	/* A flood of one family does not keep the other waiting. */
 	udp->first = (udp->first + 1) % PL_UDP_FAMILIES;
+	udp->in_count = (unsigned)used;
 	return count;
+}
+
+int64_t pl_udp_age_us(const struct pl_udp *udp, unsigned pick)
+{
+	if (udp->in_count == 0)
+		return -1;
+	/* CMSG_NXTHDR reads only, and wants it without const. */
+	struct msghdr message = udp->in[pick % udp->in_count].msg_hdr;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		struct timespec then, now;
+		memcpy(&then, CMSG_DATA(c), sizeof then);
+		clock_gettime(CLOCK_REALTIME, &now);
+		const int64_t age_s = (int64_t)now.tv_sec - then.tv_sec;
+		if (age_s < -1 || age_s > 1 + PL_UDP_AGE_US_MAX / 1000000)
+			return age_s < 0 ? 0 : PL_UDP_AGE_US_MAX;
+		const int64_t age_us = age_s * 1000000 + (now.tv_nsec - then.tv_nsec) / 1000;
+		return age_us < 0 ? 0 : age_us > PL_UDP_AGE_US_MAX ? PL_UDP_AGE_US_MAX : age_us;
+	}
+	return -1;
 }
 
 struct pl_span pl_udp_room(struct pl_udp *udp)

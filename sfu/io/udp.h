@@ -21,8 +21,9 @@ enum {
 	/* Of a receive.  A train has 64 at most, since Linux 6.10 128; what is more is dropped as if the queue were full. */
 	PL_UDP_DATAGRAMS_MAX = PL_UDP_BATCH * 128,
 	PL_UDP_BUFFER_BYTES = 4 << 20, /* wanted of the kernel, each way */
-	PL_UDP_CONTROL_SIZE = 96,      /* packet-info, overflow and segment size */
+	PL_UDP_CONTROL_SIZE = 128,     /* packet-info, overflow, segment size and stamp */
 	PL_UDP_PORT_TRIES = 32,        /* for a port that is free for both families */
+	PL_UDP_AGE_US_MAX = 1000000,   /* more is a clock that was set */
 	/* Destinations that refused a train are remembered in so many places, and get no train for a while: so many that would
 	 * have been trains go one by one, twice as many after each further refusal. */
 	PL_UDP_REFUSERS = 1024,
@@ -73,6 +74,7 @@ struct pl_udp {
 	enum pl_udp_family first; /* whose turn it is to be read first */
 	uint16_t port;
 	bool has_more;                 /* the last receive was full: there may be more */
+	unsigned in_count;             /* messages of the last receive */
 	int receive_bytes, send_bytes; /* what the kernel granted, each socket at least */
 	struct pl_udp_counters counters;
 	uint32_t refusers; /* places of refuser that are taken */
@@ -114,6 +116,11 @@ bool pl_udp_take_poll(struct pl_udp *udp, const struct pollfd fds[static PL_UDP_
 /* Takes what is there in the sockets that are readable, at most PL_UDP_DATAGRAMS_MAX datagrams into udp->datagram, and
  * returns how many. */
 size_t pl_udp_receive(struct pl_udp *udp);
+
+/* How long the pick-th message of the last receive, counted round and round, has been here: since the kernel took it from the
+ * network (a train: its first datagram).  By the clock that is set, so it is bounded: 0 to PL_UDP_AGE_US_MAX.  -1: the kernel did not
+ * say, or nothing was received. */
+int64_t pl_udp_age_us(const struct pl_udp *udp, unsigned pick);
 
 /* Where the next datagram to send is to be written, PL_EGRESS_DATAGRAM_MAX bytes.  There is always room: what was pushed
  * is flushed when there is none. */

@@ -5,11 +5,13 @@ import re
 import subprocess
 import time
 
+from admin_api import hold_level
 from plenum_server import DEFAULT_BINARY, Server
 from raw_http import get, metrics, metrics_by_shard, until
 
 LOAD = os.environ.get("PLENUM_LOAD") or DEFAULT_BINARY.with_name("plenum-load")
 
+TOKEN = "0123456789abcdef"
 TIMES = ("plenum_transit_seconds", "plenum_join_seconds", "plenum_turn_late_seconds", "plenum_tick_late_seconds")
 
 
@@ -59,6 +61,38 @@ def check_counts(server):
     assert all(count > 0 for *_, count in histograms(values, "plenum_turn_late_seconds"))
 
 
+def median_s(before, after):
+    """Of what was added to a histogram of all shards: the upper bound of the bucket that has it."""
+    added = {}
+    for sign, values in ((-1, before), (1, after)):
+        for _, buckets, *_ in histograms(values, "plenum_transit_seconds"):
+            for bound, count in buckets:
+                added[bound] = added.get(bound, 0) + sign * count
+    total = added[float("inf")]
+    assert total > 100, added
+    return min(bound for bound, count in added.items() if count >= total / 2)
+
+
+def check_transit_has_what_waits_in_the_socket():
+    """In an emergency packets are gathered for 5 ms: half of them wait more than a millisecond, and the histogram says so."""
+    with Server({"admin.token": TOKEN, "media.shards": 1}) as server:
+        process = subprocess.Popen([LOAD, f"--url={server.url}", "--rooms=5", "--publishers=2", "--receivers=4", "--slots=2", "--duration=120"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: metrics(server)["plenum_participants"] == 30, "all are there", seconds=30)
+            medians = []
+            for level in ("nominal", "emergency", "nominal"):
+                hold_level(server, TOKEN, level)
+                time.sleep(1)
+                before = metrics_by_shard(server)
+                time.sleep(3)
+                medians.append(median_s(before, metrics_by_shard(server)))
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert min(medians[0], medians[2]) < 0.001 < medians[1] < 0.01, medians
+
+
 def check_capacity():
     """What is used is told from the first seconds on, and without history the forecast is just that."""
     with Server({"limits.participants": 8}) as server:
@@ -77,6 +111,7 @@ def check_capacity():
 
 def main():
     check_capacity()
+    check_transit_has_what_waits_in_the_socket()
     with Server() as server:
         check_form(metrics_by_shard(server))
         check_counts(server)

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sfu/io/interfaces.h"
@@ -19,7 +20,8 @@ static struct {
 	int binds_taken;      /* so many binds of IPv6 from now on find the port in use */
 	int binds;
 	int sends_until_full; /* so many messages of a sendmmsg, or sendmsg calls, are taken before the buffer is full; -1: all */
-	bool singles_full; /* sendmsg finds it full */
+	bool singles_full;      /* sendmsg finds it full */
+	int64_t clock_ahead_us; /* the clock that is set was, since the datagrams came */
 } host = { .sends_until_full = -1 };
 
 int __real_socket(int family, int type, int protocol);
@@ -30,6 +32,19 @@ int __real_sendmmsg(int fd, struct mmsghdr *message, unsigned count, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *message, unsigned count, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	const int result = __real_clock_gettime(clock, now);
+	if (clock == CLOCK_REALTIME) {
+		const int64_t us = (int64_t)now->tv_sec * 1000000 + now->tv_nsec / 1000 + host.clock_ahead_us;
+		*now = (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+	}
+	return result;
+}
 
 int __wrap_socket(int family, int type, int protocol)
 {
@@ -720,6 +735,46 @@ static void test_udp_train_to_nowhere_is_no_refusal(void **state)
 }
 
 /* Taken for one family is taken. */
+/* What packets wait in the socket is what an operator sees of a thread that is late: each message says since when it is there, and
+ * a clock that jumps makes no nonsense of it. */
+static void test_udp_says_how_long_a_message_has_waited(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t ahead_us, min_us, max_us;
+	} step[] = {
+		{ 0, 0, PL_UDP_AGE_US_MAX / 2 },
+		{ 500000, 500000, PL_UDP_AGE_US_MAX },
+		{ 1500000, PL_UDP_AGE_US_MAX, PL_UDP_AGE_US_MAX },
+		{ INT64_C(86400000000), PL_UDP_AGE_US_MAX, PL_UDP_AGE_US_MAX },
+		{ INT64_C(-500000), 0, 0 },
+		{ INT64_C(-86400000000), 0, 0 },
+	};
+	struct pl_udp *udp = udp_open();
+	assert_int_equal(pl_udp_age_us(udp, 0), -1);
+	for (enum pl_udp_family family = 0; family < PL_UDP_FAMILIES; family++) {
+		if (!pl_udp_has(udp, family))
+			continue;
+		const struct pl_addr to = family == PL_UDP_IPV4
+						  ? loopback(1, udp)
+						  : (struct pl_addr){ .ip = { [15] = 1 }, .port = udp->port };
+		const struct pl_path path = { .remote = to };
+		/* A train, which has all the control messages that there are; and a single datagram. */
+		send_text(udp, &path, "one");
+		send_text(udp, &path, "two");
+		pl_udp_flush(udp);
+		assert_true(receive(udp, 1) > 0);
+		for (size_t i = 0; i < PL_COUNT(step); i++) {
+			host.clock_ahead_us = step[i].ahead_us;
+			for (unsigned pick = 0; pick < 2 * PL_UDP_BATCH; pick++)
+				assert_in_range(pl_udp_age_us(udp, pick), step[i].min_us, step[i].max_us);
+		}
+		host.clock_ahead_us = 0;
+		assert_false(udp->in[0].msg_hdr.msg_flags & MSG_CTRUNC);
+	}
+	udp_free(udp);
+}
+
 static void test_udp_taken_port_is_an_error(void **state)
 {
 	(void)state;
@@ -785,6 +840,7 @@ int main(void)
 		cmocka_unit_test(test_udp_skipped_trains_keep_their_order),
 		cmocka_unit_test(test_udp_refusers_share_places),
 		cmocka_unit_test(test_udp_train_to_nowhere_is_no_refusal),
+		cmocka_unit_test(test_udp_says_how_long_a_message_has_waited),
 		cmocka_unit_test(test_udp_taken_port_is_an_error),
 		cmocka_unit_test(test_interfaces_loopback_is_asked_for),
 	};
