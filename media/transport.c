@@ -41,7 +41,7 @@ enum pl_protocol pl_protocol_of(struct pl_bytes datagram)
 static bool is_drained(const struct pl_transport *t)
 {
 	return t->out.ice_reply_size == 0 && !t->out.has_rtp && !t->out.has_rtcp && !t->out.has_path &&
-	       !t->out.has_dtls && !t->out.has_connected && !t->out.has_closed;
+	       !t->out.has_heard && !t->out.has_dtls && !t->out.has_connected && !t->out.has_closed;
 }
 
 enum pl_err pl_transport_init(struct pl_transport *t, int64_t now_us, const struct pl_transport_config *config)
@@ -123,8 +123,10 @@ static enum pl_drop feed_stun(
 	struct pl_transport *t, int64_t now_us, const struct pl_path *path, struct pl_bytes datagram)
 {
 	struct pl_ice_result result;
+	const bool was_heard = t->ice.known_count > 0;
 	const enum pl_drop drop = pl_ice_feed(&t->ice, now_us, path, datagram, t->out.ice_reply, &result);
 
+	t->out.has_heard = !was_heard && t->ice.known_count > 0;
 	t->out.ice_reply_size = result.reply_size;
 	t->out.ice_reply_path = *path;
 	t->out.has_path = result.is_selected_new;
@@ -283,6 +285,10 @@ bool pl_transport_next(struct pl_transport *t, struct pl_output *output)
 		output->path = t->out.ice_reply_path;
 		output->bytes = (struct pl_bytes){ t->out.ice_reply, t->out.ice_reply_size };
 		t->out.ice_reply_size = 0;
+		return true;
+	}
+	if (take_flag(&t->out.has_heard)) {
+		output->kind = PL_OUTPUT_HEARD;
 		return true;
 	}
 	if (take_flag(&t->out.has_path)) {

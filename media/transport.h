@@ -62,6 +62,7 @@ struct pl_transport_config {
 
 enum pl_output_kind {
 	PL_OUTPUT_SEND,      /* datagram over path */
+	PL_OUTPUT_HEARD,     /* once: the peer's first connectivity check that proved to be its own */
 	PL_OUTPUT_CONNECTED, /* once: media may flow */
 	PL_OUTPUT_RTP,       /* packet: decrypted RTP */
 	PL_OUTPUT_RTCP,      /* packet: decrypted compound RTCP */
@@ -93,7 +94,7 @@ struct pl_transport {
 		size_t ice_reply_size;
 		struct pl_path ice_reply_path;
 		struct pl_bytes packet;
-		bool has_rtp, has_rtcp, has_path, has_dtls, has_connected, has_closed;
+		bool has_heard, has_rtp, has_rtcp, has_path, has_dtls, has_connected, has_closed;
 	} out;
 };
 

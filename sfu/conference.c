@@ -264,6 +264,9 @@ static void drain_transport(struct pl_conference *c, struct pl_participant *p, i
 		count_sent(c, 1, o.bytes.size);
 	} else if (o.kind == PL_OUTPUT_CLOSED) {
 		pl_membership_finish(c, p, now_us, o.close);
+	} else if (o.kind == PL_OUTPUT_HEARD && p->state != PL_PARTICIPANT_CLOSING) {
+		p->tell_heard = true;
+		pl_queue_push(&c->notices.participants, &p->telling, p);
 	} else if (o.kind == PL_OUTPUT_CONNECTED && p->state != PL_PARTICIPANT_CLOSING) {
 		p->tell_connected = true;
 		if (!pl_id_is_canary(p->source))

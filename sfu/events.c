@@ -28,8 +28,11 @@ static struct pl_event next_event_of_participant(struct pl_conference *c, struct
 		return event;
 	}
 	if (p->tell_connected) {
-		p->tell_connected = false;
+		p->tell_heard = p->tell_connected = false;
 		event.kind = PL_EVENT_CONNECTED;
+	} else if (p->tell_heard) {
+		p->tell_heard = false;
+		event.kind = PL_EVENT_HEARD;
 	} else {
 		PL_ASSERT(p->tell_slots);
 		p->tell_slots = false;

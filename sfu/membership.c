@@ -96,7 +96,7 @@ static void detach(struct pl_conference *c, struct pl_participant *p, int64_t no
 	pl_queue_remove(&c->reporting, &p->reporting);
 	pl_queue_remove(&c->parting, &p->parting);
 	pl_queue_remove(&c->notices.participants, &p->telling);
-	p->tell_connected = p->tell_slots = false;
+	p->tell_heard = p->tell_connected = p->tell_slots = false;
 	c->counters.participants -= !pl_id_is_canary(p->source);
 }
 

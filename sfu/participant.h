@@ -86,7 +86,7 @@ struct pl_participant {
 	struct pl_participant *room_next, *room_prev; /* members of the room */
 	int64_t report_us; /* when the next RTCP report is due; INT64_MAX while no media flows */
 	bool is_active;    /* media came or went since the last report */
-	bool tell_connected, tell_slots;
+	bool tell_heard, tell_connected, tell_slots;
 	enum pl_participant_state state;
 	uint32_t source; /* a mix asks each of its listeners */
 	struct pl_transport transport;

@@ -114,6 +114,7 @@ struct pl_command {
 };
 
 enum pl_event_kind {
+	PL_EVENT_HEARD, /* source: its first connectivity check; left out when it is connected before that is told */
 	PL_EVENT_CONNECTED, /* source: media may flow */
 	PL_EVENT_SLOTS,     /* source: its whole slot map */
 	PL_EVENT_SPEAKERS,  /* room: who is talking, at most five a second */

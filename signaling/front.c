@@ -97,6 +97,8 @@ enum pl_err pl_front_create(struct pl_front **front, const struct pl_front_confi
 	pl_front_list_init(&f->http);
 	pl_front_list_init(&f->quiet);
 	pl_front_list_init(&f->asked);
+	for (size_t i = 0; i < PL_COUNT(f->unheard); i++)
+		pl_front_list_init(&f->unheard[i]);
 	if (init_tables(f))
 		return PL_ERR_NONE;
 	pl_front_destroy(front);

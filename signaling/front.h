@@ -44,6 +44,7 @@ enum {
 	PL_FRONT_EVENT_BYTES_KEPT = 256 << 10, /* the same, by size */
 	PL_FRONT_JOIN_MS = 10000,
 	PL_FRONT_RESUME_MS = 60000,
+	PL_FRONT_UNHEARD_MS = 2000,   /* after a join without a connectivity check: another one may have the place */
 	PL_FRONT_RETRY_MS_MIN = 2000, /* after a refusal; spread, so that those refused do not come back as one */
 	PL_FRONT_RETRY_MS_MAX = 6000,
 	PL_FRONT_PRESSED_RETRY_MS_MIN = 4000, /* the same under pressure: a level lasts for seconds */
@@ -157,6 +158,7 @@ struct pl_front_counters {
 	uint64_t refused[PL_REFUSAL_COUNT]; /* the refusals by reason */
 	uint64_t asked_to_go;               /* sessions ended in an emergency */
 	uint64_t waiting_displaced;         /* connections closed before they had joined, for others that came */
+	uint64_t joins_displaced;           /* who sent nothing and was given up for another join */
 	uint64_t rates_displaced;           /* askers whose rate was forgotten for others that came */
 };
 const struct pl_front_counters *pl_front_counters(const struct pl_front *front);

@@ -104,6 +104,23 @@ static bool is_pressed(struct pl_front *front, const struct pl_front_room *room,
 	return ladder->refuses_joins || (room == NULL && ladder->refuses_rooms);
 }
 
+/* Who came to the shard longest ago and has sent nothing since, though there was time: a browser checks within a second.  NULL: there
+ * is none. */
+static struct pl_front_session *longest_unheard(const struct pl_front *front, uint8_t shard)
+{
+	struct pl_front_session *session = pl_front_list_first(&front->unheard[shard]);
+	const bool is_old = session != NULL && front->now_us - session->came_us >= PL_FRONT_UNHEARD_MS * INT64_C(1000);
+	return is_old ? session : NULL;
+}
+
+/* Half-open joins that will never connect would keep everybody else out, for as long as they are waited for. */
+static void displace(struct pl_front *front, struct pl_front_session *session)
+{
+	front->counters.joins_displaced++;
+	pl_front_end_without_media(
+		front, session, "no connectivity check came, and another who joins was given the place", "lost");
+}
+
 static enum pl_refusal look(struct pl_front *front, const struct pl_front_room *room,
 	const struct pl_front_asker *asker, struct pl_front_refused *refused)
 {
@@ -130,11 +147,18 @@ static enum pl_refusal look(struct pl_front *front, const struct pl_front_room *
 	}
 	if (is_pressed(front, room, refused))
 		return PL_REFUSAL_PRESSURE;
-	if (!pl_placement_may_connect(&front->placement, pl_front_room_shard(front, room))) {
+	const uint8_t shard = pl_front_room_shard(front, room);
+	const bool may_connect = pl_placement_may_connect(&front->placement, shard);
+	struct pl_front_session *unheard = may_connect ? NULL : longest_unheard(front, shard);
+	if (!may_connect && unheard == NULL) {
 		refused->limit = front->placement.shard_connecting_max;
 		return PL_REFUSAL_JOINS_FULL;
 	}
-	return is_too_often(front, asker, refused) ? PL_REFUSAL_RATE : PL_REFUSAL_NONE;
+	if (is_too_often(front, asker, refused))
+		return PL_REFUSAL_RATE;
+	if (unheard != NULL)
+		displace(front, unheard);
+	return PL_REFUSAL_NONE;
 }
 
 const char *pl_front_unready(const struct pl_front *front)

@@ -265,7 +265,7 @@ static void tell_connected(struct pl_front *front, struct pl_front_session *sess
 	pl_front_text_release(event);
 }
 
-static void end_without_media(
+void pl_front_end_without_media(
 	struct pl_front *front, struct pl_front_session *session, const char *msg, const char *reason)
 {
 	if (session->connection != NULL)
@@ -299,6 +299,9 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 	if (session == NULL || session->room != room)
 		return; /* it has left, and the event did not know */
 	switch (event->kind) {
+	case PL_EVENT_HEARD:
+		pl_front_list_remove(&session->unheard);
+		break;
 	case PL_EVENT_CONNECTED:
 		tell_connected(front, session);
 		break;
@@ -306,11 +309,12 @@ void pl_front_event(struct pl_front *front, int64_t now_us, const struct pl_even
 		take_slots(front, session, event);
 		break;
 	case PL_EVENT_GONE:
-		end_without_media(front, session, pl_close_text(event->close), reason_of(event->close));
+		pl_front_end_without_media(front, session, pl_close_text(event->close), reason_of(event->close));
 		break;
 	case PL_EVENT_REFUSED:
 		pl_placement_refused(&front->placement, session->shard, now_us);
-		end_without_media(front, session, "the media plane has no place for another participant", "lost");
+		pl_front_end_without_media(
+			front, session, "the media plane has no place for another participant", "lost");
 		break;
 	case PL_EVENT_SPEAKERS:
 	case PL_EVENT_PRESSURE:

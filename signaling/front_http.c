@@ -262,6 +262,7 @@ static void enter(struct pl_front *front, const struct pl_front_http_request *ht
 		refuse(front, http, &refused);
 		return;
 	}
+	room = pl_front_room_by_name(front, join->room); /* it may have ended with the one who made room */
 	if (!settle(front, http, api, join, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, join, &description);

@@ -129,6 +129,8 @@ struct pl_front_session *pl_front_enter(struct pl_front *front, struct pl_front_
 	struct pl_front_session *session = pl_front_session_create(front, room, join);
 	pl_front_settle_commit(front, session, description, true);
 	command_join(front, session);
+	session->came_us = front->now_us;
+	pl_front_list_push(&front->unheard[session->shard], &session->unheard, session);
 	pl_reserve_join(&front->reserve, front->now_us);
 	front->counters.joins++;
 	return session;
@@ -147,6 +149,7 @@ static void join_anew(struct pl_front *front, struct pl_front_connection *connec
 		refuse(front, connection, request, &refused);
 		return;
 	}
+	room = pl_front_room_by_name(front, request->room); /* it may have ended with the one who made room */
 	if (!settle(front, connection, request, NULL, pl_front_room_shard(front, room), &description))
 		return;
 	struct pl_front_session *session = pl_front_enter(front, room, request, &description);

@@ -131,6 +131,7 @@ void pl_front_session_set_connecting(struct pl_front *front, struct pl_front_ses
 		pl_placement_connecting_begins(&front->placement, session->shard);
 		front->counters.connecting++;
 	} else {
+		pl_front_list_remove(&session->unheard);
 		pl_placement_connecting_ends(&front->placement, session->shard);
 		front->counters.connecting--;
 	}

@@ -69,6 +69,9 @@ struct pl_front_session {
 
 	struct pl_description settled; /* by the last offer/answer */
 	bool is_connecting;            /* has told a JOIN, and not yet heard that it is connected */
+	/* Of front->unheard, since it came, the longest first, while the media plane has heard nothing from it. */
+	struct pl_front_link unheard;
+	int64_t came_us;
 	char remote_pwd[PL_ICE_PWD_MAX + 1];
 	uint64_t sdp_session, sdp_version; /* of the answer's o= line */
 	/* What its slots had on this peer connection, longest unused first.  SRTP keeps each for the life of the keys, so
@@ -113,6 +116,7 @@ struct pl_front {
 	struct pl_front_table connections, sessions_by_id, sessions_by_source, rooms_by_name, rooms_by_id;
 	struct pl_front_link all_connections, waiting, away, http;
 	struct pl_front_link quiet, asked;
+	struct pl_front_link unheard[PL_SFU_SHARDS_MAX];
 	bool is_shut_down, is_draining;
 	int64_t drained_us;             /* while draining: when it ends */
 	int64_t ask_next_us;            /* INT64_MAX: there is no emergency */
@@ -221,6 +225,10 @@ void pl_front_session_attach(
 	struct pl_front *front, struct pl_front_session *session, struct pl_front_connection *connection);
 /* A JOIN is told to the media plane; or its transport is connected. */
 void pl_front_session_set_connecting(struct pl_front *front, struct pl_front_session *session, bool is_connecting);
+
+/* The media plane has nothing of it, or shall have nothing of it any more: msg is for the client, reason for the others. */
+void pl_front_end_without_media(
+	struct pl_front *front, struct pl_front_session *session, const char *msg, const char *reason);
 /* From now on it may be resumed for a while. */
 void pl_front_session_detach(struct pl_front *front, struct pl_front_session *session, int64_t now_us);
 
@@ -274,7 +282,8 @@ void pl_front_write_slots(
 
 /* ---- front_admission.c ---- */
 
-/* Whether one more may join room, NULL for a new one.  False: *refused says why not, and it is counted. */
+/* Whether one more may join room, NULL for a new one.  False: *refused says why not, and it is counted.  True: somebody may have
+ * been given up for it, and room have ended with them. */
 PL_MUST_USE bool pl_front_admit(struct pl_front *front, const struct pl_front_room *room,
 	const struct pl_front_asker *asker, struct pl_front_refused *refused);
 /* When those may come back who were sent away. */

@@ -64,6 +64,8 @@ static void put_phases(struct pl_text *w, const struct pl_phases *phases)
 	X(asked_to_go, "plenum_asked_to_go_total", "counter", "sessions ended in an emergency")           \
 	X(waiting_displaced, "plenum_websockets_displaced_total", "counter",                              \
 		"connections closed before they had joined, for others that came")                        \
+	X(joins_displaced, "plenum_joins_displaced_total", "counter",                                     \
+		"sessions ended before a connectivity check, for others that joined")                     \
 	X(rates_displaced, "plenum_rates_displaced_total", "counter",                                     \
 		"addresses and tokens whose rate of joins was forgotten for others that came")            \
 	X(connecting, "plenum_sessions_connecting", "gauge", "sessions whose media is not connected yet") \

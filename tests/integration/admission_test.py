@@ -185,11 +185,45 @@ async def floods_leave_the_call_alone():
         await asyncio.gather(ann.leave(), bob.leave())
 
 
+async def who_never_connects_keeps_nobody_out():
+    """Joins that send no connectivity check hold all the places that there are for half-open ones, and more come all the time:
+    a real client gets in beside them, once those there are two seconds old, and they are told why they go."""
+    # One address may join as often as it likes: this is what four hundred of them can do.
+    with Server({"media.shards": 1, "limits.participants": 200}) as server:
+        joined = [await ask(server, f"flood{i}") for i in range(64)]
+        assert {answer["t"] for answer, *_ in joined} == {"welcome"}
+        answer, *_ = await ask(server, "call")
+        assert answer["code"] == "joins_full", answer
+        is_over = False
+
+        async def flood():
+            while not is_over:
+                joined.append(await ask(server, f"flood{len(joined)}"))
+                await asyncio.sleep(0.05)
+
+        flooding = asyncio.ensure_future(flood())
+        await asyncio.sleep(2.1)
+        ann, bob = [await AiortcPeer.join(server.url, "call", name, hz=hz) for name, hz in (("Ann", ANN_HZ), ("Bob", BOB_HZ))]
+        await hear_each_other(ann, bob)
+        await asyncio.sleep(2.5)  # connected ones are not given up, whatever comes
+        is_over = True
+        await flooding
+        await hear_each_other(ann, bob)
+        assert not any(event["t"] == "bye" for peer in (ann, bob) for event in peer.events)
+        bye = await asyncio.wait_for(joined[0][2].event(), 5)
+        assert (bye["t"], bye["code"], bye["resumable"]) == ("bye", "media_lost", False) and "no connectivity check" in bye["msg"], bye
+        now = await asyncio.to_thread(metrics, server)
+        assert now["plenum_joins_displaced_total"] >= 2 and now["plenum_sessions_connecting"] <= 64, now
+        for _, _, client in joined:
+            client.websocket.abort()
+        await asyncio.gather(ann.leave(), bob.leave())
+
+
 async def main():
     with Server({"admin.token": TOKEN}) as server:
         median_ms, worst_ms = await pressure_refuses_at_once(server)
         print(f"ok: pressure_refuses_at_once (refused after {median_ms:.1f} ms, at worst {worst_ms:.1f})")
-    for check in (rates_are_limited, floods_leave_the_call_alone):
+    for check in (rates_are_limited, who_never_connects_keeps_nobody_out, floods_leave_the_call_alone):
         await check()
         print(f"ok: {check.__name__}")
 

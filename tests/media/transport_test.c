@@ -51,7 +51,7 @@ struct world {
 	uint8_t scratch[PL_DATAGRAM_SIZE_MAX];
 
 	/* what came out */
-	int server_connected, server_closed, browser_connected, browser_closed;
+	int server_heard, server_connected, server_closed, browser_connected, browser_closed;
 	enum pl_close close;
 	uint16_t server_path_port;
 	uint32_t server_rtp, server_rtcp, browser_rtp, browser_rtcp;
@@ -129,6 +129,9 @@ static void drain_server(struct world *w)
 		}
 		case PL_OUTPUT_RTCP:
 			w->server_rtcp++;
+			break;
+		case PL_OUTPUT_HEARD:
+			w->server_heard++;
 			break;
 		case PL_OUTPUT_PATH:
 			w->server_path_port = out.path.remote.port;
@@ -240,6 +243,7 @@ static void assert_in_call(const struct world *w)
 {
 	assert_int_equal(w->server.state, PL_TRANSPORT_CONNECTED);
 	assert_int_equal(w->browser.state, PL_PEER_CONNECTED);
+	assert_int_equal(w->server_heard, 1);
 	assert_int_equal(w->server_connected, 1);
 	assert_int_equal(w->browser_connected, 1);
 }

@@ -126,6 +126,64 @@ static void test_limits_who_never_connects_fills_a_part(void **state)
 	pl_harness_stop(&h);
 }
 
+/* A flood of joins that never connect shall not keep the others out for the half minute that it is waited for: who has not sent a
+ * single check within two seconds goes for the next who comes, the oldest first. */
+static void test_limits_the_longest_unheard_makes_room(void **state)
+{
+	(void)state;
+	enum { PLACES = 300, PART = 75 };
+	struct pl_harness h;
+	pl_harness_start(&h, (struct pl_harness_limits){ .participants = PLACES });
+	const struct pl_front_counters *counters = pl_front_counters(h.front);
+	struct pl_harness_member member[PART];
+	for (size_t i = 0; i < PART; i++) {
+		char room[16];
+		snprintf(room, sizeof room, "room%zu", i / 2);
+		member[i] = pl_harness_join(&h, room, "X");
+		if (i == 1) /* the first two are in one room */
+			tell(&h, PL_EVENT_HEARD, h.command[h.command_count - 1].room, member[0].source);
+	}
+	pl_harness_skip_all(&h);
+	h.now_us += PL_FRONT_UNHEARD_MS * INT64_C(1000) - 1;
+	expect_joins_full(&h, "kitchen");
+	assert_int_equal(counters->joins_displaced, 0);
+
+	/* Not the first, which was heard; the second, whose room mate is told. */
+	h.now_us++;
+	const uint64_t next = try_join(&h, "kitchen");
+	pl_harness_expect(&h, member[1].connection, "{'t':'bye','code':'media_lost','msg':'*','resumable':false}");
+	pl_harness_expect_close(&h, member[1].connection, PL_FRONT_CLOSE_NORMAL);
+	const struct pl_command *command = &h.command[h.command_count - 2];
+	assert_int_equal(command->kind, PL_COMMAND_LEAVE);
+	assert_int_equal(command->source, member[1].source);
+	pl_harness_expect(&h, member[0].connection, "{'t':'peer','op':'leave','peer':{'peer':'%s'},'reason':'lost'}",
+		member[1].peer);
+	pl_harness_expect(&h, next, "{'t':'welcome'}");
+	assert_int_equal(counters->joins_displaced, 1);
+	assert_int_equal(counters->connecting, PART);
+	assert_int_equal(counters->sessions, PART);
+
+	/* The last is alone in its room: who takes its place enters one that has just ended. */
+	pl_harness_expect(&h, try_join(&h, "room1"), "{'t':'welcome'}");
+	pl_harness_skip_all(&h);
+	const uint32_t rooms = counters->rooms;
+	for (size_t i = 3; i < PART; i++) {
+		char room[16];
+		snprintf(room, sizeof room, "room%zu", i / 2);
+		pl_harness_expect(&h, try_join(&h, room), "{'t':'welcome'}");
+		pl_harness_skip_all(&h);
+	}
+	assert_int_equal(counters->joins_displaced, PART - 1);
+	assert_int_equal(counters->rooms, rooms);
+
+	/* All of them are new: nobody goes for the next, and the one who was heard never does. */
+	expect_joins_full(&h, "kitchen");
+	h.now_us += PL_FRONT_UNHEARD_MS * INT64_C(1000);
+	pl_harness_expect(&h, try_join(&h, "kitchen"), "{'t':'welcome'}");
+	pl_harness_resume(&h, &member[0], "room0", member[0].ticket, 0, NULL);
+	pl_harness_stop(&h);
+}
+
 /* A room full of those who were refused does not come back as one. */
 static void test_limits_retries_are_spread(void **state)
 {
@@ -511,6 +569,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits_refuse_with_a_reason),
 		cmocka_unit_test(test_limits_who_never_connects_fills_a_part),
+		cmocka_unit_test(test_limits_the_longest_unheard_makes_room),
 		cmocka_unit_test(test_limits_retries_are_spread),
 		cmocka_unit_test(test_limits_connections),
 		cmocka_unit_test(test_limits_message_rate),

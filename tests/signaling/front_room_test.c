@@ -499,7 +499,7 @@ static void test_room_connected_is_told(void **state)
 static void test_room_stale_events_reach_nobody(void **state)
 {
 	struct house *house = *state;
-	for (enum pl_event_kind kind = PL_EVENT_CONNECTED; kind <= PL_EVENT_REFUSED; kind++) {
+	for (enum pl_event_kind kind = PL_EVENT_HEARD; kind <= PL_EVENT_REFUSED; kind++) {
 		const struct pl_event unknown[] = {
 			{ .kind = kind, .room = house->room, .source = 12345 },
 			{ .kind = kind, .room = house->room + 100, .source = house->who[ANN].source },
