@@ -10,8 +10,10 @@ enum {
 	COMMANDS_PER_TURN = 64,
 	JOINS_PER_TURN = 4,     /* each takes as long as forwarding hundreds of packets */
 	CROSSES_PER_TURN = 128, /* of each link */
-	HANDSHAKES_US = 1000,   /* a step takes a third of it */
-	PUBLISH_US = 500000,    /* at rest; at work with each PL_LOAD_PERIOD_US */
+	STALL_US = 1000000,     /* no thread that runs is away for so long: at rest it publishes */
+	CATCH_UP_US = 1000000,
+	HANDSHAKES_US = 1000, /* a step takes a third of it */
+	PUBLISH_US = 500000,  /* at rest; at work with each PL_LOAD_PERIOD_US */
 	EVENTS_RETRY_US = 10000,
 	ACCEPT_RETRY_US = 1000,
 	HANDSHAKES_KEPT_US = 45000000, /* what they took goes back 30 s after a wave of joins, and not all at once */
@@ -289,6 +291,15 @@ static void take_relief(struct pl_shard *shard)
 	pl_conference_relieve(shard->conference, &relief);
 }
 
+/* A thread that stood still, or whose machine did, finds connectivity checks in its socket, older than those that were no longer taken
+ * for want of room.  They come before the clock, or it would end all calls whose consent ran out meanwhile (RFC 7675). */
+static bool is_catching_up(struct pl_shard *shard, int64_t now_us)
+{
+	if (now_us - shard->ticked_us > STALL_US && shard->catch_up_us < shard->ticked_us)
+		shard->catch_up_us = now_us + CATCH_UP_US;
+	return shard->udp.has_more && now_us < shard->catch_up_us;
+}
+
 /* What is due, and steps of handshakes for as long as they may keep packets waiting.  Returns the time. */
 static int64_t tick(struct pl_shard *shard)
 {
@@ -313,7 +324,8 @@ static int64_t tick(struct pl_shard *shard)
 
 void pl_shard_run(struct pl_shard *shard)
 {
-	shard->published_us = pl_clock_now_us();
+	shard->published_us = shard->ticked_us = pl_clock_now_us();
+	shard->catch_up_us = INT64_MIN;
 	shard->gather.window_us = shard->config.coalesce_us;
 	pl_gather_begin(&shard->gather, shard->published_us);
 	pl_gather_busy(&shard->gather);
@@ -333,9 +345,10 @@ void pl_shard_run(struct pl_shard *shard)
 			take_datagrams(shard);
 		if (is_busy || pl_conference_rtp_in(shard->conference) != rtp_in)
 			pl_gather_busy(&shard->gather);
-		const int64_t tick_us = tick(shard);
+		if (!is_catching_up(shard, now_us))
+			now_us = shard->ticked_us = tick(shard);
 		pl_udp_flush(&shard->udp);
-		publish(shard, tick_us);
+		publish(shard, now_us);
 	}
 	const int64_t now_us = pl_clock_now_us();
 	drain(shard, now_us);

@@ -36,6 +36,7 @@ struct pl_shard {
 	bool has_events_waiting; /* inside the conference, because the ring was full */
 	uint64_t events_delayed, waits, handshakes_turn_max, joins_turn_max;
 	int64_t published_us;
+	int64_t ticked_us, catch_up_us; /* the last tick; until when the socket comes before the next one */
 	struct pl_gather gather;
 	bool has_too_much; /* as the last window showed */
 	bool is_behind;    /* the last turn left something over that had come */

@@ -33,7 +33,7 @@ class Case:
     """One server of its own, with calls that hear each other and calls that hear the mix."""
 
     def __init__(self, stack, thread, frozen_s, causes, shards_well):
-        """frozen_s: of a media thread less than the 30 s after which its callers' consent ends."""
+        """frozen_s: longer than the 30 s after which consent ends, which a media thread's own callers are not to be charged for."""
         self.thread, self.frozen_s, self.causes, self.shards_well = thread, frozen_s, causes, shards_well
         self.server = stack.enter_context(Server(SETTINGS))
         self.calls = [begin(self.server, audio=audio, room=audio, **ROOMS) for audio in ("forward", "mixed")]
@@ -66,7 +66,6 @@ class Case:
             self.heard, self.heard_s = heard, frozen_s
         assert frozen_s - self.heard_s < LOUD_S, f"{said}; nothing was sent to the others for {frozen_s - self.heard_s:.1f} s"
         return now
-
 
     async def is_closed(self):
         answer, _, _ = await ask(self.server, "forward-0")
@@ -102,8 +101,8 @@ def idle_worker_that_does_not_come(seconds):
 async def main():
     idle_worker_that_does_not_come(8)
     with contextlib.ExitStack() as stack:
-        codec = Case(stack, "codec-0", 30, ["codec_late"], [0, 1])
-        shard = Case(stack, "shard-1", 20, ["shard_busy", "shard_late"], [0])
+        codec = Case(stack, "codec-0", 34, ["codec_late"], [0, 1])
+        shard = Case(stack, "shard-1", 33, ["shard_busy", "shard_late"], [0])
         for case in (codec, shard):
             until(case.is_calm, f"{case.thread}: all are in, heard, and mixed", 40)
             until(lambda: all(case.now()[f'plenum_participants{{shard="{i}"}}'] > 0 for i in range(2)), "on both media threads")
