@@ -39,7 +39,7 @@ WRAPPERS = {
 COMPUTE = (
     r"pl_\w+|mem(cpy|move|set|cmp|chr|mem)|str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|cspn|spn|pbrk|tol|toul|toull|toll)"
     r"|v?snprintf|qsort|bsearch|__\w+_chk|__stack_chk_fail|__assert_fail|_GLOBAL_OFFSET_TABLE_|__isoc23_\w+"
-    r"|inet_(ntop|pton)|hton[sl]|ntoh[sl]|log10f?|powf?|lrintf?|sqrtf?|fabsf?|floorf?|f(min|max)f?|sin|cos|sincos|atan2|lrint|__ctype_\w+|explicit_bzero|bcmp"
+    r"|inet_(ntop|pton)|hton[sl]|ntoh[sl]|log10f?|powf?|lrintf?|sqrtf?|fabsf?|floorf?|sin|cos|sincos|atan2|lrint|__ctype_\w+|explicit_bzero|bcmp"
 )
 # Object -> what it may need beyond that, because wrapping it is its job.
 ALLOWED = {
