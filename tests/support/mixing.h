@@ -6,7 +6,7 @@
 #include "media/mixer.h"
 
 enum {
-	PL_MIXING_PEOPLE = 12,
+	PL_MIXING_PEOPLE = 20, /* more than have streams of their own in one room */
 	PL_MIXING_SOURCE = 100, /* of person 0; the others follow */
 	PL_MIXING_FRAMES_MAX = 4096,
 };
