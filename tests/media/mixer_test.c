@@ -425,6 +425,28 @@ static void test_muted_and_unmuted_between_two_ticks(void **state)
 	assert_int_equal(w->pools.counters.exits, 0);
 }
 
+/* A talker takes another quality while it talks, and others stay in the one it had: it hears on in the new one, without itself. */
+static void test_a_talker_may_change_its_group(void **state)
+{
+	static const enum pl_mix_group group[] = { PL_MIX_ROBUST, PL_MIX_STEREO, PL_MIX_FULL };
+	struct pl_mixing *w = *state;
+	pl_mixing_listen(w, BOB, PL_MIX_FULL);
+	for (unsigned i = 0; i < PL_COUNT(group); i++)
+		pl_mixing_listen(w, DAVE + i, group[i]);
+	pl_mixing_talk(w, ALICE, 440, 0.2);
+	pl_mixing_talk(w, BOB, 1300, 0.2);
+	pl_mixing_run(w, 50);
+	for (unsigned i = 0; i < PL_COUNT(group); i++) {
+		pl_mixing_listen(w, BOB, group[i]);
+		pl_mixing_run(w, 2); /* its next packet says which */
+		const uint32_t from = w->ticks;
+		pl_mixing_run(w, 50);
+		for (uint32_t tick = from; tick < w->ticks; tick++)
+			assert_true(w->person[BOB].frame[tick].has_packet && w->person[BOB].frame[tick].is_own);
+		assert_true(loudness(w, BOB, 30, 440) > 0.1 && loudness(w, BOB, 30, 1300) < 0.005);
+	}
+}
+
 /* What was loud before a pause does not turn down who speaks after it, in a stream that the pause has stopped: nobody's, the
  * stereo one, and that of a talker who hears the mix. */
 static void test_a_pause_ends_what_the_limiter_remembers(void **state)
@@ -1022,6 +1044,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_return_amid_speech_is_soft, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_change_clicks, begin, end),
 		cmocka_unit_test_setup_teardown(test_muted_and_unmuted_between_two_ticks, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_talker_may_change_its_group, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_pause_ends_what_the_limiter_remembers, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_telephone_hears_nothing_old, begin, end),
 		cmocka_unit_test_setup_teardown(test_levels_are_of_what_is_heard, begin, end),
