@@ -244,6 +244,37 @@ static void test_talkers_sit_apart_in_stereo(void **state)
 	assert_true(fabs(apart[0][ALICE] - apart[1][ALICE]) < 1 && fabs(apart[0][CAROL] - apart[1][CAROL]) < 1);
 }
 
+/* Where a talker sits is where it sat the last time, but for a place that another one has: those of these tracks would all be the same. */
+static void test_no_two_sit_in_one_place(void **state)
+{
+	enum { HEARD = 40, FIRST = 0, EVERY = 5, LISTENER = 1 };
+	struct pl_mixing *w = *state;
+	static float wide[2 * FRAME], ear[2][HEARD * FRAME];
+	int error;
+	pl_mixing_listen(w, LISTENER, PL_MIX_STEREO);
+	for (unsigned i = 0; i < 3; i++)
+		pl_mixing_talk(w, FIRST + EVERY * i, 500 + 700 * i, 0.2);
+	pl_mixing_run(w, 100);
+	OpusDecoder *decoder = opus_decoder_create(PL_OPUS_CLOCK_HZ, 2, &error);
+	assert_non_null(decoder);
+	for (uint32_t k = 0; k < HEARD; k++) {
+		const struct pl_mixing_frame *frame = &w->person[LISTENER].frame[w->ticks - HEARD + k];
+		assert_int_equal(opus_decode_float(decoder, frame->payload, frame->size, wide, FRAME, 0), FRAME);
+		for (uint32_t n = 0; n < FRAME; n++) {
+			ear[0][k * FRAME + n] = wide[2 * n];
+			ear[1][k * FRAME + n] = wide[2 * n + 1];
+		}
+	}
+	opus_decoder_destroy(decoder);
+	double apart[3];
+	for (unsigned i = 0; i < 3; i++) {
+		apart[i] = 20 * log10(pl_sound_amplitude(ear[1] + 10 * FRAME, 30 * FRAME, 500 + 700 * i) /
+					pl_sound_amplitude(ear[0] + 10 * FRAME, 30 * FRAME, 500 + 700 * i));
+		for (unsigned k = 0; k < i; k++)
+			assert_true(fabs(apart[i] - apart[k]) > 2);
+	}
+}
+
 /* ---- changing streams ---- */
 
 /* Packets of a person's own stream and of another one's are the same bytes. */
@@ -1038,6 +1069,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_groups_hear_the_same_in_their_qualities, begin, end),
 		cmocka_unit_test_setup_teardown(test_groups_keep_to_their_bitrate, begin, end),
 		cmocka_unit_test_setup_teardown(test_talkers_sit_apart_in_stereo, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_two_sit_in_one_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_at_the_latest_after_some_seconds, begin, end),

@@ -261,24 +261,31 @@ static void test_idle_rooms_cost_nothing(void **state)
 	assert_int_equal(drops(w, PL_DROP_MIX_CLOSED), 1);
 }
 
-/* What many rooms send leaves in four portions of 5 ms, not in one. */
+/* What many rooms send leaves in four portions of 5 ms, not in one; also when others had been there before. */
 static void test_rooms_are_spread_over_the_tick(void **state)
 {
 	struct world *w = *state;
 	enum { ROOMS = 80 };
 	for (uint32_t room = 1; room <= ROOMS; room++)
 		open(w, room, 1 << PL_MIX_FULL);
-	talk(w, ROOMS, 0, 20);
-	uint32_t portions = 0;
-	for (uint32_t i = w->sent_count - 4 * ROOMS; i < w->sent_count; portions++) {
-		const int64_t at_us = w->sent[i].at_us;
-		uint32_t count = 0;
-		for (; i < w->sent_count && w->sent[i].at_us == at_us; i++)
-			count++;
-		assert_int_equal(count, ROOMS / PL_CODEC_PHASES);
-		assert_int_equal(at_us % PL_CODEC_STEP_US, 0);
+	for (int round = 0; round < 2; round++) {
+		talk(w, ROOMS, 20 * (uint32_t)round, 20);
+		uint32_t portions = 0;
+		for (uint32_t i = w->sent_count - 4 * ROOMS; i < w->sent_count; portions++) {
+			const int64_t at_us = w->sent[i].at_us;
+			uint32_t count = 0;
+			for (; i < w->sent_count && w->sent[i].at_us == at_us; i++)
+				count++;
+			assert_int_equal(count, ROOMS / PL_CODEC_PHASES);
+			assert_int_equal(at_us % PL_CODEC_STEP_US, 0);
+		}
+		assert_int_equal(portions, 4 * PL_CODEC_PHASES);
+		/* All rooms of one of the four end, and as many begin. */
+		for (uint32_t room = 1; room <= ROOMS; room += PL_CODEC_PHASES)
+			open(w, room, 0);
+		for (uint32_t room = 1; room <= ROOMS; room += PL_CODEC_PHASES)
+			open(w, room, 1 << PL_MIX_FULL);
 	}
-	assert_int_equal(portions, 4 * PL_CODEC_PHASES);
 }
 
 /* What the network lost is concealed, and an operator sees how much. */
