@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "sfu/canary_thread.h"
+#include "sfu/io/allowance.h"
 #include "sfu/io/clock.h"
 #include "sfu/io/interfaces.h"
 #include "sfu/io/topology.h"
@@ -175,6 +176,23 @@ static enum pl_err link_shards(struct pl_sfu *sfu)
 	return err;
 }
 
+/* All of it is touched at once, so the kernel would end the process when it has no more, and say nothing. */
+static bool has_memory(const struct pl_sfu *sfu, const struct pl_sfu_config *config, char *error, size_t error_size)
+{
+	struct pl_allowance allowance;
+	pl_allowance_read(&allowance, config->pressure_root == NULL ? "" : config->pressure_root);
+	const uint64_t needed = (uint64_t)sfu->plan.count * pl_shard_bytes(config->packets);
+	if (pl_allowance_has(&allowance, needed))
+		return true;
+	snprintf(error, error_size,
+		"media.pool_packets, media.shards: %u packets for each of %zu media threads take %llu MB of memory, "
+		"and "
+		"seven eighths of what there is are %llu MB (%s)",
+		(unsigned)config->packets, sfu->plan.count, (unsigned long long)(needed / 1000000),
+		(unsigned long long)((allowance.bytes - allowance.bytes / 8) / 1000000), allowance.file);
+	return false;
+}
+
 /* All begin before the first is waited for: they take their memory at the same time. */
 static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *topology,
 	const struct pl_sfu_config *config, char *error, size_t error_size)
@@ -184,6 +202,8 @@ static enum pl_err start_shards(struct pl_sfu *sfu, const struct pl_topology *to
 			sfu->plan.count, (unsigned)config->port, PORT_MAX);
 		return PL_ERR_CONFIG;
 	}
+	if (!has_memory(sfu, config, error, error_size))
+		return PL_ERR_CONFIG;
 	for (size_t i = 0; i < sfu->plan.count; i++)
 		sfu->shard_node[i] = (uint8_t)sfu->plan.shard[i].node;
 	enum pl_err err = create_shards(sfu, topology, config, error, error_size);

@@ -29,6 +29,9 @@ struct pl_shard_config {
 	enum pl_srtp_backend srtp; /* which the shard makes its engine of; conference.srtp is left NULL */
 };
 
+/* What one takes of memory at its start, with so many packets; 0: PL_CONFERENCE_PACKETS. */
+size_t pl_shard_bytes(uint32_t packets);
+
 /* Opens the socket and begins the thread.  PL_ERR_SOCKET: errno tells why. */
 PL_MUST_USE enum pl_err pl_shard_create(struct pl_shard **shard, const struct pl_shard_config *config);
 

@@ -42,6 +42,11 @@ static enum pl_err start_thread(struct pl_shard *shard)
 	return pl_thread_start(&shard->thread, name, &duty);
 }
 
+size_t pl_shard_bytes(uint32_t packets)
+{
+	return pl_whole_lines(sizeof(struct pl_shard)) + pl_pool_bytes(packets > 0 ? packets : PL_CONFERENCE_PACKETS);
+}
+
 /* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
 static struct pl_shard *take_memory(const struct pl_shard_config *config)
 {

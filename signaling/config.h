@@ -60,7 +60,8 @@ enum {
 		"it.")                                                                                                 \
 	X(media, pool_packets, NUMBER, "2048", 1024, 1048576, "packets",                                               \
 		"packet buffers of one media thread, 1.8 KB each, taken at the start",                                 \
-		"A packet is held for a turn; handshakes that wait, and other threads, hold up to 1,000 for longer.")  \
+		"A packet is held for a turn; handshakes that wait, and other threads, hold up to 1,000 for longer.  " \
+		"More than there is memory for is refused at the start.")                                              \
 	X(media, srtp, CHOICE, "auto", 0, 0, "auto|ipsec-mb|openssl|libsrtp2",                                         \
 		"what encrypts the packets; auto: ipsec-mb where build and CPU have it, else openssl",                 \
 		"The fastest that works here; libsrtp2 is the reference, many times slower with many listeners.")      \

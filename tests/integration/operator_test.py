@@ -247,6 +247,33 @@ def full_by_its_own_limits_is_no_pressure():
             connection.close()
 
 
+def more_memory_than_there_is_is_refused():
+    """Pools of packets that the machine, or the control group, has no memory for: a sentence with both figures, and not the kernel's
+    SIGKILL; the doctor says it, too."""
+    shards = 64
+    packets = 1048576  # 1.9 GB each
+    large = ("--set", f"media.shards={shards}", "--set", f"media.pool_packets={packets}")
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        (root / "proc").mkdir()
+        (root / "proc/meminfo").write_text("MemTotal:       100000000 kB\n")
+        words = ("media.pool_packets", "media.shards", f"{packets} packets", f"{shards} media threads", "MB", "/proc/meminfo")
+        refuses(FAILED, *ANY_PORTS, *large, "--set", f"pressure.root={root}", words=words)
+        (root / "proc/self").mkdir()
+        (root / "proc/self/cgroup").write_text("0::/pod\n")
+        (root / "proc/self/mountinfo").write_text("31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n")
+        group = root / "sys/fs/cgroup/pod"
+        group.mkdir(parents=True)
+        (group / "memory.max").write_text("20000000\n")
+        few = ("--set", "media.shards=1", "--set", "media.pool_packets=16384", "--set", f"pressure.root={root}")
+        refuses(FAILED, *ANY_PORTS, *few, words=("16384 packets", "1 media thread", "17 MB", "/sys/fs/cgroup/pod/memory.max"))
+        doctor = plenum("doctor", *ANY_PORTS, *few, "--json")
+        assert doctor.returncode == 2 and "16384 packets" in doctor.stdout and "/pod/memory.max" in doctor.stdout, doctor
+        (group / "memory.max").write_text("200000000\n")
+        with Server({"media.shards": 1, "media.pool_packets": 16384, "pressure.root": str(root)}) as server:
+            assert get(server, "/live").status == 200
+
+
 def ipv6_is_served():
     """[::1] is an address like any other; [::] takes IPv4 too."""
     with socket.socket(socket.AF_INET6) as probe:
@@ -414,7 +441,7 @@ def lan_in_namespace(address):
 
 TESTS = (options_are_told, mistakes_are_located, settings_have_an_order, taken_ports_are_named, signals_end_it,
          an_idle_server_ends_at_once, early_ends_are_clean, a_second_signal_is_final, signals_at_once_are_one, descriptors_run_out,
-         full_by_its_own_limits_is_no_pressure, ipv6_is_served, log_has_levels_and_a_format,
+         full_by_its_own_limits_is_no_pressure, more_memory_than_there_is_is_refused, ipv6_is_served, log_has_levels_and_a_format,
          closed_standard_files_are_no_trap, a_pipe_that_breaks_is_no_end, the_local_network_is_served)
 
 
