@@ -14,7 +14,7 @@
 #include "media/g711.h"
 #include "sfu/io/clock.h"
 
-enum { ROOM = 7, PATIENCE_MS = 20000, PACKETS = 256 };
+enum { ROOM = 7, PATIENCE_MS = 20000, PACKETS = PL_POOL_PACKETS_MIN, ROOMS = 4 };
 
 static struct {
 	const struct pl_dsp *dsp; /* that does the work */
@@ -49,20 +49,21 @@ struct world {
 	void *memory; /* of the templates */
 };
 
-static void begin(struct world *w, const struct pl_dsp *dsp)
+static void begin(struct world *w, uint8_t index, const struct pl_dsp *dsp)
 {
 	w->memory = aligned_alloc(64, (pl_opus_templates_bytes() + 63) / 64 * 64);
 	assert_non_null(w->memory);
 	struct pl_opus_templates *templates;
 	assert_int_equal(pl_opus_templates_init(&templates, (struct pl_span){ w->memory, pl_opus_templates_bytes() }),
 		PL_ERR_NONE);
-	struct pl_worker_config config = { .codec = { .templates = templates,
-						   .dsp = dsp,
-						   .rooms_max = 1,
-						   .voices_max = 1,
-						   .encoders_max = 1,
-						   .transcoders_max = 1,
-						   .packets = PACKETS } };
+	struct pl_worker_config config = { .index = index,
+		.codec = { .templates = templates,
+			.dsp = dsp,
+			.rooms_max = ROOMS,
+			.voices_max = 1,
+			.encoders_max = 1,
+			.transcoders_max = 2,
+			.packets = PACKETS } };
 	assert_int_equal(sched_getaffinity(0, sizeof config.cpus, &config.cpus), 0);
 	assert_int_equal(pl_worker_create(&w->worker, &config), PL_ERR_NONE);
 	assert_int_equal(pl_worker_wait(w->worker), PL_ERR_NONE);
@@ -101,7 +102,7 @@ static void test_worker_is_nice_and_flushes_denormals(void **state)
 	struct pl_dsp dsp = *within.dsp;
 	dsp.sum = sum;
 	struct world w;
-	begin(&w, &dsp);
+	begin(&w, 0, &dsp);
 	packet.source = packet.track = 1;
 	packet.payload = (struct pl_bytes){ silence, sizeof silence };
 	const struct pl_cross open = { .kind = PL_CROSS_MIX_OPEN, .groups = 1 << PL_MIX_FULL, .room = ROOM };
@@ -120,20 +121,23 @@ static void test_worker_is_nice_and_flushes_denormals(void **state)
 	end(&w);
 }
 
-/* A telephone's voice comes back, frame by frame and in order, though many of its packets come together. */
+/* Telephones' voices come back, frame by frame and in order, though many of their packets come together; and more of them than the worker
+ * has buffers, since it gets them back. */
 static void test_worker_gives_back_what_telephones_say(void **state)
 {
-	enum { ROUNDS = 2, TOGETHER = 20 };
+	enum { ROUNDS = 4, PHONES = 2, TOGETHER = 20 };
+	_Static_assert((int)ROUNDS * (int)TOGETHER > (int)PACKETS, "more than it has buffers");
 	(void)state;
 	static struct pl_packet packet[TOGETHER];
 	struct world w;
-	begin(&w, pl_dsp_get(PL_SIMD_AUTO));
-	uint16_t seq = 0;
+	begin(&w, 0, pl_dsp_get(PL_SIMD_AUTO));
+	uint16_t seq[PHONES] = { 0 };
 	for (uint32_t round = 0; round < ROUNDS; round++) {
+		const uint32_t phone = round % PHONES;
 		for (uint32_t i = 0; i < TOGETHER; i++) {
-			const uint32_t n = round * TOGETHER + i;
+			const uint32_t n = round / PHONES * TOGETHER + i;
 			struct pl_packet *p = &packet[i];
-			p->source = p->track = p->ssrc = 5;
+			p->source = p->track = p->ssrc = 5 + phone;
 			p->seq = (uint16_t)n;
 			p->ts = n * PL_G711_FRAME;
 			p->coding = PL_CODING_PCMU;
@@ -150,11 +154,11 @@ static void test_worker_gives_back_what_telephones_say(void **state)
 				be_patient(begin_us);
 			assert_int_equal(message->kind, PL_CROSS_TRANSCODED);
 			assert_int_equal(message->room, ROOM);
-			assert_int_equal(message->packet->track, 5);
+			assert_int_equal(message->packet->track, 5 + phone);
 			assert_true(message->packet->has_level && message->packet->level < 40);
-			if (round + i > 0)
-				assert_int_equal(message->packet->seq, (uint16_t)(seq + 1));
-			seq = message->packet->seq;
+			if (round / PHONES + i > 0)
+				assert_int_equal(message->packet->seq, (uint16_t)(seq[phone] + 1));
+			seq[phone] = message->packet->seq;
 		}
 		pl_link_done(w.back);
 		pl_link_reap(w.there);
@@ -162,11 +166,40 @@ static void test_worker_gives_back_what_telephones_say(void **state)
 	end(&w);
 }
 
+/* Rooms in which nobody has talked yet count where they are: the next ones go to whoever has fewer. */
+static void test_workers_with_fewer_rooms_are_chosen(void **state)
+{
+	(void)state;
+	struct world w[2];
+	for (uint8_t i = 0; i < 2; i++)
+		begin(&w[i], i, pl_dsp_get(PL_SIMD_AUTO));
+	for (uint32_t i = 0; i < ROOMS; i++) {
+		const struct pl_cross open = {
+			.kind = PL_CROSS_MIX_OPEN, .groups = 1 << PL_MIX_FULL, .room = ROOM + i
+		};
+		assert_true(pl_link_push(w[0].there, &open));
+	}
+	const int64_t begin_us = pl_clock_now_us();
+	struct pl_sfu_worker_counters counters;
+	while (pl_worker_counters(w[0].worker, &counters), counters.codec.rooms < ROOMS)
+		be_patient(begin_us);
+	pl_worker_set_load_step(
+		w[0].worker, PL_WORKER_LOAD_STEP + 1); /* when it has told this, it has told all of that */
+	while (pl_worker_counters(w[0].worker, &counters), counters.load_step != PL_WORKER_LOAD_STEP + 1)
+		be_patient(begin_us);
+	struct pl_worker *const both[] = { w[0].worker, w[1].worker };
+	for (uint32_t i = 0; i < ROOMS; i++)
+		assert_int_equal(pl_worker_choose(both, 2), 1);
+	for (uint8_t i = 0; i < 2; i++)
+		end(&w[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_worker_is_nice_and_flushes_denormals),
 		cmocka_unit_test(test_worker_gives_back_what_telephones_say),
+		cmocka_unit_test(test_workers_with_fewer_rooms_are_chosen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
