@@ -344,6 +344,33 @@ static void test_returns_to_the_shared_stream_at_a_quiet_frame(void **state)
 	in_each_length(*state, returns_to_the_shared_stream_at_a_quiet_frame);
 }
 
+/* Quiet is what is soft, or what is far softer than what was heard just now: a room with some noise has quiet frames, and in one where everybody
+ * whispers all are. */
+static void test_what_is_quiet_enough_to_return_in(void **state)
+{
+	static const struct {
+		double alice, bob, alice_then;
+		bool is_quiet;
+	} of[] = { { 0.3, 0.3, 0.02, true }, { 0.3, 0.3, 0.1, false }, { 0.002, 0.003, 0.002, true },
+		{ 0.01, 0.01, 0.01, false } };
+	struct pl_mixing *w = *state;
+	for (unsigned i = 0; i < PL_COUNT(of); i++) {
+		pl_mixing_fini(w);
+		pl_mixing_init(w, VOICES, ENCODERS, 0);
+		pl_mixing_listen(w, BOB, PL_MIX_FULL);
+		pl_mixing_listen(w, DAVE, PL_MIX_FULL);
+		pl_mixing_talk(w, ALICE, 440, of[i].alice);
+		pl_mixing_talk(w, BOB, 1300, of[i].bob);
+		pl_mixing_run(w, 60);
+		pl_mixing_mute(w, BOB);
+		pl_mixing_run(w, PL_MIXER_RETURN_TICKS - 2);
+		w->person[ALICE].amplitude = of[i].alice_then;
+		pl_mixing_run(w, 8);
+		assert_int_equal(w->pools.counters.returned, of[i].is_quiet);
+		assert_int_equal(w->pools.counters.returned_loud, 0);
+	}
+}
+
 static void test_returns_at_the_latest_after_some_seconds(void **state)
 {
 	struct pl_mixing *w = *state;
@@ -1072,6 +1099,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_two_sit_in_one_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_own_stream_continues_the_shared_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_to_the_shared_stream_at_a_quiet_frame, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_is_quiet_enough_to_return_in, begin, end),
 		cmocka_unit_test_setup_teardown(test_returns_at_the_latest_after_some_seconds, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_return_amid_speech_is_soft, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_change_clicks, begin, end),
