@@ -140,8 +140,8 @@ class Janus:
         handle = (await self._post(f"/janus/{session}", janus="attach", plugin=f"janus.plugin.{self.plugin}"))["data"]["id"]
         return session, handle
 
-    async def _request(self, where, body, jsep=None):
-        """Sends a message that is answered by an event, and returns that."""
+    async def _request(self, where, body, jsep=None, wants_jsep=False):
+        """Sends a message that is answered by an event, and returns that; wants_jsep: others, who come and go, are told by events without."""
         session, handle = where
         extra = {"jsep": jsep} if jsep else {}
         await self._post(f"/janus/{session}/{handle}", janus="message", body=body, **extra)
@@ -151,7 +151,8 @@ class Janus:
                 data = event["plugindata"]["data"]
                 if "error" in data:
                     raise RuntimeError(data["error"])
-                return data, event.get("jsep")
+                if "jsep" in event or not wants_jsep:
+                    return data, event.get("jsep")
 
     # ---- WHIP and WHEP ----
 
@@ -215,7 +216,7 @@ class AudioBridge(Janus):
     async def _take_part(self, room, offer, is_muted):
         where = await self._handle()
         await self._request(where, {"request": "join", "room": room["id"], "muted": is_muted})
-        _, jsep = await self._request(where, {"request": "configure", "muted": is_muted}, {"type": "offer", "sdp": offer})
+        _, jsep = await self._request(where, {"request": "configure", "muted": is_muted}, {"type": "offer", "sdp": offer}, True)
         return jsep["sdp"]
 
     async def _publish(self, room, offer):

@@ -21,7 +21,7 @@ struct world {
 
 static void init(struct world *w, bool is_replica)
 {
-	*w = (struct world){ .notices = { { 0 } } };
+	memset(w, 0, sizeof *w);
 	pl_timers_init(&w->timers, w->heap, TIMERS);
 	pl_rng_init(&w->rng, 1);
 	pl_room_init(&w->room, 7, &w->timers, 0, &w->notices);
