@@ -13,7 +13,7 @@ OF_LOAD = {"shard_busy", "shard_late", "cpu", "throttled", "psi_cpu", "ring", "r
 
 def main():
     try:
-        found = summary(overload(quota=0.5, period_us=2000, rooms=24, receivers=50, rate=300, seconds=8, ramp=150))
+        found = summary(overload(quota=0.5, period_us=2000, rooms=32, receivers=50, rate=300, seconds=8, ramp=200))
     except Lacking as error:
         print(f"skipped: {error}")
         return SKIPPED
