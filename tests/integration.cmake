@@ -26,9 +26,9 @@ file(GLOB INTEGRATION_SOURCES CONFIGURE_DEPENDS ${PLENUM_INTEGRATION}/*_test.py)
 foreach(source IN LISTS INTEGRATION_SOURCES)
 	get_filename_component(name ${source} NAME_WE)
 	string(REGEX REPLACE "_test$" "" short ${name})
-	# A sanitizer's allocator keeps what was freed, and stands before the one that is counted: its memory says nothing, and presses where
-	# the load may.  Nor does
-	# the time that it takes to react, and a load of twice the capacity is too much for it.  What a rule asks is the same in each tree.
+	# A sanitizer's allocator keeps what was freed, and stands before the one that is counted: its memory says nothing, and presses
+	# where the load may.  Nor does the time that it takes to react, and a load of twice the capacity is too much for it.  What a rule
+	# asks is the same in each tree.
 	if(short MATCHES "^(memory|overload|reaction|stall|steady|prometheus)$" AND PLENUM_SANITIZE)
 		continue()
 	endif()
