@@ -42,21 +42,26 @@ static enum pl_err start_thread(struct pl_shard *shard)
 	return pl_thread_start(&shard->thread, name, &duty);
 }
 
+static uint32_t packets_of(uint32_t packets)
+{
+	return packets > 0 ? packets : PL_CONFERENCE_PACKETS;
+}
+
 size_t pl_shard_bytes(uint32_t packets)
 {
-	return pl_whole_lines(sizeof(struct pl_shard)) + pl_pool_bytes(packets > 0 ? packets : PL_CONFERENCE_PACKETS);
+	return pl_whole_lines(sizeof(struct pl_shard)) + pl_pool_bytes(packets_of(packets));
 }
 
 /* One region for the shard and its pool of packets, which every packet touches.  NULL: out of memory. */
 static struct pl_shard *take_memory(const struct pl_shard_config *config)
 {
-	const uint32_t packets = config->conference.packets > 0 ? config->conference.packets : PL_CONFERENCE_PACKETS;
-	const size_t shard_bytes = pl_whole_lines(sizeof(struct pl_shard)), pool_bytes = pl_pool_bytes(packets);
-	const struct pl_memory_config region = { .size_bytes = shard_bytes + pool_bytes, .node = config->node };
+	const uint32_t packets = packets_of(config->conference.packets);
+	const size_t pool_bytes = pl_pool_bytes(packets), bytes = pl_shard_bytes(packets);
+	const struct pl_memory_config region = { .size_bytes = bytes, .node = config->node };
 	struct pl_memory memory;
 	if (pl_memory_init(&memory, &region) != PL_ERR_NONE)
 		return NULL;
-	struct pl_shard *shard = pl_memory_take(&memory, shard_bytes, _Alignof(struct pl_shard));
+	struct pl_shard *shard = pl_memory_take(&memory, bytes - pool_bytes, _Alignof(struct pl_shard));
 	struct pl_span pool = { pl_memory_take(&memory, pool_bytes, 64), pool_bytes };
 	PL_ASSERT(shard != NULL && pool.data != NULL);
 	shard->memory = memory;

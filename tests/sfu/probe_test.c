@@ -1,24 +1,22 @@
 /* sfu/io/probe: what the kernel's files say, from machines that are folders here. */
 #include "sfu/io/probe.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "tests/support/machine_root.h"
+
 enum { PATH_SIZE = 512, PERIOD = PL_PRESSURE_PERIOD_US };
 
-static char root[64];
 static struct pl_probe probe;
 static struct pl_pressure_sample sample;
 static struct pl_probe_udp udp;
@@ -26,38 +24,8 @@ static int64_t now_us;
 
 static int make_root(void **state)
 {
-	(void)state;
-	snprintf(root, sizeof root, "/tmp/plenum-probe.XXXXXX");
 	now_us = 1000000;
-	return mkdtemp(root) == NULL ? -1 : 0;
-}
-
-static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-	(void)stat, (void)kind, (void)walk;
-	return remove(path);
-}
-
-static int remove_root(void **state)
-{
-	(void)state;
-	return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* Writes over the file in place, as the kernel's files change under an open descriptor. */
-static void put(const char *path, const char *text)
-{
-	char full[PATH_SIZE];
-	snprintf(full, sizeof full, "%s%s", root, path);
-	for (char *slash = strchr(full + strlen(root) + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
-		*slash = '/';
-	}
-	FILE *file = fopen(full, "we");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
+	return pl_machine_root_make(state);
 }
 
 static void read_turns(int turns)
@@ -86,33 +54,36 @@ static void expect_part(enum pl_pressure_input input, uint64_t part)
 /* A pod: the container's own group says how it is, its parent has the limits. */
 static void put_pod(void)
 {
-	put("/proc/self/cgroup", "0::/pod/own\n");
-	put("/proc/self/mountinfo", MOUNT_V2);
-	put("/proc/stat", "cpu  100 0 50 800 0 0 10 40 7 0\ncpu0 1 2 3\n");
-	put("/proc/self/statm", "90000 60000 10000 1 0 1 0\n");
-	put("/proc/net/snmp",
+	pl_machine_root_put("/proc/self/cgroup", "0::/pod/own\n");
+	pl_machine_root_put("/proc/self/mountinfo", MOUNT_V2);
+	pl_machine_root_put("/proc/stat", "cpu  100 0 50 800 0 0 10 40 7 0\ncpu0 1 2 3\n");
+	pl_machine_root_put("/proc/self/statm", "90000 60000 10000 1 0 1 0\n");
+	pl_machine_root_put("/proc/net/snmp",
 		"Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors\n"
 		"Udp: 1000 1 25 3 20 5\nUdpLite: InDatagrams RcvbufErrors\nUdpLite: 7 7\n");
-	put("/proc/net/snmp6",
+	pl_machine_root_put("/proc/net/snmp6",
 		"Ip6InReceives 5\nUdp6InDatagrams   \t500\nUdp6RcvbufErrors   \t4\nUdpLite6RcvbufErrors 9\n");
-	put("/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n");
-	put("/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
-	put("/sys/fs/cgroup/pod/cpu.max", "150000 100000\n");
-	put("/sys/fs/cgroup/pod/cpu.stat", "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 2500\n");
-	put("/sys/fs/cgroup/memory.max", "900000000\n"); /* as a container sees the topmost of its groups */
-	put("/sys/fs/cgroup/memory.current", "1\n");
-	put("/sys/fs/cgroup/pod/memory.max", "200000000\n");
-	put("/sys/fs/cgroup/pod/memory.current", "150000000\n");
-	put("/sys/fs/cgroup/pod/memory.stat",
+	pl_machine_root_put("/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n");
+	pl_machine_root_put("/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/cpu.max", "150000 100000\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/pod/cpu.stat", "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 2500\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/memory.max", "900000000\n"); /* as a container sees the topmost of its groups */
+	pl_machine_root_put("/sys/fs/cgroup/memory.current", "1\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.max", "200000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.current", "150000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.stat",
 		"anon 1\nfile 2\ninactive_anon 5\ninactive_file 50000000\nactive_file 6\n");
-	put("/sys/fs/cgroup/pod/own/cgroup.events", "populated 1\n");
-	put("/sys/fs/cgroup/pod/own/cpu.max", "max 100000\n");
-	put("/sys/fs/cgroup/pod/own/cpu.stat", "usage_usec 5\nnr_throttled 0\nthrottled_usec 0\n");
-	put("/sys/fs/cgroup/pod/own/memory.max", "max\n");
-	put("/sys/fs/cgroup/pod/own/memory.current", "1000\n");
-	put("/sys/fs/cgroup/pod/own/cpu.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=1234567\nfull "
-						   "avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
-	put("/sys/fs/cgroup/pod/own/memory.pressure",
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/cgroup.events", "populated 1\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/cpu.max", "max 100000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/cpu.stat", "usage_usec 5\nnr_throttled 0\nthrottled_usec 0\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/memory.max", "max\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/memory.current", "1000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/cpu.pressure",
+		"some avg10=1.00 avg60=0.00 avg300=0.00 total=1234567\nfull "
+		"avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/own/memory.pressure",
 		"some avg10=1.00 avg60=0.00 avg300=0.00 total=7654\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
 }
 
@@ -120,7 +91,7 @@ static void test_probe_reads_a_pod(void **state)
 {
 	(void)state;
 	put_pod();
-	pl_probe_open(&probe, root, now_us);
+	pl_probe_open(&probe, pl_machine_root, now_us);
 	assert_string_equal(pl_probe_missing(&probe), "");
 	read_turns(1);
 	expect(PL_PRESSURE_STEAL, 40, 1000); /* the guests are in user time */
@@ -135,38 +106,41 @@ static void test_probe_reads_a_pod(void **state)
 	assert_int_equal(udp.queue_full, 24);
 
 	/* What changes is seen: at once what is cheap, within ten turns the rest. */
-	put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
-	put("/sys/fs/cgroup/pod/cpu.stat", "nr_throttled 3\nthrottled_usec 3500\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/cpu.stat", "nr_throttled 3\nthrottled_usec 3500\n");
 	read_turns(1);
 	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
 	expect_part(PL_PRESSURE_THROTTLED, 3500);
 	/* What cannot be understood is as it was. */
-	put("/sys/fs/cgroup/pod/memory.current", "much\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.current", "much\n");
 	read_turns(1);
 	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
-	put("/sys/fs/cgroup/pod/memory.current", "");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.current", "");
 	read_turns(1);
 	expect(PL_PRESSURE_MEMORY, 140000000, 200000000);
-	put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
-	put("/sys/fs/cgroup/pod/memory.max", "400000000\n");
-	put("/sys/fs/cgroup/pod/memory.stat", "inactive_file 40000000\n");
-	put("/sys/fs/cgroup/pod/own/memory.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=9999999\n");
-	put("/sys/fs/cgroup/pod/own/cpu.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=1234569\n");
-	put("/proc/stat", "cpu  100 0 50 800 0 0 10 140 7 0\n");
-	put("/proc/net/snmp6", "Udp6InDatagrams 500\nUdp6RcvbufErrors 5\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.current", "190000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.max", "400000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.stat", "inactive_file 40000000\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/pod/own/memory.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=9999999\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/pod/own/cpu.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=1234569\n");
+	pl_machine_root_put("/proc/stat", "cpu  100 0 50 800 0 0 10 140 7 0\n");
+	pl_machine_root_put("/proc/net/snmp6", "Udp6InDatagrams 500\nUdp6RcvbufErrors 5\n");
 	read_turns(PL_PROBE_TURNS);
 	expect(PL_PRESSURE_MEMORY, 150000000, 400000000);
 	expect_part(PL_PRESSURE_PSI_MEMORY, 9999999);
 	expect_part(PL_PRESSURE_PSI_CPU, 1234569);
 	expect(PL_PRESSURE_STEAL, 140, 1100);
 	assert_int_equal(udp.queue_full, 25);
-	put("/sys/fs/cgroup/pod/memory.max", "max\n");
+	pl_machine_root_put("/sys/fs/cgroup/pod/memory.max", "max\n");
 	read_turns(PL_PROBE_TURNS);
 	expect(PL_PRESSURE_MEMORY, 0, 0);
 
 	/* A stall of memory that the kernel tells of is not waited for. */
 	read_turns(PL_PROBE_TURNS - (int)(probe.turn % PL_PROBE_TURNS) + 1);
-	put("/sys/fs/cgroup/pod/own/memory.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=10000001\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/pod/own/memory.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=10000001\n");
 	read_turns(1);
 	expect_part(PL_PRESSURE_PSI_MEMORY, 9999999);
 	pl_probe_read(&probe, now_us += PERIOD, 0, true, &sample, &udp);
@@ -178,21 +152,23 @@ static void test_probe_reads_a_pod(void **state)
 static void test_probe_reads_version_1(void **state)
 {
 	(void)state;
-	put("/proc/self/cgroup", "4:memory:/docker/1f\n3:cpu,cpuacct:/docker/1f\n0::/\n");
-	put("/proc/self/mountinfo", "33 31 0:30 /docker/1f /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
-				    "35 31 0:32 /docker/1f /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-				    "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-	put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
-	put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000\n");
-	put("/sys/fs/cgroup/cpu/cpu.stat", "nr_periods 10\nnr_throttled 5\nthrottled_time 4000000\n");
-	put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n");
-	put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "950\n");
-	put("/sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 100\n");
-	put("/sys/fs/cgroup/unified/cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
-	put("/sys/fs/cgroup/unified/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=2\n");
-	put("/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n");
-	put("/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
-	pl_probe_open(&probe, root, now_us);
+	pl_machine_root_put("/proc/self/cgroup", "4:memory:/docker/1f\n3:cpu,cpuacct:/docker/1f\n0::/\n");
+	pl_machine_root_put("/proc/self/mountinfo",
+		"33 31 0:30 /docker/1f /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+		"35 31 0:32 /docker/1f /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+		"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+	pl_machine_root_put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+	pl_machine_root_put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000\n");
+	pl_machine_root_put("/sys/fs/cgroup/cpu/cpu.stat", "nr_periods 10\nnr_throttled 5\nthrottled_time 4000000\n");
+	pl_machine_root_put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n");
+	pl_machine_root_put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "950\n");
+	pl_machine_root_put("/sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 100\n");
+	pl_machine_root_put("/sys/fs/cgroup/unified/cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/unified/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=2\n");
+	pl_machine_root_put("/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n");
+	pl_machine_root_put("/proc/pressure/memory", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
+	pl_probe_open(&probe, pl_machine_root, now_us);
 	assert_string_equal(pl_probe_missing(&probe),
 		"steal (no /proc/stat), untracked (no /proc/self/statm), receive_queue of others (no /proc/net/snmp)");
 	read_turns(1);
@@ -211,7 +187,7 @@ static void test_probe_reads_version_1(void **state)
 static void test_probe_names_what_is_not_there(void **state)
 {
 	(void)state;
-	pl_probe_open(&probe, root, now_us);
+	pl_probe_open(&probe, pl_machine_root, now_us);
 	static const char *const missing[] = { "steal (", "untracked (", "throttled (", "psi_cpu (", "psi_memory (",
 		"memory (" };
 	for (size_t i = 0; i < PL_COUNT(missing); i++)
@@ -222,15 +198,16 @@ static void test_probe_names_what_is_not_there(void **state)
 	pl_probe_close(&probe);
 
 	/* "max", and a number near 2^63, are no limits. */
-	put("/proc/self/cgroup", "4:memory:/\n0::/\n");
-	put("/proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-				    "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-	put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-	put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n");
-	put("/sys/fs/cgroup/unified/memory.max", "max\n");
-	put("/sys/fs/cgroup/unified/memory.current", "5\n");
-	put("/sys/fs/cgroup/unified/cpu.stat", "usage_usec 7\nuser_usec 7\n"); /* as the topmost group has it */
-	pl_probe_open(&probe, root, now_us);
+	pl_machine_root_put("/proc/self/cgroup", "4:memory:/\n0::/\n");
+	pl_machine_root_put("/proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+						    "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+	pl_machine_root_put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+	pl_machine_root_put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n");
+	pl_machine_root_put("/sys/fs/cgroup/unified/memory.max", "max\n");
+	pl_machine_root_put("/sys/fs/cgroup/unified/memory.current", "5\n");
+	pl_machine_root_put(
+		"/sys/fs/cgroup/unified/cpu.stat", "usage_usec 7\nuser_usec 7\n"); /* as the topmost group has it */
+	pl_probe_open(&probe, pl_machine_root, now_us);
 	assert_non_null(strstr(pl_probe_missing(&probe), "memory (no control group with a limit)"));
 	assert_non_null(strstr(pl_probe_missing(&probe), "throttled (no control group with a cpu.stat)"));
 	read_turns(2 * PL_PROBE_TURNS);
@@ -252,13 +229,13 @@ static void test_probe_survives_any_text(void **state)
 		"Udp6InDatagrams \nUdp6RcvbufErrors\n", "throttled_usec", "throttled_usec x", "inactive_file",
 		"18446744073709551616 1 2", "9 1 2", "-1 -1 -1", "\xff\xfe\xfd" };
 	put_pod();
-	pl_probe_open(&probe, root, now_us);
+	pl_probe_open(&probe, pl_machine_root, now_us);
 	read_turns(1);
 	const struct pl_pressure_sample before = sample;
 	const struct pl_probe_udp udp_before = udp;
 	for (size_t i = 0; i < PL_COUNT(texts); i++) {
 		for (size_t k = 0; k < PL_COUNT(files); k++)
-			put(files[k], texts[i]);
+			pl_machine_root_put(files[k], texts[i]);
 		read_turns(PL_PROBE_TURNS);
 		expect(PL_PRESSURE_STEAL, before.input[PL_PRESSURE_STEAL].part, before.input[PL_PRESSURE_STEAL].whole);
 		assert_int_equal(sample.input[PL_PRESSURE_THROTTLED].part, before.input[PL_PRESSURE_THROTTLED].part);
@@ -272,7 +249,7 @@ static void test_probe_survives_any_text(void **state)
 	memset(large, '7', 99999);
 	large[99999] = '\0';
 	for (size_t k = 0; k < PL_COUNT(files); k++)
-		put(files[k], large);
+		pl_machine_root_put(files[k], large);
 	read_turns(PL_PROBE_TURNS);
 	free(large);
 	pl_probe_close(&probe);
@@ -318,11 +295,11 @@ static void test_probe_reads_this_machine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_probe_reads_a_pod, make_root, remove_root),
-		cmocka_unit_test_setup_teardown(test_probe_reads_version_1, make_root, remove_root),
-		cmocka_unit_test_setup_teardown(test_probe_names_what_is_not_there, make_root, remove_root),
-		cmocka_unit_test_setup_teardown(test_probe_survives_any_text, make_root, remove_root),
-		cmocka_unit_test_setup_teardown(test_probe_reads_this_machine, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_probe_reads_a_pod, make_root, pl_machine_root_remove),
+		cmocka_unit_test_setup_teardown(test_probe_reads_version_1, make_root, pl_machine_root_remove),
+		cmocka_unit_test_setup_teardown(test_probe_names_what_is_not_there, make_root, pl_machine_root_remove),
+		cmocka_unit_test_setup_teardown(test_probe_survives_any_text, make_root, pl_machine_root_remove),
+		cmocka_unit_test_setup_teardown(test_probe_reads_this_machine, make_root, pl_machine_root_remove),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
